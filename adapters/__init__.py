@@ -1,0 +1,1 @@
+"""How a module is called: abstract calls made concrete, and its answers made abstract."""

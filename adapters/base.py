@@ -1,0 +1,66 @@
+"""What every adapter offers: calls made concrete, observations made abstract, and the module back where it started."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from ..model.call import Call, Observation
+
+
+class ModuleUnusable(Exception):
+    """The module or its token cannot be tested; the text is one line that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What the abstract names of a call stand for on a real module.
+
+    `slots` gives the CK_SLOT_ID of each slot of the model, `labels` the label of the token in it where it has one.
+    `pins` maps the names of `Pin` to their bytes, and is never shown. `mechanism` is a digest mechanism that the
+    token lists. `init_reserved` is the string some modules want in CK_C_INITIALIZE_ARGS.pReserved. `sessions` is the
+    number of session handles that the model tracks.
+    """
+
+    slots: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    pins: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    mechanism: int = 0x220
+    init_reserved: str | None = None
+    sessions: int = 3
+
+
+class Adapter(Protocol):
+    """A module under test, behind calls of the model.
+
+    A sequence runs from `reset()` to the next `reset()`. At its start the library is not initialised and no handle is
+    known.
+    """
+
+    def call(self, call: Call) -> Observation:
+        """Make one call. A death or a hang of the module is an observation too, where the adapter can survive it."""
+
+    def reset(self, restore_token: bool) -> None:
+        """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
+
+        Raises:
+            ModuleUnusable: if the module does not come back.
+        """
+
+    def supports(self, call: Call) -> bool:
+        """Whether this adapter can make the call at all."""
+
+    def close(self) -> None:
+        """Give the module up, and whatever was provisioned for it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def run(adapter: Adapter, calls: Sequence[Call], restore_token: bool = True) -> tuple[Observation, ...]:
+    """What a module answers to a whole sequence, from a fresh start."""
+    adapter.reset(restore_token)
+    return tuple(map(adapter.call, calls))

@@ -1,0 +1,1 @@
+"""How each known module is provisioned and put back, one file a module."""

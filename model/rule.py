@@ -1,0 +1,99 @@
+"""The shapes that the rule table is made of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from .call import Args
+from .interface import SIGNATURES, Signature
+from .state import State
+from .vocabulary import CKR, Version
+
+Condition = Callable[[State, Args], bool]
+"""A fact about a state and the arguments of a call. Lifted to z3 as it stands: compare with ==, never with `is`."""
+
+Change = Callable[[State, Args], State]
+
+
+class Strength(Enum):
+    """How firmly the text ties a code to a condition.
+
+    MUST and INFERRED forbid success: the first because the text says so, the second because several passages leave
+    nothing else. SHOULD is the text's own recommendation. MAY is a code the text permits; UNSAID one that it neither
+    gives nor excludes. The last two never forbid success.
+    """
+
+    MUST = "must"
+    INFERRED = "inferred"
+    SHOULD = "should"
+    MAY = "may"
+    UNSAID = "unsaid"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table: when the condition holds, the code applies.
+
+    `section` is that of v2.40. `reading` names the interpretation that the row depends on. The row holds in the
+    versions from `since` to `until`, both included.
+    """
+
+    code: CKR
+    when: Condition
+    section: str
+    strength: Strength = Strength.MUST
+    reading: str | None = None
+    since: Version = Version.V2_01
+    until: Version = Version.V3_2
+
+    @property
+    def condition(self) -> str:
+        """The name of the condition, in words."""
+        return self.when.__name__.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a call changes when it returns one of `on`; where not `certain`, the text lets it happen or not."""
+
+    change: Change
+    section: str
+    on: frozenset[CKR] = frozenset({CKR.OK})
+    certain: bool = True
+    reading: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A value that a successful call gives out: the values the text permits, seen from the state after the call."""
+
+    name: str
+    permitted: Callable[[State, Args], tuple[int, ...]]
+    section: str
+
+
+def never(s: State, a: Args) -> bool:
+    """A condition that no call meets."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """All that the model says of one C_ function.
+
+    `uses` names the fields of `Args` that it has. `out_of_scope` marks calls that the model cannot follow, and that
+    nobody should make of it. `returns_ok` is False for the functions that 5.1.1 bars from CKR_OK.
+    """
+
+    name: str
+    uses: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    effects: tuple[Effect, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    out_of_scope: Condition = never
+    returns_ok: bool = True
+
+    @property
+    def signature(self) -> Signature:
+        """The declaration, section and list of return values."""
+        return SIGNATURES[self.name]

@@ -1,0 +1,1 @@
+"""What follows from the model: proofs, searches, sequences, verdicts and findings."""

@@ -1,0 +1,1 @@
+"""An executable model of PKCS#11 return values, and a model-based tester of PKCS#11 modules."""
