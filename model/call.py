@@ -131,7 +131,7 @@ class Observation:
 
 def code_text(code: int) -> str:
     """The CKR name of a return value, or its hexadecimal number where the standard has no name for it."""
-    return str(CKR(code)) if code in CKR else f"0x{code:08X}"
+    return _NAMES.get(code) or f"0x{code:08X}"
 
 
 def is_vendor_defined(code: int) -> bool:
@@ -139,6 +139,7 @@ def is_vendor_defined(code: int) -> bool:
     return code >= VENDOR_DEFINED
 
 
+_NAMES = {int(code): str(code) for code in CKR}
 _HINTS = get_type_hints(Args, include_extras=True)
 _DEFAULTS = Args()
 

@@ -51,6 +51,7 @@ class Operation(IntEnum):
 
     NONE = 0
     DIGEST = 1
+    SIGN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,18 @@ class Slot:
 
     `user_pin` is `Pin.NULL` while the normal user's PIN is not set. `so_failed` and `user_failed` say that a wrong
     PIN was given since the last right one, so that the token may count, and may have locked the PIN.
-    Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell.
+    Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
+    applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
+    `has_mechanisms` says that its list of mechanisms is not empty, `digests` that it holds the one that calls name.
     """
 
     present: bool = fixed(True)
     recognized: bool = fixed(True)
     write_protected: bool = fixed(False)
+    shared: bool = fixed(False)
+    protected_path: bool = fixed(False)
+    has_mechanisms: bool = fixed(True)
+    digests: bool = fixed(True)
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)
     initialized: bool = True

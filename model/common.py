@@ -1,0 +1,42 @@
+"""Rows that several chapters share."""
+
+from .conditions import (
+    not_initialized,
+    pointer_null,
+    reserved_given,
+    session_invalid,
+    slot_id_invalid,
+    token_absent,
+    token_unrecognized,
+)
+from .rule import Condition, Rule, Strength
+from .vocabulary import CKR, Version
+
+
+def arguments_bad(when: Condition, section: str, reading: str = "A-50") -> tuple[Rule, Rule]:
+    """Rows for an unsuitable argument. v2.01 defines the code but leaves it out of nearly all lists."""
+    return (
+        Rule(CKR.ARGUMENTS_BAD, when, section, Strength.INFERRED, reading, since=Version.V2_20),
+        Rule(CKR.ARGUMENTS_BAD, when, section, Strength.UNSAID, reading="A-50", until=Version.V2_01),
+    )
+
+
+LIBRARY = (Rule(CKR.CRYPTOKI_NOT_INITIALIZED, not_initialized, "5.1.6", reading="A-01"),)
+"""Every function but C_Initialize and C_GetFunctionList needs an initialised library."""
+
+SESSION = (*LIBRARY, Rule(CKR.SESSION_HANDLE_INVALID, session_invalid, "5.1.2"))
+"""Functions with a session handle."""
+
+SLOT = (*LIBRARY, Rule(CKR.SLOT_ID_INVALID, slot_id_invalid, "5.1.6", reading="A-45"))
+"""Functions with a slot ID."""
+
+TOKEN = (
+    *SLOT,
+    Rule(CKR.TOKEN_NOT_PRESENT, token_absent, "5.1.3"),
+    Rule(CKR.TOKEN_NOT_RECOGNIZED, token_unrecognized, "5.1.6", reading="A-45"),
+)
+"""Functions with a slot ID that use the token in the slot."""
+
+
+NULL_POINTER = arguments_bad(pointer_null, "5.1.6")
+RESERVED = arguments_bad(reserved_given, "5.1.6")

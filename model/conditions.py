@@ -1,0 +1,109 @@
+"""The facts that rules speak of, each written once.
+
+A condition says what is so (`session_invalid`), never what is done about it. Those of this file serve several
+chapters; what only one chapter needs stands there.
+"""
+
+from .call import Args, Mechanism
+from .state import Login, Pin, Session, Slot, State
+from .vocabulary import CKS
+
+
+def slot_of(s: State, a: Args) -> Slot:
+    """The slot whose token the call's session is with; the session is open."""
+    return s.slots[s.sessions[a.session].slot]
+
+
+def session_state(s: State, session: Session) -> CKS:
+    """The state of an open session: what it may do follows from its kind and the login of its token (5.6).
+
+    A read-only session beside a logged-in SO, which only the usage guide knows, is public (A-05).
+    """
+    login = s.slots[session.slot].login
+    if session.rw:
+        if login == Login.SO:
+            return CKS.RW_SO_FUNCTIONS
+        return CKS.RW_USER_FUNCTIONS if login == Login.USER else CKS.RW_PUBLIC_SESSION
+    return CKS.RO_USER_FUNCTIONS if login == Login.USER else CKS.RO_PUBLIC_SESSION
+
+
+# The library.
+
+
+def not_initialized(s: State, a: Args) -> bool:
+    return not s.initialized
+
+
+def pointer_null(s: State, a: Args) -> bool:
+    return a.null
+
+
+def reserved_given(s: State, a: Args) -> bool:
+    return a.reserved
+
+
+# Session handles.
+
+
+def session_invalid(s: State, a: Args) -> bool:
+    return a.session >= len(s.sessions) or not s.sessions[a.session].open
+
+
+def session_valid(s: State, a: Args) -> bool:
+    return a.session < len(s.sessions) and s.sessions[a.session].open
+
+
+# Slots and the tokens in them.
+
+
+def slot_known(s: State, a: Args) -> bool:
+    return a.slot < len(s.slots)
+
+
+def slot_id_invalid(s: State, a: Args) -> bool:
+    return a.slot >= len(s.slots)
+
+
+def token_absent(s: State, a: Args) -> bool:
+    return slot_known(s, a) and not s.slots[a.slot].present
+
+
+def token_there(s: State, a: Args) -> bool:
+    return slot_known(s, a) and s.slots[a.slot].present and s.slots[a.slot].recognized
+
+
+def token_unrecognized(s: State, a: Args) -> bool:
+    return slot_known(s, a) and s.slots[a.slot].present and not s.slots[a.slot].recognized
+
+
+# Mechanisms.
+
+
+def mechanism_invalid(s: State, a: Args) -> bool:
+    return a.mechanism == Mechanism.UNKNOWN
+
+
+# PINs.
+
+
+def illegal_length(pin: Pin) -> bool:
+    """Whether a PIN is outside the lengths that the token's information gives."""
+    return pin == Pin.SHORT or pin == Pin.LONG
+
+
+def pin_null(s: State, a: Args) -> bool:
+    return a.pin == Pin.NULL
+
+
+def new_pin_null(s: State, a: Args) -> bool:
+    return a.new_pin == Pin.NULL
+
+
+def pin_null_in_session(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.pin == Pin.NULL
+
+
+def token_asks_for_pin(s: State, a: Args) -> bool:
+    """A NULL PIN makes a token with a protected authentication path wait for somebody at its keys."""
+    null = a.pin == Pin.NULL or a.new_pin == Pin.NULL
+    return null and any(x.protected_path for x in s.slots)

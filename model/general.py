@@ -1,0 +1,67 @@
+"""Section 5.4: general purpose functions."""
+
+from dataclasses import replace
+
+from .call import Args, InitArgs
+from .common import LIBRARY, NULL_POINTER
+from .conditions import reserved_given
+from .rule import Effect, Function, Rule, Strength
+from .state import Login, Session, State
+from .vocabulary import CKR
+
+
+def already_initialized(s: State, a: Args) -> bool:
+    return s.initialized
+
+
+def init_reserved_given(s: State, a: Args) -> bool:
+    return a.init == InitArgs.RESERVED
+
+
+def some_mutex_callbacks_missing(s: State, a: Args) -> bool:
+    return a.init == InitArgs.PARTIAL
+
+
+def locking_demanded(s: State, a: Args) -> bool:
+    return a.init in (InitArgs.OS_LOCKING, InitArgs.CALLBACKS, InitArgs.CALLBACKS_OR_OS, InitArgs.NO_THREADS)
+
+
+def threads_forbidden(s: State, a: Args) -> bool:
+    return a.init == InitArgs.NO_THREADS
+
+
+def initialize(s: State, a: Args) -> State:
+    return replace(s, initialized=True)
+
+
+def finalize(s: State, a: Args) -> State:
+    return replace(
+        s,
+        initialized=False,
+        sessions=(Session(),) * len(s.sessions),
+        slots=tuple(replace(x, login=Login.NOBODY) for x in s.slots),
+    )
+
+
+FUNCTIONS = (
+    Function(
+        "C_Initialize",
+        ("init",),
+        (
+            Rule(CKR.CRYPTOKI_ALREADY_INITIALIZED, already_initialized, "5.4", reading="A-36"),
+            Rule(CKR.ARGUMENTS_BAD, init_reserved_given, "5.4", Strength.SHOULD, "A-36"),
+            Rule(CKR.ARGUMENTS_BAD, some_mutex_callbacks_missing, "5.4", Strength.SHOULD, "A-36"),
+            Rule(CKR.CANT_LOCK, locking_demanded, "5.4", Strength.MAY, "A-36"),
+            Rule(CKR.NEED_TO_CREATE_THREADS, threads_forbidden, "5.4", Strength.MAY, "A-36"),
+        ),
+        effects=(Effect(initialize, "5.4"),),
+    ),
+    Function(
+        "C_Finalize",
+        ("reserved",),
+        (*LIBRARY, Rule(CKR.ARGUMENTS_BAD, reserved_given, "5.4", Strength.SHOULD)),
+        effects=(Effect(finalize, "5.4", reading="A-57"),),
+    ),
+    Function("C_GetInfo", ("null",), (*LIBRARY, *NULL_POINTER)),
+    Function("C_GetFunctionList", ("null",), NULL_POINTER),
+)

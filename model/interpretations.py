@@ -1,0 +1,104 @@
+"""Where the text is ambiguous, silent or against itself: each place has a name, readings, and a default.
+
+A row, an effect or a precedence relation names the interpretation that it depends on. A profile chooses readings; a
+verdict cites them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .rule import Strength
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """One open question of the text, by its number in the project's list (A-01 …).
+
+    `readings` names its answers, the default first. `strengths` holds the strength that a reading gives to the rows
+    that name the interpretation, where it differs from the strength in the table.
+    """
+
+    id: str
+    question: str
+    section: str
+    readings: tuple[str, ...] = ("any",)
+    strengths: Mapping[str, Strength] = field(default_factory=dict)
+
+    @property
+    def default(self) -> str:
+        """The reading in force where a profile chooses none."""
+        return self.readings[0]
+
+
+SHOULD = "A-00"
+
+_ROWS = (
+    Interpretation(
+        SHOULD,
+        "Is a code that a function 'should' return required of it?",
+        "5",
+        ("advice", "required"),
+        {"required": Strength.MUST},
+    ),
+    Interpretation(
+        "A-01",
+        "CKR_CRYPTOKI_NOT_INITIALIZED is of the lowest class, yet no session handle can be valid then.",
+        "5.1.7",
+        ("either", "first", "literal"),
+    ),
+    Interpretation(
+        "A-02",
+        "A bad argument and a bad session handle together: does the class order of 5.1.7 bind?",
+        "5.1.7",
+        ("class order", "any"),
+    ),
+    Interpretation("A-03", "A stub answers CKR_FUNCTION_NOT_SUPPORTED whatever else is wrong.", "5.1.6"),
+    Interpretation("A-04", "Several login errors together have no order.", "5.6"),
+    Interpretation(
+        "A-05",
+        "May read-only sessions exist while the SO is logged in?",
+        "5.6",
+        ("base text", "usage guide"),
+        {"usage guide": Strength.MAY},
+    ),
+    Interpretation("A-06", "A session with an uninitialised token has no code before v3.2.", "5.6"),
+    Interpretation("A-08", "C_InitToken lists no code for an unacceptable PIN or a NULL label.", "5.5"),
+    Interpretation("A-09", "C_InitPIN lists CKR_SESSION_READ_ONLY beside what its prose demands.", "5.5"),
+    Interpretation("A-10", "C_SetPIN in a public session before the user PIN is set has no code.", "5.5"),
+    Interpretation(
+        "A-16",
+        "An Init while another operation is active: refuse, or drop the old one?",
+        "5.1.6",
+        ("refuse or replace", "refuse"),
+        {"refuse": Strength.MUST},
+    ),
+    Interpretation("A-22", "Whether a slot event is pending after C_Initialize is a race.", "5.5"),
+    Interpretation("A-27", "A NULL mechanism at an Init has no code before v3.0.", "5.10"),
+    Interpretation("A-31", "A NULL PIN without a protected authentication path has no code.", "5.5, 5.6"),
+    Interpretation("A-32", "A context-specific login with nobody logged in fits two codes.", "5.6"),
+    Interpretation("A-33", "Whether operations survive C_Login and C_Logout is left open.", "5.6"),
+    Interpretation("A-36", "C_Initialize with several faults: any of their codes.", "5.4"),
+    Interpretation("A-43", "How many wrong PINs lock a PIN, and for how long, is left to the token.", "5.5"),
+    Interpretation("A-45", "The checks of C_OpenSession have no order, the token class apart.", "5.6"),
+    Interpretation("A-49", "C_CloseAllSessions on a slot without a token: either answer.", "5.6"),
+    Interpretation("A-50", "A NULL pointer where one is needed has no code of its own.", "5.1.6"),
+    Interpretation("A-57", "What C_Finalize does to sessions and logins is unsaid; it ends them.", "5.4"),
+    Interpretation("A-58", "The SO logging in through a read-only session is the session that exists.", "5.6"),
+)
+
+INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}
+
+
+def resolve(chosen: Mapping[str, str]) -> Mapping[str, str]:
+    """Every interpretation's reading, the chosen ones over the defaults.
+
+    Raises:
+        ValueError: for an interpretation or a reading that does not exist.
+    """
+    for id, reading in chosen.items():
+        if id not in INTERPRETATIONS:
+            raise ValueError(f"no interpretation is called {id!r}; p11conform explain lists them")
+        if reading not in INTERPRETATIONS[id].readings:
+            known = ", ".join(INTERPRETATIONS[id].readings)
+            raise ValueError(f"{id} has no reading {reading!r}; choose one of: {known}")
+    return {id: chosen.get(id, i.default) for id, i in INTERPRETATIONS.items()}

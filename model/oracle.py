@@ -1,0 +1,114 @@
+"""What the standard permits: the table, read in a version and under chosen readings, run on values.
+
+`permitted` collects every code whose condition holds, drops those that a code which must be returned outranks, and
+adds CKR_OK where nothing forbids it. Codes of trouble outside the model (`ENVIRONMENT`) are not in the set: they are
+legal at any time and prove nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from .call import Call
+from .interpretations import INTERPRETATIONS, SHOULD, resolve
+from .precedence import Relation, order
+from .rule import Function, Rule, Strength
+from .state import State
+from .table import TABLE
+from .vocabulary import CKR, Version
+
+_FORBIDDING = frozenset({Strength.MUST, Strength.INFERRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The table in one version of the standard, under one choice of readings.
+
+    `orders` holds, for each function, the precedence relations that bind there.
+    """
+
+    version: Version
+    readings: Mapping[str, str]
+    functions: Mapping[str, Function]
+    orders: Mapping[str, Mapping[tuple[CKR, CKR], Relation]]
+
+    def without(self, function: str, rule: Rule) -> "Model":
+        """The model with one row dropped."""
+        f = self.functions[function]
+        rows = tuple(r for r in f.rules if r is not rule)
+        return replace(self, functions={**self.functions, function: replace(f, rules=rows)})
+
+
+def _strength(rule: Rule, readings: Mapping[str, str]) -> Strength:
+    depends = SHOULD if rule.strength is Strength.SHOULD else rule.reading
+    if depends is None:
+        return rule.strength
+    return INTERPRETATIONS[depends].strengths.get(readings[depends], rule.strength)
+
+
+def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None = None) -> Model:
+    """The model of a version, under the default readings except as chosen.
+
+    Raises:
+        ValueError: for an interpretation or a reading that does not exist.
+    """
+    chosen = resolve(readings or {})
+    functions = {
+        name: replace(
+            f,
+            rules=tuple(replace(r, strength=_strength(r, chosen)) for r in f.rules if r.since <= version <= r.until),
+        )
+        for name, f in TABLE.items()
+    }
+    return Model(version, chosen, functions, {name: order(name, version, chosen) for name in TABLE})
+
+
+def forbids_ok(rule: Rule) -> bool:
+    """Whether a call to which the row applies must not succeed."""
+    return rule.strength in _FORBIDDING
+
+
+def outranks(model: Model, function: str, higher: CKR, lower: CKR) -> bool:
+    """Whether the text wants `higher` returned where both codes apply (5.1)."""
+    return (higher, lower) in model.orders[function]
+
+
+def applicable(model: Model, s: State, call: Call) -> tuple[Rule, ...]:
+    """The rows whose condition holds."""
+    return tuple(r for r in model.functions[call.function].rules if r.when(s, call.args))
+
+
+def prevailing(model: Model, function: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Those of the applicable rows that no row which forbids success outranks."""
+    firm = {r.code for r in rules if forbids_ok(r)}
+    pairs = model.orders[function]
+    return tuple(r for r in rules if not any((high, r.code) in pairs for high in firm))
+
+
+def permitted(model: Model, s: State, call: Call) -> frozenset[CKR]:
+    """The return values that the text permits for a call in a state, trouble of the environment apart."""
+    function = model.functions[call.function]
+    rules = applicable(model, s, call)
+    codes = frozenset(r.code for r in prevailing(model, call.function, rules))
+    if function.returns_ok and not any(map(forbids_ok, rules)):
+        return codes | {CKR.OK}
+    return codes
+
+
+def in_scope(model: Model, s: State, call: Call) -> bool:
+    """Whether the model can follow the call in this state."""
+    return not model.functions[call.function].out_of_scope(s, call.args)
+
+
+def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State]:
+    """The states in which the text lets things be once a call returned a code (5: a failed call changes nothing)."""
+    states = {s}
+    for effect in model.functions[call.function].effects:
+        if code in effect.on:
+            changed = {effect.change(x, call.args) for x in states}
+            states = changed if effect.certain else states | changed
+    return frozenset(states)
+
+
+def outputs(model: Model, s: State, call: Call) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """What a successful call may give out, seen from the state after it: each output with its permitted values."""
+    return tuple((o.name, o.permitted(s, call.args)) for o in model.functions[call.function].outputs)

@@ -1,0 +1,405 @@
+"""Section 5.6: session management."""
+
+from dataclasses import replace
+
+from .call import Args, Blob, Buffer, StateKey
+from .common import NULL_POINTER, SESSION, SLOT, TOKEN, arguments_bad
+from .conditions import (
+    pin_null,
+    pin_null_in_session,
+    session_state,
+    session_valid,
+    slot_of,
+    token_absent,
+    token_asks_for_pin,
+    token_there,
+)
+from .rule import Effect, Function, Output, Rule, Strength
+from .state import (
+    LIMIT_UNKNOWN,
+    NO_LIMIT,
+    Login,
+    Operation,
+    Pin,
+    Saved,
+    Session,
+    State,
+    map_sessions,
+    put_session,
+    put_slot,
+)
+from .vocabulary import CKF, CKR, CKU, Version
+
+V2_01, V2_20 = Version.V2_01, Version.V2_20
+
+
+# C_OpenSession.
+
+
+def parallel_session(s: State, a: Args) -> bool:
+    return not a.serial
+
+
+def session_limit_reached(s: State, a: Args) -> bool:
+    if not token_there(s, a):
+        return False
+    slot = s.slots[a.slot]
+    mine = [x for x in s.sessions if x.open and x.slot == a.slot]
+    if slot.session_limit > NO_LIMIT and len(mine) >= slot.session_limit:
+        return True
+    return slot.rw_session_limit > NO_LIMIT and a.rw and len([x for x in mine if x.rw]) >= slot.rw_session_limit
+
+
+def session_limit_untold(s: State, a: Args) -> bool:
+    if not token_there(s, a):
+        return False
+    slot = s.slots[a.slot]
+    return slot.shared or slot.session_limit == LIMIT_UNKNOWN or slot.rw_session_limit == LIMIT_UNKNOWN
+
+
+def writing_to_protected_token(s: State, a: Args) -> bool:
+    return a.rw and token_there(s, a) and s.slots[a.slot].write_protected
+
+
+def read_only_beside_so(s: State, a: Args) -> bool:
+    return not a.rw and token_there(s, a) and s.slots[a.slot].login == Login.SO
+
+
+def token_uninitialized(s: State, a: Args) -> bool:
+    return token_there(s, a) and not s.slots[a.slot].initialized
+
+
+def no_handle_left_to_track(s: State, a: Args) -> bool:
+    return all(x.open for x in s.sessions)
+
+
+def open_session(s: State, a: Args) -> State:
+    free = next(k for k, x in enumerate(s.sessions) if not x.open)
+    return put_session(s, free, Session(open=True, slot=a.slot, rw=a.rw))
+
+
+# C_CloseSession, C_CloseAllSessions.
+
+
+def close_session(s: State, a: Args) -> State:
+    slot = s.sessions[a.session].slot
+    s = put_session(s, a.session, Session())
+    if any(x.open and x.slot == slot for x in s.sessions):
+        return s
+    return put_slot(s, slot, replace(s.slots[slot], login=Login.NOBODY))
+
+
+def close_all_sessions(s: State, a: Args) -> State:
+    s = map_sessions(s, lambda x: Session() if x.open and x.slot == a.slot else x)
+    return put_slot(s, a.slot, replace(s.slots[a.slot], login=Login.NOBODY))
+
+
+# C_GetOperationState, C_SetOperationState.
+
+
+def operation_not_initialized(s: State, a: Args) -> bool:
+    return session_valid(s, a) and s.sessions[a.session].operation == Operation.NONE
+
+
+def operation_active(s: State, a: Args) -> bool:
+    return session_valid(s, a) and s.sessions[a.session].operation != Operation.NONE
+
+
+def state_does_not_fit(s: State, a: Args) -> bool:
+    return operation_active(s, a) and a.buffer == Buffer.SHORT and not a.null
+
+
+def save_state(s: State, a: Args) -> State:
+    if a.buffer != Buffer.ENOUGH:
+        return s
+    session = s.sessions[a.session]
+    return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login))
+
+
+def saved_elsewhere(s: State, a: Args) -> bool:
+    session, saved = s.sessions[a.session], s.saved
+    return not (saved.slot == session.slot and saved.rw == session.rw and saved.login == s.slots[session.slot].login)
+
+
+def not_a_state_of_this_session(s: State, a: Args) -> bool:
+    if not session_valid(s, a):
+        return False
+    if a.blob == Blob.SAVED:
+        return not s.saved.valid or saved_elsewhere(s, a)
+    return a.blob == Blob.GARBAGE or not s.keyed_blob
+
+
+def state_carried_over(s: State, a: Args) -> bool:
+    return session_valid(s, a)
+
+
+def keyed_state(s: State, a: Args) -> bool:
+    return session_valid(s, a) and s.keyed_blob and a.blob == Blob.KEYED
+
+
+def key_needed(s: State, a: Args) -> bool:
+    return keyed_state(s, a) and a.authentication_key == StateKey.NONE
+
+
+def key_changed(s: State, a: Args) -> bool:
+    return keyed_state(s, a) and a.authentication_key == StateKey.DIFFERENT
+
+
+def key_not_needed(s: State, a: Args) -> bool:
+    if not session_valid(s, a):
+        return False
+    if keyed_state(s, a):
+        return a.encryption_key != StateKey.NONE
+    unkeyed = a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
+    return unkeyed and (a.encryption_key != StateKey.NONE or a.authentication_key != StateKey.NONE)
+
+
+def key_unavailable(s: State, a: Args) -> bool:
+    return not s.keyed_blob and (
+        a.blob == Blob.KEYED or a.encryption_key == StateKey.SAME or a.authentication_key == StateKey.SAME
+    )
+
+
+def key_handle_made_up(s: State, a: Args) -> bool:
+    return session_valid(s, a) and (
+        a.encryption_key == StateKey.DIFFERENT or a.authentication_key == StateKey.DIFFERENT
+    )
+
+
+def restore_state(s: State, a: Args) -> State:
+    operation = Operation.SIGN if a.blob == Blob.KEYED else Operation.DIGEST
+    return put_session(s, a.session, replace(s.sessions[a.session], operation=operation))
+
+
+# C_Login, C_Logout.
+
+
+def user_type_invalid(s: State, a: Args) -> bool:
+    return a.user == CKU.INVALID
+
+
+def context_specific(s: State, a: Args) -> bool:
+    return a.user == CKU.CONTEXT_SPECIFIC
+
+
+def context_specific_unasked(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.user == CKU.CONTEXT_SPECIFIC
+
+
+def context_specific_and_nobody(s: State, a: Args) -> bool:
+    return context_specific_unasked(s, a) and slot_of(s, a).login == Login.NOBODY
+
+
+def login_names_user(a: Args) -> bool:
+    return a.user == CKU.SO or a.user == CKU.USER
+
+
+def read_only_session_exists(s: State, a: Args) -> bool:
+    if not (session_valid(s, a) and a.user == CKU.SO):
+        return False
+    slot = s.sessions[a.session].slot
+    return any(x.open and x.slot == slot and not x.rw for x in s.sessions)
+
+
+def same_user_logged_in(s: State, a: Args) -> bool:
+    if not session_valid(s, a):
+        return False
+    login = slot_of(s, a).login
+    return (a.user == CKU.SO and login == Login.SO) or (a.user == CKU.USER and login == Login.USER)
+
+
+def other_user_logged_in(s: State, a: Args) -> bool:
+    if not session_valid(s, a):
+        return False
+    login = slot_of(s, a).login
+    return (a.user == CKU.SO and login == Login.USER) or (a.user == CKU.USER and login == Login.SO)
+
+
+def user_pin_not_initialized(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.user == CKU.USER and slot_of(s, a).user_pin == Pin.NULL
+
+
+def pin_of_user(s: State, a: Args) -> Pin:
+    return slot_of(s, a).so_pin if a.user == CKU.SO else slot_of(s, a).user_pin
+
+
+def login_pin_wrong(s: State, a: Args) -> bool:
+    if not session_valid(s, a) or a.user == CKU.INVALID or a.pin == Pin.NULL:
+        return False
+    return a.pin != pin_of_user(s, a) and pin_of_user(s, a) != Pin.NULL
+
+
+def login_pin_may_be_locked(s: State, a: Args) -> bool:
+    if not session_valid(s, a) or a.user == CKU.INVALID:
+        return False
+    failed = slot_of(s, a).so_failed if a.user == CKU.SO else slot_of(s, a).user_failed
+    return failed or login_pin_wrong(s, a)
+
+
+def login_to_uninitialized_token(s: State, a: Args) -> bool:
+    return session_valid(s, a) and login_names_user(a) and not slot_of(s, a).initialized
+
+
+def login_attempted(s: State, a: Args) -> bool:
+    return session_valid(s, a) and login_names_user(a)
+
+
+def others_may_be_logged_in(s: State, a: Args) -> bool:
+    return login_attempted(s, a) and slot_of(s, a).shared
+
+
+def login(s: State, a: Args) -> State:
+    k = s.sessions[a.session].slot
+    slot = s.slots[k]
+    if a.user == CKU.SO:
+        return put_slot(s, k, replace(slot, login=Login.SO, so_failed=False))
+    return put_slot(s, k, replace(slot, login=Login.USER, user_failed=False))
+
+
+def count_login_failure(s: State, a: Args) -> State:
+    k = s.sessions[a.session].slot
+    if a.user == CKU.SO:
+        return put_slot(s, k, replace(s.slots[k], so_failed=True))
+    return put_slot(s, k, replace(s.slots[k], user_failed=True))
+
+
+def nobody_to_log_out(s: State, a: Args) -> bool:
+    return session_valid(s, a) and slot_of(s, a).login == Login.NOBODY
+
+
+def logout(s: State, a: Args) -> State:
+    k = s.sessions[a.session].slot
+    return put_slot(s, k, replace(s.slots[k], login=Login.NOBODY))
+
+
+def end_operations(s: State, a: Args) -> State:
+    slot = s.sessions[a.session].slot
+    return map_sessions(s, lambda x: replace(x, operation=Operation.NONE) if x.slot == slot else x)
+
+
+# What calls give out.
+
+
+FRESH_HANDLE = 1
+
+
+def fresh_handle(s: State, a: Args) -> tuple[int, ...]:
+    return (FRESH_HANDLE,)
+
+
+def slot_of_session(s: State, a: Args) -> tuple[int, ...]:
+    return (s.sessions[a.session].slot,)
+
+
+def state_of_session(s: State, a: Args) -> tuple[int, ...]:
+    return (session_state(s, s.sessions[a.session]),)
+
+
+def flags_of_session(s: State, a: Args) -> tuple[int, ...]:
+    return (CKF.SERIAL_SESSION | (CKF.RW_SESSION if s.sessions[a.session].rw else 0),)
+
+
+FUNCTIONS = (
+    Function(
+        "C_OpenSession",
+        ("slot", "rw", "serial", "null"),
+        (
+            *TOKEN,
+            Rule(CKR.SESSION_PARALLEL_NOT_SUPPORTED, parallel_session, "5.6", Strength.SHOULD, "A-45"),
+            Rule(CKR.SESSION_COUNT, session_limit_reached, "5.6", Strength.SHOULD, "A-45"),
+            Rule(CKR.SESSION_COUNT, session_limit_untold, "5.6", Strength.MAY, "A-45"),
+            Rule(CKR.TOKEN_WRITE_PROTECTED, writing_to_protected_token, "5.6", Strength.INFERRED),
+            Rule(CKR.SESSION_READ_WRITE_SO_EXISTS, read_only_beside_so, "5.6", reading="A-05"),
+            Rule(CKR.TOKEN_NOT_RECOGNIZED, token_uninitialized, "5.6", Strength.UNSAID, "A-06"),
+            *NULL_POINTER,
+        ),
+        effects=(Effect(open_session, "5.6"),),
+        outputs=(Output("handle", fresh_handle, "5.6"),),
+        out_of_scope=no_handle_left_to_track,
+    ),
+    Function("C_CloseSession", ("session",), SESSION, effects=(Effect(close_session, "5.6"),)),
+    Function(
+        "C_CloseAllSessions",
+        ("slot",),
+        (*SLOT, Rule(CKR.TOKEN_NOT_PRESENT, token_absent, "5.6", Strength.MAY, "A-49")),
+        effects=(Effect(close_all_sessions, "5.6"),),
+    ),
+    Function(
+        "C_GetSessionInfo",
+        ("session", "null"),
+        (*SESSION, *NULL_POINTER),
+        outputs=(
+            Output("slot", slot_of_session, "3.3"),
+            Output("state", state_of_session, "5.6"),
+            Output("flags", flags_of_session, "3.3"),
+        ),
+    ),
+    Function(
+        "C_GetOperationState",
+        ("session", "buffer", "null"),
+        (
+            *SESSION,
+            *NULL_POINTER,
+            Rule(CKR.OPERATION_NOT_INITIALIZED, operation_not_initialized, "5.6", Strength.SHOULD),
+            Rule(CKR.STATE_UNSAVEABLE, operation_active, "5.6", Strength.MAY),
+            Rule(CKR.BUFFER_TOO_SMALL, state_does_not_fit, "5.2"),
+        ),
+        effects=(Effect(save_state, "5.6"),),
+    ),
+    Function(
+        "C_SetOperationState",
+        ("session", "blob", "encryption_key", "authentication_key", "null"),
+        (
+            *SESSION,
+            *NULL_POINTER,
+            Rule(CKR.SAVED_STATE_INVALID, not_a_state_of_this_session, "5.6"),
+            Rule(CKR.SAVED_STATE_INVALID, state_carried_over, "5.6", Strength.MAY),
+            Rule(CKR.KEY_NEEDED, key_needed, "5.6"),
+            Rule(CKR.KEY_CHANGED, key_changed, "5.6"),
+            Rule(CKR.KEY_NOT_NEEDED, key_not_needed, "5.6"),
+            Rule(CKR.KEY_HANDLE_INVALID, key_handle_made_up, "5.1.6", Strength.UNSAID),
+        ),
+        effects=(Effect(restore_state, "5.6"),),
+        out_of_scope=key_unavailable,
+    ),
+    Function(
+        "C_Login",
+        ("session", "user", "pin"),
+        (
+            *SESSION,
+            Rule(CKR.USER_TYPE_INVALID, user_type_invalid, "5.1.6", reading="A-04"),
+            Rule(CKR.USER_TYPE_INVALID, context_specific, "5.1.6", until=V2_01),
+            Rule(CKR.OPERATION_NOT_INITIALIZED, context_specific_unasked, "5.6", since=V2_20),
+            Rule(CKR.USER_NOT_LOGGED_IN, context_specific_and_nobody, "5.6", Strength.INFERRED, "A-32", since=V2_20),
+            Rule(CKR.SESSION_READ_ONLY_EXISTS, read_only_session_exists, "5.6", reading="A-05"),
+            Rule(CKR.USER_ALREADY_LOGGED_IN, same_user_logged_in, "5.6", reading="A-04"),
+            Rule(CKR.USER_ANOTHER_ALREADY_LOGGED_IN, other_user_logged_in, "5.6", reading="A-04"),
+            Rule(CKR.USER_PIN_NOT_INITIALIZED, user_pin_not_initialized, "5.6", reading="A-04"),
+            Rule(CKR.PIN_INCORRECT, login_pin_wrong, "5.6", reading="A-04"),
+            Rule(CKR.PIN_LOCKED, login_pin_may_be_locked, "5.6", Strength.MAY, "A-43"),
+            Rule(CKR.PIN_EXPIRED, login_attempted, "5.6", Strength.MAY, until=V2_01),
+            Rule(CKR.USER_TOO_MANY_TYPES, others_may_be_logged_in, "5.6", Strength.MAY),
+            *(
+                Rule(code, login_to_uninitialized_token, "5.6", Strength.UNSAID, "A-06")
+                for code in (CKR.PIN_INCORRECT, CKR.USER_PIN_NOT_INITIALIZED, CKR.TOKEN_NOT_RECOGNIZED)
+            ),
+            *arguments_bad(pin_null, "5.6", "A-31"),
+            Rule(CKR.PIN_INCORRECT, pin_null_in_session, "5.6", Strength.INFERRED, "A-31"),
+        ),
+        out_of_scope=token_asks_for_pin,
+        effects=(
+            Effect(login, "5.6"),
+            Effect(end_operations, "5.6", certain=False, reading="A-33"),
+            Effect(count_login_failure, "3.2", frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}), reading="A-43"),
+        ),
+    ),
+    Function(
+        "C_Logout",
+        ("session",),
+        (*SESSION, Rule(CKR.USER_NOT_LOGGED_IN, nobody_to_log_out, "5.6")),
+        effects=(
+            Effect(logout, "5.6"),
+            Effect(end_operations, "5.6", certain=False, reading="A-33"),
+        ),
+    ),
+)
