@@ -303,7 +303,7 @@ FUNCTIONS = (
             Rule(CKR.PIN_LOCKED, old_pin_may_be_locked, "5.1.6", Strength.MAY, "A-43"),
             *(
                 Rule(code, user_pin_unset_in_public, "5.5", Strength.INFERRED, "A-10", since=V2_20)
-                for code in (CKR.PIN_INCORRECT, CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_NOT_LOGGED_IN, CKR.PIN_LOCKED)
+                for code in (CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_NOT_LOGGED_IN, CKR.PIN_LOCKED)
             ),
             *NEW_PIN,
             *arguments_bad(pin_null, "5.5", "A-31"),

@@ -1,0 +1,289 @@
+"""Running a module against the model: one sequence, or a whole check that ends in findings."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ..model.call import Call, Observation
+from ..model.oracle import Model, in_scope
+from ..model.state import Slot, State
+from ..model.vocabulary import CKR
+from .cover import probes, witnesses
+from .findings import Finding, Steps
+from .policy import Policy, anything
+from .shrink import shrink
+from .strategies import conformance_machine
+from .verdict import Beliefs, Outcome, Verdict, judge
+
+
+class Target(Protocol):
+    """What the tester asks of an adapter."""
+
+    def call(self, call: Call) -> Observation:
+        """Make one call."""
+
+    def reset(self, restore_token: bool) -> None:
+        """Start a new sequence."""
+
+    def supports(self, call: Call) -> bool:
+        """Whether the call can be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a sequence: its steps, the verdicts on them, and the state the token may be left in."""
+
+    steps: Steps
+    verdicts: tuple[Verdict, ...]
+    beliefs: Beliefs
+
+    @property
+    def failure(self) -> Verdict | None:
+        """The failure that ended the sequence, if one did."""
+        last = self.verdicts[-1] if self.verdicts else None
+        return last if last is not None and last.outcome is Outcome.FAIL else None
+
+
+def token_contents(s: State) -> tuple[tuple[object, ...], ...]:
+    """What the tokens keep once the library is finalised."""
+
+    def kept(x: Slot) -> tuple[object, ...]:
+        return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
+
+    return tuple(map(kept, s.slots))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has counted and covered so far."""
+
+    calls: int = 0
+    sequences: int = 0
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fired: set[tuple[str, CKR, str]] = field(default_factory=set)
+    states: set[State] = field(default_factory=set)
+    inconclusive: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    advice: Counter[tuple[str, CKR, str, str]] = field(default_factory=Counter)
+
+
+class Driver:
+    """A module with the model beside it, one sequence at a time."""
+
+    def __init__(self, model: Model, initial: State, target: Target) -> None:
+        self.model = model
+        self.initial = initial
+        self.target = target
+        self.tally = Tally()
+        self._clean = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a sequence, with the token restored if the last one may have changed it."""
+        self.target.reset(not self._clean)
+        self.beliefs: Beliefs = frozenset({self.initial})
+        self._clean = True
+
+    def can(self, call: Call) -> bool:
+        """Whether the call may be made now: by the adapter, and within what the model follows."""
+        return (
+            bool(self.beliefs)
+            and self.target.supports(call)
+            and all(in_scope(self.model, s, call) for s in self.beliefs)
+        )
+
+    def step(self, call: Call) -> Verdict:
+        """Make one call and judge the answer."""
+        seen = self.target.call(call)
+        verdict, after = judge(self.model, self.beliefs, call, seen)
+        self._count(call, verdict)
+        at_start = token_contents(self.initial)
+        self._clean = bool(after) and all(token_contents(s) == at_start for s in after)
+        self.beliefs = after
+        return verdict
+
+    def _count(self, call: Call, verdict: Verdict) -> None:
+        tally = self.tally
+        seen = verdict.observation.text
+        tally.calls += 1
+        tally.pairs[call.function, seen] += 1
+        tally.states |= self.beliefs
+        if verdict.outcome is Outcome.PASS:
+            tally.fired |= {(call.function, r.code, r.condition) for r in verdict.rules}
+        elif verdict.outcome is Outcome.INCONCLUSIVE:
+            tally.inconclusive[call.function, seen, verdict.why] += 1
+        for r in verdict.advice:
+            tally.advice[call.function, r.code, r.condition, r.section] += 1
+
+    def replay(self, calls: Sequence[Call]) -> Replay:
+        """Run a sequence until it ends or fails; calls that cannot be made are left out."""
+        self.begin()
+        self.tally.sequences += 1
+        steps: list[tuple[Call, Observation]] = []
+        verdicts: list[Verdict] = []
+        for call in calls:
+            if not self.can(call):
+                continue
+            verdict = self.step(call)
+            steps.append((call, verdict.observation))
+            verdicts.append(verdict)
+            if verdict.outcome is Outcome.FAIL or not self.beliefs:
+                break
+        return Replay(tuple(steps), tuple(verdicts), self.beliefs)
+
+
+def same_fault(first: Verdict, other: Verdict | None) -> bool:
+    """Whether another failure shows the same fault, or the same with fewer rows at fault."""
+    if other is None or other.kind is not first.kind:
+        return False
+    if not first.rules:
+        return other.cause == first.cause
+    at_fault = {(r.code, r.when) for r in other.rules}
+    same_code = other.observation.code == first.observation.code
+    return same_code and bool(at_fault) and at_fault <= {(r.code, r.when) for r in first.rules}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long a check may run: at most so many random sequences, calls a sequence, and seconds."""
+
+    sequences: int = 300
+    length: int = 25
+    seconds: float = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a person wants to see while a check runs."""
+
+    phase: str
+    calls: int
+    states: int
+    fired: int
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a check found, counted and covered."""
+
+    model: Model
+    findings: tuple[Finding, ...]
+    tally: Tally
+    seed: int
+    seconds: float
+
+
+Watch = Callable[[Progress], None]
+
+
+def _quiet(progress: Progress) -> None:
+    """No progress shown."""
+
+
+class Tester:
+    """A check of one module: derived sequences first, then random ones, and every new failure shrunk at once."""
+
+    def __init__(
+        self,
+        model: Model,
+        initial: State,
+        target: Target,
+        *,
+        policy: Policy = anything,
+        seed: int = 0,
+        budget: Budget | None = None,
+        watch: Watch = _quiet,
+    ) -> None:
+        self.driver = Driver(model, initial, target)
+        self.policy = policy
+        self.seed = seed
+        self.budget = budget or Budget()
+        self.findings: list[Finding] = []
+        self._causes: dict[tuple[object, ...], int] = {}
+        self._watch = watch
+        self._uses = {name: f.uses for name, f in model.functions.items()}
+        self._started = time.monotonic()
+
+    def run(self) -> Results:
+        """Everything, in a fixed order that the seed decides."""
+        self.derived()
+        self.random()
+        seconds = time.monotonic() - self._started
+        findings = tuple(sorted(self.findings, key=lambda f: (f.verdict.severity.name != "HIGH", f.id)))
+        return Results(self.driver.model, findings, self.driver.tally, self.seed, seconds)
+
+    def derived(self) -> None:
+        """The sequences that the model gives: a shortest way to every row, then a look at the state."""
+        model, initial = self.driver.model, self.driver.initial
+        ways = witnesses(model, initial, self.policy)
+        look = probes(initial, frozenset(model.functions))
+        for sequence in dict.fromkeys(w.calls for w in ways):
+            self._take(self.driver.replay((*sequence, *look)), "derived sequences")
+
+    def random(self) -> None:
+        """Sequences that Hypothesis makes."""
+        driver = self.driver
+
+        def ended(steps: Steps, verdicts: tuple[Verdict, ...]) -> None:
+            driver.tally.sequences += 1
+            self._take(Replay(steps, verdicts, driver.beliefs), "random sequences")
+
+        machine = conformance_machine(driver, self.policy, seed=self.seed, ended=ended, enough=self._over)
+        run = settings(
+            max_examples=self.budget.sequences,
+            stateful_step_count=self.budget.length,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        run_state_machine_as_test(machine, settings=run)
+
+    def _over(self) -> bool:
+        return time.monotonic() - self._started > self.budget.seconds
+
+    def _take(self, replay: Replay, phase: str) -> None:
+        tally = self.driver.tally
+        if replay.failure is not None:
+            self._learn(replay)
+        self._watch(Progress(phase, tally.calls, len(tally.states), len(tally.fired), len(self.findings)))
+
+    def _learn(self, replay: Replay) -> None:
+        failure = replay.failure
+        assert failure is not None
+        if failure.cause not in self._causes:
+            first = self.driver.tally.calls
+            shrunk = self._shrunk(replay)
+            if shrunk is None:
+                seen = (failure.call.function, failure.observation.text, "seen once, and not again on replay")
+                self.driver.tally.inconclusive[seen] += 1
+                return
+            small, final = shrunk
+            known = self._causes.get(final.cause)
+            if known is None:
+                known = len(self.findings)
+                self.findings.append(Finding(final, (), small, first))
+            self._causes[failure.cause] = self._causes[final.cause] = known
+        k = self._causes[failure.cause]
+        found = self.findings[k]
+        if failure.call.function not in found.functions:
+            functions = tuple(sorted({*found.functions, found.verdict.call.function, failure.call.function}))
+            self.findings[k] = replace(found, functions=functions)
+
+    def _shrunk(self, replay: Replay) -> tuple[Steps, Verdict] | None:
+        original = replay.failure
+        assert original is not None
+
+        def fails(calls: Sequence[Call]) -> bool:
+            return same_fault(original, self.driver.replay(calls).failure)
+
+        calls = tuple(call for call, _ in replay.steps)
+        if not fails(calls):
+            return None
+        again = self.driver.replay(shrink(calls, self._uses, fails))
+        return (again.steps, again.failure) if again.failure is not None else None

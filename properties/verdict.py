@@ -1,0 +1,216 @@
+"""Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ..model.call import Call, Ending, Observation, code_text, is_vendor_defined
+from ..model.oracle import Model, applicable, forbids_ok, outputs, permitted, prevailing, successors
+from ..model.rule import Rule, Strength
+from ..model.state import State
+from ..model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
+
+Beliefs = frozenset[State]
+"""The states that a module may be in, after all that was seen of it."""
+
+
+class Outcome(Enum):
+    """PASS: the text permits it. INCONCLUSIVE: legal, and proves nothing. FAIL: the text rules it out."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Severity(Enum):
+    """How much a failure matters to those who use the module."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Kind(Enum):
+    """What sort of failure it is."""
+
+    MISSING_ERROR = "missing error"
+    WRONG_CODE = "wrong code"
+    OFF_LIST = "off-list code"
+    PRECEDENCE = "precedence"
+    OPERATION_STATE = "operation state"
+    SESSION_STATE = "session state"
+    DATA_EFFECT = "data effect"
+    CALLBACK_ONLY = "callback-only code"
+    CALLBACK_MISUSE = "callback misuse"
+    ABSENT = "absent function"
+    DIED = "died"
+    HUNG = "hung"
+
+
+_SEVERITY = {
+    Kind.MISSING_ERROR: Severity.MEDIUM,
+    Kind.WRONG_CODE: Severity.MEDIUM,
+    Kind.OFF_LIST: Severity.MEDIUM,
+    Kind.PRECEDENCE: Severity.LOW,
+    Kind.OPERATION_STATE: Severity.MEDIUM,
+    Kind.SESSION_STATE: Severity.HIGH,
+    Kind.DATA_EFFECT: Severity.HIGH,
+    Kind.CALLBACK_ONLY: Severity.MEDIUM,
+    Kind.CALLBACK_MISUSE: Severity.HIGH,
+    Kind.ABSENT: Severity.MEDIUM,
+    Kind.DIED: Severity.HIGH,
+    Kind.HUNG: Severity.HIGH,
+}
+
+_ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+_FAMILIES = {
+    Kind.OPERATION_STATE: ("OPERATION",),
+    Kind.SESSION_STATE: ("SESSION", "USER"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """An output that none of the believed states explains."""
+
+    output: str
+    seen: int
+    permitted: tuple[int, ...]
+    section: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the text says of one observation.
+
+    `permitted` holds the codes that the text permits, and `rules` the rows that prevail: for a failure those at
+    fault, for a pass those that gave the code. `advice` holds the rows that only recommend, and were not followed.
+    `why` is a line on an inconclusive verdict.
+    """
+
+    outcome: Outcome
+    call: Call
+    observation: Observation
+    kind: Kind | None = None
+    permitted: frozenset[CKR] = frozenset()
+    rules: tuple[Rule, ...] = ()
+    mismatch: Mismatch | None = None
+    advice: tuple[Rule, ...] = ()
+    why: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        """The severity of a failure: its kind's, but low for a code off the list in the right family."""
+        if self.kind is Kind.OFF_LIST and _family(self.observation.code) in {_family(r.code) for r in self.rules}:
+            return Severity.LOW
+        return _SEVERITY[self.kind] if self.kind else Severity.LOW
+
+    @property
+    def cause(self) -> tuple[object, ...]:
+        """What two failures share when they are one fault: the rows at fault, or else the function itself."""
+        at_fault = frozenset((r.code, r.when) for r in self.rules)
+        if self.kind in (Kind.DIED, Kind.HUNG, Kind.ABSENT):
+            return (self.kind, self.call.function)
+        if self.mismatch is not None:
+            return (self.kind, self.call.function, self.mismatch.output)
+        if self.kind is Kind.CALLBACK_MISUSE:
+            return (self.kind, self.observation.misuse)
+        return (self.kind, self.observation.code, at_fault or self.call.function)
+
+
+def _family(code: int) -> str:
+    return code_text(code).removeprefix("CKR_").partition("_")[0]
+
+
+def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
+    """The verdict on an observation, and the beliefs after it; none are left after a failure."""
+    if seen.ending is not Ending.RETURNED:
+        return Verdict(Outcome.FAIL, call, seen, _ENDINGS[seen.ending], _union(model, beliefs, call)), frozenset()
+    if seen.misuse:
+        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), frozenset()
+    allowing = [s for s in beliefs if seen.code in permitted(model, s, call)]
+    if not allowing:
+        return _unexplained(model, beliefs, call, seen)
+    after, mismatch = _follow(model, allowing, call, seen)
+    if not after:
+        assert mismatch is not None
+        kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
+        return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), frozenset()
+    # The rows that explain the code are those of one believed state; which one does not matter to the coverage.
+    rules = applicable(model, min(allowing, key=repr), call)
+    gave = tuple(r for r in rules if r.code == seen.code)
+    ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
+    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), frozenset(after)
+
+
+def _union(model: Model, beliefs: Beliefs, call: Call) -> frozenset[CKR]:
+    return frozenset(code for s in beliefs for code in permitted(model, s, call))
+
+
+def _follow(model: Model, states: list[State], call: Call, seen: Observation) -> tuple[set[State], Mismatch | None]:
+    """The successors whose outputs are those seen, or the first output that rules the last of them out."""
+    given = dict(seen.outputs)
+    after: set[State] = set()
+    mismatch = None
+    for s in states:
+        for t in successors(model, s, call, seen.code):
+            wrong = None
+            if seen.code == CKR.OK and given:
+                wrong = next(
+                    (
+                        (name, given[name], values)
+                        for name, values in outputs(model, t, call)
+                        if values and name in given and given[name] not in values
+                    ),
+                    None,
+                )
+            if wrong is None:
+                after.add(t)
+            elif mismatch is None:
+                section = next(o.section for o in model.functions[call.function].outputs if o.name == wrong[0])
+                mismatch = Mismatch(*wrong, section)
+    return after, mismatch
+
+
+def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
+    """The verdict on a code that no believed state permits."""
+    function = model.functions[call.function]
+    allowed = _union(model, beliefs, call)
+    if seen.code in CALLBACK_ONLY:
+        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_ONLY, allowed), frozenset()
+    lenient = _inconclusive(model, beliefs, call, seen)
+    if lenient:
+        # Trouble that may have changed anything leaves nothing to go on.
+        lost = seen.code in (CKR.GENERAL_ERROR, CKR.DEVICE_REMOVED)
+        verdict = Verdict(Outcome.INCONCLUSIVE, call, seen, permitted=allowed, why=lenient)
+        return verdict, frozenset() if lost else beliefs
+    state = min(beliefs, key=repr)
+    rules = applicable(model, state, call)
+    at_fault = tuple(r for r in prevailing(model, call.function, rules) if forbids_ok(r))
+    if seen.code == CKR.OK:
+        kind = Kind.MISSING_ERROR
+    elif any(r.code == seen.code for r in rules):
+        kind = Kind.PRECEDENCE
+    elif seen.code not in function.signature.listed.get(model.version, frozenset()):
+        kind = Kind.OFF_LIST
+    else:
+        family = _family(seen.code)
+        families = {_family(r.code) for r in at_fault} | {family}
+        kind = next((k for k, names in _FAMILIES.items() if families & set(names)), Kind.WRONG_CODE)
+        kind = kind if kind is Kind.OPERATION_STATE or not at_fault else Kind.WRONG_CODE
+    return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), frozenset()
+
+
+def _inconclusive(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> str:
+    """Why a code outside the model is legal all the same; empty where it is not."""
+    signature = model.functions[call.function].signature
+    if seen.code in ENVIRONMENT:
+        return "trouble of the environment, legal at any time (5.1.1, 5.1.3)"
+    if seen.code == CKR.FUNCTION_NOT_SUPPORTED:
+        return "a stub, whatever else is wrong (5.1.6, A-03)"
+    if seen.code == CKR.TOKEN_NOT_PRESENT and signature.uses_token and not signature.takes_session:
+        return "the token class stands in for a specific code (5.1.3)"
+    unknown = is_vendor_defined(seen.code) or code_text(seen.code).startswith("0x")
+    if unknown and any(CKR.OK in permitted(model, s, call) for s in beliefs):
+        return "a code of the vendor's own where the text expects success (5.1)"
+    return ""
