@@ -74,6 +74,13 @@ _ROWS = (
     ),
     Interpretation("A-22", "Whether a slot event is pending after C_Initialize is a race.", "5.5"),
     Interpretation("A-27", "A NULL mechanism at an Init has no code before v3.0.", "5.10"),
+    Interpretation(
+        "A-30",
+        "What CKF_WRITE_PROTECTED forbids is for the token to define.",
+        "3.2",
+        ("token decides", "all writing"),
+        {"all writing": Strength.MUST},
+    ),
     Interpretation("A-31", "A NULL PIN without a protected authentication path has no code.", "5.5, 5.6"),
     Interpretation("A-32", "A context-specific login with nobody logged in fits two codes.", "5.6"),
     Interpretation("A-33", "Whether operations survive C_Login and C_Logout is left open.", "5.6"),

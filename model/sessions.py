@@ -308,7 +308,7 @@ FUNCTIONS = (
             Rule(CKR.SESSION_PARALLEL_NOT_SUPPORTED, parallel_session, "5.6", Strength.SHOULD, "A-45"),
             Rule(CKR.SESSION_COUNT, session_limit_reached, "5.6", Strength.SHOULD, "A-45"),
             Rule(CKR.SESSION_COUNT, session_limit_untold, "5.6", Strength.MAY, "A-45"),
-            Rule(CKR.TOKEN_WRITE_PROTECTED, writing_to_protected_token, "5.6", Strength.INFERRED),
+            Rule(CKR.TOKEN_WRITE_PROTECTED, writing_to_protected_token, "5.6", Strength.MAY, "A-30"),
             Rule(CKR.SESSION_READ_WRITE_SO_EXISTS, read_only_beside_so, "5.6", reading="A-05"),
             Rule(CKR.TOKEN_NOT_RECOGNIZED, token_uninitialized, "5.6", Strength.UNSAID, "A-06"),
             *NULL_POINTER,

@@ -13,9 +13,26 @@ WRITES_TOKEN = frozenset({"C_InitToken", "C_InitPIN", "C_SetPIN"})
 """Functions of the model that change what a token keeps."""
 
 
-def anything(call: Call) -> bool:
-    """Every call: for a token of our own, or one whose owner allowed it."""
+def anything(call: Call) -> bool:  # noqa: ARG001
+    """Every call: for a token of our own."""
     return True
+
+
+def expendable(call: Call) -> bool:
+    """Every call but those that could lose the SO PIN: a token whose owner gave it up must come back afterwards.
+
+    The SO PIN is never guessed at, so that it cannot lock, and never changed.
+    """
+    a = call.args
+    match call.function:
+        case "C_Login":
+            return a.pin == Pin.SO if a.user == CKU.SO else a.user != CKU.INVALID
+        case "C_InitToken":
+            return a.pin == Pin.SO
+        case "C_SetPIN":
+            return a.pin == Pin.USER
+        case _:
+            return True
 
 
 def _right_pin(args: Args, users: frozenset[CKU]) -> bool:

@@ -1,0 +1,101 @@
+"""The application's side of the interface: mutex callbacks that check their use, and Notify (5.16)."""
+
+from threading import Lock, get_ident
+from typing import Final
+
+from ..model.vocabulary import CKR
+from .cryptoki import CData, ffi
+
+
+class _Mutex:
+    """A mutex, and the thread that holds it."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.owner: int | None = None
+
+
+class Mutexes:
+    """The four mutex callbacks of CK_C_INITIALIZE_ARGS, which keep count of every mutex they made.
+
+    `misuse` gathers what a module did wrong with them. A module that locks a mutex twice in one thread would hang
+    itself; it is told CKR_GENERAL_ERROR instead.
+    """
+
+    def __init__(self) -> None:
+        self.misuse: list[str] = []
+        self._live: dict[int, _Mutex] = {}
+        self._made = 0
+        self.callbacks: dict[str, CData] = {
+            member: ffi.callback(kind, function, error=CKR.GENERAL_ERROR)
+            for member, kind, function in (
+                ("CreateMutex", "CK_CREATEMUTEX", self._create),
+                ("DestroyMutex", "CK_DESTROYMUTEX", self._destroy),
+                ("LockMutex", "CK_LOCKMUTEX", self._lock),
+                ("UnlockMutex", "CK_UNLOCKMUTEX", self._unlock),
+            )
+        }
+
+    def take_misuse(self) -> tuple[str, ...]:
+        """What went wrong since the last call of this method."""
+        taken = tuple(self.misuse)
+        self.misuse.clear()
+        return taken
+
+    def _create(self, out: CData) -> int:
+        self._made += 1
+        self._live[self._made] = _Mutex()
+        out[0] = ffi.cast("void *", self._made)
+        return CKR.OK
+
+    def _destroy(self, pointer: CData) -> int:
+        mutex = self._find(pointer, "destroyed")
+        if mutex is None:
+            return CKR.MUTEX_BAD
+        del self._live[_name(pointer)]
+        return CKR.OK
+
+    def _lock(self, pointer: CData) -> int:
+        mutex = self._find(pointer, "locked")
+        if mutex is None:
+            return CKR.MUTEX_BAD
+        if mutex.owner == get_ident():
+            return self._blame(CKR.GENERAL_ERROR, "a mutex was locked twice by the same thread")
+        mutex.lock.acquire()
+        mutex.owner = get_ident()
+        return CKR.OK
+
+    def _unlock(self, pointer: CData) -> int:
+        mutex = self._find(pointer, "unlocked")
+        if mutex is None:
+            return CKR.MUTEX_BAD
+        if mutex.owner != get_ident():
+            return self._blame(CKR.MUTEX_NOT_LOCKED, "a mutex was unlocked that its thread had not locked")
+        mutex.owner = None
+        mutex.lock.release()
+        return CKR.OK
+
+    def _find(self, pointer: CData, done: str) -> _Mutex | None:
+        mutex = self._live.get(_name(pointer))
+        if mutex is None:
+            history = "had been destroyed" if 0 < _name(pointer) <= self._made else "never existed"
+            self._blame(CKR.MUTEX_BAD, f"a mutex was {done} that {history}")
+        return mutex
+
+    def _blame(self, code: CKR, text: str) -> CKR:
+        self.misuse.append(text)
+        return code
+
+
+MUTEXES: Final = Mutexes()
+"""The mutexes of this process, which is one application. They outlive every adapter: a module may still call them."""
+
+
+@ffi.callback("CK_NOTIFY")
+def notify(_session: int, _event: int, _application: CData) -> int:
+    """A Notify callback (5.16) that lets the module go on."""
+    return CKR.OK
+
+
+def _name(pointer: CData) -> int:
+    return int(ffi.cast("uintptr_t", pointer))

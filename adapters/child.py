@@ -1,0 +1,101 @@
+"""The child process of an isolated adapter: loads the module, and does as it is told through an inherited socket."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..model.vocabulary import CKU
+from .base import Adapter, Binding, ModuleUnusable
+from .codec import Answer, Command, Kind, Outcome, from_observation, pack, to_binding, to_call, unpack
+from .measure import login_works, measure
+from .raw import Raw
+
+PR_SET_PDEATHSIG = 1
+
+
+def _pykcs11(library: str, binding: Binding) -> Adapter:
+    from .pykcs11 import LowLevel  # here, so that its C++ code is in no other process with a module
+
+    return LowLevel(library, binding)
+
+
+_ADAPTERS: Mapping[Kind, Callable[[str, Binding], Adapter]] = {Kind.RAW: Raw, Kind.PYKCS11: _pykcs11}
+
+
+class _Child:
+    """The adapter that the parent asked for, and the commands on it; a command yields its answers."""
+
+    def __init__(self) -> None:
+        self._adapter: Adapter
+        self._commands: Mapping[Command, Callable[..., Iterator[Any]]] = {
+            Command.LOAD: self._load,
+            Command.SUPPORTS: self._supports,
+            Command.CALLS: self._calls,
+            Command.RESET: self._reset,
+            Command.MEASURE: _measure,
+            Command.LOGIN: _login,
+        }
+
+    def answers(self, data: bytes) -> Iterator[Answer]:
+        """Obey one message. No exception leaves, for a dead child means a dead module to the parent."""
+        try:
+            command, *rest = unpack(data)
+            for value in self._commands[command](*rest):
+                yield Answer(Outcome.DONE, value)
+        except ModuleUnusable as error:
+            yield Answer(Outcome.UNUSABLE, str(error))
+        except Exception as error:
+            yield Answer(Outcome.FAULT, f"{type(error).__name__}: {error}")
+
+    def _load(self, kind: str, library: str, binding: Mapping[str, Any]) -> Iterator[None]:
+        self._adapter = _ADAPTERS[Kind(kind)](library, to_binding(binding))
+        yield None
+
+    def _supports(self, call: list[Any]) -> Iterator[bool]:
+        yield self._adapter.supports(to_call(call))
+
+    def _calls(self, calls: list[list[Any]]) -> Iterator[list[Any]]:
+        for call in calls:
+            yield from_observation(self._adapter.call(to_call(call)))
+
+    def _reset(self, restore_token: bool) -> Iterator[None]:
+        self._adapter.reset(restore_token)
+        yield None
+
+
+def _measure(library: str, init_reserved: str | None) -> Iterator[dict[str, Any]]:
+    yield measure(library, init_reserved).to_json()
+
+
+def _login(library: str, slot_id: int, user: int, pin: str | None, init_reserved: str | None) -> Iterator[int]:
+    yield login_works(library, slot_id, CKU(user), None if pin is None else bytes.fromhex(pin), init_reserved)
+
+
+def serve(connection: Connection) -> None:
+    """Answer messages until the parent hangs up."""
+    child = _Child()
+    connection.send_bytes(pack(Answer(Outcome.DONE)))
+    while True:
+        try:
+            data = connection.recv_bytes()
+        except EOFError:
+            return
+        for answer in child.answers(data):
+            connection.send_bytes(pack(answer))
+
+
+def main() -> None:
+    """Serve on the descriptor that the command line names, then leave without the module's exit handlers."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    serve(Connection(descriptor))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

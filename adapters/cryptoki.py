@@ -1,0 +1,142 @@
+"""The C interface through cffi: the types of Cryptoki, and a module's function list.
+
+The prototypes are those of `model.interface`; only the records that they point to are written down here (chapter 3).
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, TypeAlias
+
+from cffi import FFI
+
+from ..model.call import code_text
+from ..model.interface import SIGNATURES
+from ..model.vocabulary import CKF, CKR
+from .base import ModuleUnusable
+
+CData: TypeAlias = Any
+"""A C value of cffi: its members come from the declarations, out of sight of a type checker."""
+
+UNAVAILABLE_INFORMATION = 2 ** (8 * FFI().sizeof("unsigned long")) - 1
+"""CK_UNAVAILABLE_INFORMATION: the value of a count that the token does not tell."""
+
+_BYTES = "CK_BYTE CK_BBOOL CK_CHAR CK_UTF8CHAR"
+_NUMBERS = (
+    "CK_ULONG CK_RV CK_FLAGS CK_NOTIFICATION CK_SLOT_ID CK_SESSION_HANDLE CK_OBJECT_HANDLE CK_USER_TYPE CK_STATE"
+    " CK_MECHANISM_TYPE CK_ATTRIBUTE_TYPE"
+)
+_RECORDS = {
+    "CK_VERSION": "CK_BYTE major; CK_BYTE minor;",
+    "CK_INFO": """CK_VERSION cryptokiVersion; CK_UTF8CHAR manufacturerID[32]; CK_FLAGS flags;
+        CK_UTF8CHAR libraryDescription[32]; CK_VERSION libraryVersion;""",
+    "CK_SLOT_INFO": """CK_UTF8CHAR slotDescription[64]; CK_UTF8CHAR manufacturerID[32]; CK_FLAGS flags;
+        CK_VERSION hardwareVersion; CK_VERSION firmwareVersion;""",
+    "CK_TOKEN_INFO": """CK_UTF8CHAR label[32]; CK_UTF8CHAR manufacturerID[32]; CK_UTF8CHAR model[16];
+        CK_CHAR serialNumber[16]; CK_FLAGS flags; CK_ULONG ulMaxSessionCount; CK_ULONG ulSessionCount;
+        CK_ULONG ulMaxRwSessionCount; CK_ULONG ulRwSessionCount; CK_ULONG ulMaxPinLen; CK_ULONG ulMinPinLen;
+        CK_ULONG ulTotalPublicMemory; CK_ULONG ulFreePublicMemory; CK_ULONG ulTotalPrivateMemory;
+        CK_ULONG ulFreePrivateMemory; CK_VERSION hardwareVersion; CK_VERSION firmwareVersion; CK_CHAR utcTime[16];""",
+    "CK_SESSION_INFO": "CK_SLOT_ID slotID; CK_STATE state; CK_FLAGS flags; CK_ULONG ulDeviceError;",
+    "CK_ATTRIBUTE": "CK_ATTRIBUTE_TYPE type; CK_VOID_PTR pValue; CK_ULONG ulValueLen;",
+    "CK_MECHANISM": "CK_MECHANISM_TYPE mechanism; CK_VOID_PTR pParameter; CK_ULONG ulParameterLen;",
+    "CK_MECHANISM_INFO": "CK_ULONG ulMinKeySize; CK_ULONG ulMaxKeySize; CK_FLAGS flags;",
+    "CK_C_INITIALIZE_ARGS": """CK_CREATEMUTEX CreateMutex; CK_DESTROYMUTEX DestroyMutex; CK_LOCKMUTEX LockMutex;
+        CK_UNLOCKMUTEX UnlockMutex; CK_FLAGS flags; CK_VOID_PTR pReserved;""",
+}
+_CALLBACKS = """
+    typedef CK_RV (*CK_NOTIFY)(CK_SESSION_HANDLE hSession, CK_NOTIFICATION event, CK_VOID_PTR pApplication);
+    typedef CK_RV (*CK_CREATEMUTEX)(CK_VOID_PTR_PTR ppMutex);
+    typedef CK_RV (*CK_DESTROYMUTEX)(CK_VOID_PTR pMutex);
+    typedef CK_RV (*CK_LOCKMUTEX)(CK_VOID_PTR pMutex);
+    typedef CK_RV (*CK_UNLOCKMUTEX)(CK_VOID_PTR pMutex);
+"""
+
+
+def _declarations() -> Iterator[str]:
+    def named(base: str, name: str) -> str:
+        return f"typedef {base} {name}; typedef {name} *{name}_PTR;"
+
+    yield from (named("unsigned char", name) for name in _BYTES.split())
+    yield from (named("unsigned long", name) for name in _NUMBERS.split())
+    yield "typedef void *CK_VOID_PTR; typedef CK_VOID_PTR *CK_VOID_PTR_PTR;"
+    yield _CALLBACKS
+    for name, members in _RECORDS.items():
+        yield named(f"struct {name} {{ {members} }}", name)
+    yield "typedef struct CK_FUNCTION_LIST CK_FUNCTION_LIST;"
+    yield "typedef CK_FUNCTION_LIST *CK_FUNCTION_LIST_PTR; typedef CK_FUNCTION_LIST_PTR *CK_FUNCTION_LIST_PTR_PTR;"
+    parameters = {name: ", ".join(f"{p.type} {p.name}" for p in s.parameters) for name, s in SIGNATURES.items()}
+    pointers = " ".join(f"CK_RV (*{name})({given});" for name, given in parameters.items())
+    yield f"struct CK_FUNCTION_LIST {{ CK_VERSION version; {pointers} }};"
+    yield f"CK_RV C_GetFunctionList({parameters['C_GetFunctionList']});"
+
+
+ffi = FFI()
+ffi.cdef("\n".join(_declarations()))
+
+
+def new(kind: str, value: Any = None) -> CData:
+    """A C value of the given pointer or array type; it lives as long as the object returned."""
+    return ffi.new(kind, value)
+
+
+@cache
+def load(library: str) -> dict[str, CData | None]:
+    """The functions of a module by name, None where its list holds NULL. A library stays loaded, once loaded.
+
+    Raises:
+        ModuleUnusable: if there is no such library, or it hands out no function list.
+    """
+    try:
+        handle: CData = ffi.dlopen(library)
+    except OSError as error:
+        reason = str(error).removeprefix(f"cannot load library '{library}': ").removeprefix(f"{library}: ")
+        raise ModuleUnusable(f"{library}: cannot be loaded ({reason}); give the path of a PKCS#11 module") from None
+    _LOADED.append(handle)
+    try:
+        get_list = handle.C_GetFunctionList
+    except AttributeError:
+        raise ModuleUnusable(f"{library}: has no C_GetFunctionList; give the path of a PKCS#11 module") from None
+    out = new("CK_FUNCTION_LIST_PTR_PTR")
+    code = get_list(out)
+    if code != CKR.OK or not out[0]:
+        given = code_text(code) if code != CKR.OK else "CKR_OK and a NULL list"
+        raise ModuleUnusable(f"{library}: C_GetFunctionList gives {given}; the module needs mending")
+    return {name: getattr(out[0], name) or None for name in SIGNATURES}
+
+
+_LOADED: list[CData] = []
+"""Every library opened: cffi unloads one that nobody holds, and vendor libraries do not survive that."""
+
+
+def initialize_args(reserved: CData = ffi.NULL, flags: int = 0) -> CData:
+    """A CK_C_INITIALIZE_ARGS without callbacks. `reserved` must outlive it."""
+    # The zeroed second record is for NSS, whose structure has one more member before pReserved.
+    args = new("CK_C_INITIALIZE_ARGS[2]")
+    args[0].flags = flags
+    args[0].pReserved = reserved
+    return args
+
+
+def c_string(text: str) -> CData:
+    """A NUL-terminated copy of a text, for pReserved."""
+    return new("char[]", text.encode())
+
+
+def threaded_args(reserved: CData) -> CData:
+    """What an ordinary application gives C_Initialize for a module that wants a string in pReserved."""
+    return initialize_args(reserved, CKF.OS_LOCKING_OK)
+
+
+def padded(text: str, size: int = 32) -> bytes:
+    """A text as the fixed fields of Cryptoki hold it: UTF-8, blank padded, without a NUL."""
+    return text.encode()[:size].ljust(size)
+
+
+def unpadded(field: CData) -> str:
+    """The text in a blank-padded field."""
+    return bytes(ffi.buffer(field)).decode(errors="replace").rstrip(" \0")
+
+
+def count(value: int) -> int:
+    """A count as the model has it: LIMIT_UNKNOWN for CK_UNAVAILABLE_INFORMATION, 0 for CK_EFFECTIVELY_INFINITE."""
+    return -1 if value == UNAVAILABLE_INFORMATION else value

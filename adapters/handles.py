@@ -1,0 +1,124 @@
+"""Which real session handle and slot ID stand for each index of the model."""
+
+from collections.abc import Container, Iterable
+from enum import IntEnum
+from itertools import count
+
+from .base import Binding
+
+NO_SUCH_SLOT = 0x7FFF_FFF0
+"""A slot ID that no module gives."""
+
+NEW_LABEL = "p11conform"
+"""The label that C_InitToken gives to a token that has none."""
+
+FORGED = 0x7F00_0000
+"""First of the handle numbers given for sessions that were never opened."""
+
+
+class Issued(IntEnum):
+    """What a module issued as a new session handle: the values of the output `handle` of C_OpenSession."""
+
+    ZERO = 0
+    FRESH = 1
+    DUPLICATE = 2
+
+
+class Handles:
+    """The handles that a module issued, by session index: an index is open, closed, or was never opened.
+
+    A new session takes the lowest index that is not open, as in the model. One that finds none below `sessions` is
+    kept past it, out of the model's sight, so that its number is never mistaken for a dead one.
+    """
+
+    def __init__(self, sessions: int) -> None:
+        self._sessions = sessions
+        self._handle: dict[int, int] = {}
+        self._slot: dict[int, int] = {}
+
+    def session(self, index: int) -> int:
+        """The concrete handle of a session: the issued one even after its end, else a number that no session has.
+
+        A closed session whose number now belongs to a live one gets a forged number too. Index `sessions` is handle 0.
+        """
+        if index == self._sessions:
+            return 0
+        if index in self._slot:
+            return self._handle[index]
+        stale = self._handle.get(index)
+        live = self._live()
+        if stale is not None and stale not in live:
+            return stale
+        return next(forged for forged in range(FORGED + index, 2**32, self._sessions) if forged not in live)
+
+    def opened(self, handle: int, slot: int) -> Issued:
+        """Note a session that C_OpenSession opened on the slot with this index, and say what kind its handle is."""
+        issued = Issued.ZERO if handle == 0 else Issued.DUPLICATE if handle in self._live() else Issued.FRESH
+        index = next(i for i in count() if i not in self._slot and i != self._sessions)
+        self._handle[index] = handle
+        self._slot[index] = slot
+        return issued
+
+    def closed(self, index: int) -> None:
+        """Note the end of one session; its handle stays known as a stale one."""
+        self._slot.pop(index, None)
+
+    def closed_all(self, slot: int | None = None) -> None:
+        """Note the end of every session on a slot (C_CloseAllSessions, C_InitToken), or of all (C_Finalize)."""
+        self._slot = {} if slot is None else {i: s for i, s in self._slot.items() if s != slot}
+
+    def forget(self) -> None:
+        """Start anew: no handle was ever issued."""
+        self._handle.clear()
+        self._slot.clear()
+
+    def _live(self) -> set[int]:
+        return {self._handle[index] for index in self._slot}
+
+
+class Slots:
+    """The slots of a binding. A token initialised anew may get another slot ID, and is then found by its label."""
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self._ids = list(binding.slots)
+        self._moved: set[int] = set()
+
+    @property
+    def moved(self) -> bool:
+        """Whether a token was initialised since the slots were last looked for: IDs may differ at C_Initialize."""
+        return bool(self._moved)
+
+    def id(self, index: int) -> int:
+        """The CK_SLOT_ID of a slot, and for the index past the last one an ID that none of them has."""
+        return self._ids[index] if index < len(self._ids) else NO_SUCH_SLOT
+
+    def label(self, index: int) -> str:
+        """The label of the token in a slot, or what C_InitToken would make it."""
+        labels = self._binding.labels
+        return (labels[index] if index < len(labels) else "") or NEW_LABEL
+
+    def index(self, slot_id: int) -> int:
+        """The index of a CK_SLOT_ID, -1 where it is none of the bound ones."""
+        return self._ids.index(slot_id) if slot_id in self._ids else -1
+
+    def mask(self, listed: Container[int]) -> int:
+        """Which of the bound slots a list names: bit `i` for slot `i`."""
+        return sum(1 << i for i, slot_id in enumerate(self._ids) if slot_id in listed)
+
+    def initialized(self, index: int) -> None:
+        """Note a C_InitToken that succeeded."""
+        self._moved.add(index)
+
+    def find(self, tokens: Iterable[tuple[str, int]]) -> None:
+        """Take the IDs from what the module now lists, as (label, CK_SLOT_ID)."""
+        found = dict(reversed([*tokens]))
+        for index, slot_id in enumerate(self._ids):
+            if index in self._moved or self.label(index) != NEW_LABEL:
+                self._ids[index] = found.get(self.label(index), slot_id)
+        self._moved.clear()
+
+    def restored(self) -> None:
+        """Note that the tokens are back as they were bound."""
+        self._ids = list(self._binding.slots)
+        self._moved.clear()

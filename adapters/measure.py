@@ -1,0 +1,167 @@
+"""What a module says of itself: the facts that a profile and a binding are made from."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from ..model.call import code_text
+from ..model.vocabulary import CKF, CKR, CKU
+from .base import ModuleUnusable
+from .callbacks import notify
+from .cryptoki import CData, c_string, count, ffi, load, new, threaded_args, unpadded
+
+_CAPACITY = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSlot:
+    """A slot and its token, by C_GetSlotInfo, C_GetTokenInfo and C_GetMechanismList (5.5).
+
+    `recognized` is False where C_GetTokenInfo gave CKR_TOKEN_NOT_RECOGNIZED; what follows it is empty where that call
+    did not succeed. `flags` are those of the token. PIN lengths are in bytes. Limits count sessions: 0 for none, -1
+    where the token does not tell.
+    """
+
+    id: int
+    token_present: bool
+    recognized: bool
+    label: str = ""
+    flags: int = 0
+    min_pin: int = 0
+    max_pin: int = 0
+    session_limit: int = 0
+    rw_session_limit: int = 0
+    mechanisms: tuple[int, ...] = ()
+
+    @property
+    def initialized(self) -> bool:
+        """Whether the token was ever initialised."""
+        return bool(self.flags & CKF.TOKEN_INITIALIZED)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A module and its slots. Versions are written `major.minor`."""
+
+    cryptoki_version: str
+    manufacturer: str
+    library_description: str
+    library_version: str
+    slots: tuple[MeasuredSlot, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The reverse of `to_json`.
+
+        Raises:
+            TypeError: if a member is missing or unknown.
+        """
+        slots = (MeasuredSlot(**{**slot, "mechanisms": tuple(slot["mechanisms"])}) for slot in data["slots"])
+        return cls(**{**data, "slots": tuple(slots)})
+
+
+class _Library:
+    """An initialised module whose calls must succeed."""
+
+    def __init__(self, library: str) -> None:
+        self._library = library
+        self._functions = load(library)
+
+    def call(self, name: str, *arguments: CData) -> int:
+        """The code of a call.
+
+        Raises:
+            ModuleUnusable: if the module has no such function.
+        """
+        function = self._functions[name]
+        if function is None:
+            raise ModuleUnusable(f"{self._library}: has no {name}; only modules that have it can be tested")
+        return int(function(*arguments))
+
+    def demand(self, name: str, *arguments: CData) -> None:
+        """Make a call that must return CKR_OK.
+
+        Raises:
+            ModuleUnusable: if it does not.
+        """
+        code = self.call(name, *arguments)
+        if code != CKR.OK:
+            raise ModuleUnusable(f"{self._library}: {name} gives {code_text(code)}; check how the module is set up")
+
+
+@contextmanager
+def _initialized(library: str, init_reserved: str | None) -> Iterator[_Library]:
+    module = _Library(library)
+    reserved = ffi.NULL if init_reserved is None else c_string(init_reserved)
+    module.demand("C_Initialize", threaded_args(reserved) if reserved else ffi.NULL)
+    try:
+        yield module
+    finally:
+        module.call("C_Finalize", ffi.NULL)
+
+
+def measure(library: str, init_reserved: str | None = None) -> Measured:
+    """Ask a module about itself, its slots and their tokens, in this process.
+
+    Raises:
+        ModuleUnusable: if the library does not load or does not initialise.
+    """
+    with _initialized(library, init_reserved) as module:
+        info, numbers, length = new("CK_INFO *"), new("CK_SLOT_ID[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
+        module.demand("C_GetInfo", info)
+        module.demand("C_GetSlotList", False, numbers, length)
+        return Measured(
+            _version(info.cryptokiVersion),
+            unpadded(info.manufacturerID),
+            unpadded(info.libraryDescription),
+            _version(info.libraryVersion),
+            tuple(_slot(module, number) for number in numbers[0 : min(length[0], _CAPACITY)]),
+        )
+
+
+def login_works(library: str, slot_id: int, user: CKU, pin: bytes | None, init_reserved: str | None = None) -> int:
+    """The code of one C_Login in a fresh session, read-write for the SO; `pin` None is the NULL pointer.
+
+    Raises:
+        ModuleUnusable: if the library does not load, does not initialise, or opens no session on the slot.
+    """
+    with _initialized(library, init_reserved) as module:
+        session = new("CK_SESSION_HANDLE *")
+        flags = CKF.SERIAL_SESSION | (CKF.RW_SESSION if user is CKU.SO else 0)
+        module.demand("C_OpenSession", slot_id, flags, ffi.NULL, notify, session)
+        given = (ffi.NULL, 0) if pin is None else (new("CK_UTF8CHAR[]", pin), len(pin))
+        code = module.call("C_Login", session[0], user, *given)
+        module.call("C_Logout", session[0])
+        return code
+
+
+def _slot(module: _Library, number: int) -> MeasuredSlot:
+    slot, token = new("CK_SLOT_INFO *"), new("CK_TOKEN_INFO *")
+    module.demand("C_GetSlotInfo", number, slot)
+    present = bool(slot.flags & CKF.TOKEN_PRESENT)
+    code = module.call("C_GetTokenInfo", number, token)
+    if code != CKR.OK:
+        return MeasuredSlot(number, present, recognized=code != CKR.TOKEN_NOT_RECOGNIZED)
+    mechanisms, length = new("CK_MECHANISM_TYPE[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
+    listed = module.call("C_GetMechanismList", number, mechanisms, length) == CKR.OK
+    return MeasuredSlot(
+        number,
+        present,
+        recognized=True,
+        label=unpadded(token.label),
+        flags=token.flags,
+        min_pin=count(token.ulMinPinLen),
+        max_pin=count(token.ulMaxPinLen),
+        session_limit=count(token.ulMaxSessionCount),
+        rw_session_limit=count(token.ulMaxRwSessionCount),
+        mechanisms=tuple(mechanisms[0 : min(length[0], _CAPACITY)]) if listed else (),
+    )
+
+
+def _version(version: CData) -> str:
+    return f"{version.major}.{version.minor}"

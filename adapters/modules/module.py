@@ -1,0 +1,178 @@
+"""A real module made ready for testing, and what provisioning one takes: new tokens, and a way back to them.
+
+Run as a program it is the short-lived process that initialises the tokens, so that the vendor's library never enters
+the tester: the order comes as JSON on standard input, PINs included; what the module then says of itself goes to
+standard output.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_IMODE, S_ISDIR
+from typing import Any
+
+from ...model.call import Args, Call
+from ...model.state import Pin
+from ...model.vocabulary import CKR, CKU
+from ..base import Binding, ModuleUnusable
+from ..measure import Measured, MeasuredSlot, measure
+from ..raw import Raw
+
+PROVISIONING_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module that is ready, with what to do about its tokens.
+
+    `environment` is what the process that loads the library needs beside its own. `owned` says that the tokens are
+    ours and may be initialised, emptied and locked. `restore` puts the tokens back as they were when the module was
+    made ready, while the library is finalised. `discard` removes all that was made.
+    """
+
+    name: str
+    library: str
+    environment: Mapping[str, str]
+    binding: Binding
+    owned: bool
+    restore: Callable[[], None]
+    discard: Callable[[], None]
+
+
+def snapshot(root: Path) -> Callable[[], None]:
+    """Remember a directory tree; calling the result puts it back, and touches only what differs."""
+    kept = _contents(root)
+
+    def restore() -> None:
+        now = _contents(root)
+        for path in sorted(now.keys() - kept.keys(), reverse=True):
+            path.rmdir() if now[path][1] is None else path.unlink()
+        for path, (mode, data) in kept.items():
+            if now.get(path) != (mode, data):
+                if data is not None:
+                    path.write_bytes(data)
+                elif path not in now:
+                    path.mkdir()
+                path.chmod(mode)
+
+    return restore
+
+
+def pins(slot: MeasuredSlot, so: bytes, user: bytes, other: bytes, wrong: bytes) -> dict[str, bytes]:
+    """The PINs of a token by the names of `Pin`, with one too short and one too long where the token has limits."""
+    known = {Pin.SO: so, Pin.USER: user, Pin.OTHER: other, Pin.WRONG: wrong}
+    if slot.min_pin > 0:
+        known[Pin.SHORT] = b"1" * (slot.min_pin - 1)
+    if 0 < slot.max_pin <= _LONGEST_PIN:
+        known[Pin.LONG] = b"1" * (slot.max_pin + 1)
+    return {pin.name: value for pin, value in known.items()}
+
+
+_LONGEST_PIN = 65536
+"""A limit above this one is taken for none."""
+
+
+def initialize_tokens(
+    library: str,
+    environment: Mapping[str, str],
+    labels: Sequence[str],
+    so: bytes,
+    user: bytes,
+    init_reserved: str | None = None,
+) -> Measured:
+    """Initialise tokens in a module's free slots, one a label, in a child process; what the module then says of itself.
+
+    Raises:
+        ModuleUnusable: if the library is unusable, runs out of free slots, or refuses a step.
+    """
+    order = {
+        "library": library,
+        "labels": list(labels),
+        "so": so.decode(),
+        "user": user.decode(),
+        "init_reserved": init_reserved,
+    }
+    path = os.pathsep.join(filter(None, (str(_source_root()), os.environ.get("PYTHONPATH"))))
+    try:
+        child = subprocess.run(
+            (sys.executable, "-m", __name__),
+            input=json.dumps(order),
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path, **environment},
+            timeout=PROVISIONING_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        text = f"{library}: initialising tokens hung for {PROVISIONING_SECONDS} s; check how the module is set up"
+        raise ModuleUnusable(text) from None
+    try:
+        answer = json.loads(child.stdout.rpartition(_ANSWER)[2])
+    except ValueError:
+        text = f"{library}: initialising tokens ended with status {child.returncode}; check how the module is set up"
+        raise ModuleUnusable(text) from None
+    if "unusable" in answer:
+        raise ModuleUnusable(answer["unusable"])
+    return Measured.from_json(answer["measured"])
+
+
+_ANSWER = "\x1e"
+"""Stands before the child's answer: the library may have written to standard output too."""
+
+
+_NEW_TOKEN = (
+    Call("C_Initialize"),
+    Call("C_InitToken", Args(pin=Pin.SO)),
+    Call("C_OpenSession"),
+    Call("C_Login", Args(user=CKU.SO, pin=Pin.SO)),
+    Call("C_InitPIN", Args(new_pin=Pin.USER)),
+    Call("C_Finalize"),
+)
+
+
+def _initialize_token(library: str, label: str, given: Mapping[str, bytes], init_reserved: str | None) -> None:
+    free = next((s for s in measure(library, init_reserved).slots if s.token_present and not s.initialized), None)
+    if free is None:
+        raise ModuleUnusable(f"{library}: no slot is free for the token {label}; remove a token")
+    with Raw(library, Binding((free.id,), (label,), given, init_reserved=init_reserved)) as raw:
+        for call in _NEW_TOKEN:
+            seen = raw.call(call)
+            if seen.text != str(CKR.OK):
+                text = f"{library}: initialising token {label}: {call.function} gives {seen.text}"
+                raise ModuleUnusable(f"{text}; check how the module is set up")
+
+
+def _contents(root: Path) -> dict[Path, tuple[int, bytes | None]]:
+    """Mode and bytes of everything below a directory, None for the bytes of a directory; parents come first."""
+    found: dict[Path, tuple[int, bytes | None]] = {}
+    for path in sorted(root.rglob("*")):
+        mode = path.lstat().st_mode
+        found[path] = S_IMODE(mode), None if S_ISDIR(mode) else path.read_bytes()
+    return found
+
+
+def _source_root() -> Path:
+    """The directory that the package is imported from, for a child process in a bare checkout."""
+    package = sys.modules[__name__.partition(".")[0]]
+    return Path(package.__path__[0]).parent
+
+
+def _main() -> None:
+    order = json.load(sys.stdin)
+    library, reserved = order["library"], order["init_reserved"]
+    given = {name.upper(): order[name].encode() for name in ("so", "user")}
+    try:
+        for label in order["labels"]:
+            _initialize_token(library, label, given, reserved)
+        answer: dict[str, Any] = {"measured": measure(library, reserved).to_json()}
+    except ModuleUnusable as error:
+        answer = {"unusable": str(error)}
+    print(f"{_ANSWER}{json.dumps(answer)}", flush=True)
+    os._exit(0)  # past the exit handlers of the library
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,158 @@
+"""The report of a check as JSON, reading it back, and what two reports differ in.
+
+The shape is `p11conform.report/1`; docs/report.schema.json describes it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..model.call import Call, arguments, read_call
+from ..model.oracle import Model
+from ..model.table import TABLE
+from .conformance import Results
+from .findings import Finding, Steps, cited, explain, explain_rule, permitted_text
+
+SCHEMA = "p11conform.report/1"
+
+
+class Unreadable(Exception):
+    """A file is not what it should be; the text is one line that says why."""
+
+
+def trace_json(steps: Steps) -> list[dict[str, Any]]:
+    """A trace: each call with its arguments and what was observed."""
+    return [
+        {"function": c.function, "arguments": arguments(c, TABLE[c.function].uses), "observed": o.text}
+        for c, o in steps
+    ]
+
+
+def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
+    """One finding, explained."""
+    v = finding.verdict
+    return {
+        "id": finding.id,
+        "verdict": v.outcome.value,
+        "kind": v.kind.value if v.kind else "",
+        "severity": v.severity.value,
+        "function": v.call.function,
+        "functions": list(finding.functions),
+        "observed": v.observation.text,
+        "permitted": list(permitted_text(v)),
+        "rules": [{"code": str(r.code), "section": r.section, "why": explain_rule(r)} for r in v.rules],
+        "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
+        "trace": trace_json(finding.steps),
+        "text": explain(model, v, finding.functions),
+        "first_seen_at_call": finding.first_call,
+    }
+
+
+def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole report; `module` says what was tested."""
+    tally, model = results.tally, results.model
+    pairs = sorted(tally.pairs)
+    return {
+        "schema": SCHEMA,
+        "spec": str(model.version),
+        "readings": dict(model.readings),
+        "module": dict(module),
+        "seed": results.seed,
+        "calls": tally.calls,
+        "sequences": tally.sequences,
+        "states": len(tally.states),
+        "seconds": round(results.seconds, 3),
+        "coverage": {
+            "functions": sorted({f for f, _ in pairs}),
+            "codes": sorted({code for _, code in pairs}),
+            "pairs": [list(pair) for pair in pairs],
+            "rules": {"fired": len(tally.fired), "total": sum(len(f.rules) for f in model.functions.values())},
+        },
+        "findings": [finding_json(model, f) for f in results.findings],
+        "inconclusive": [
+            {"function": f, "observed": seen, "why": why, "count": n}
+            for (f, seen, why), n in sorted(tally.inconclusive.items())
+        ],
+        "advice": [
+            {"function": f, "code": str(code), "condition": condition, "section": section, "count": n}
+            for (f, code, condition, section), n in sorted(tally.advice.items(), key=lambda x: str(x[0]))
+        ],
+    }
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report from a file.
+
+    Raises:
+        Unreadable: if the file is missing, is not JSON, or is not a report.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise Unreadable(f"{path}: not JSON; give a report that p11conform check --json wrote") from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise Unreadable(f"{path}: not a {SCHEMA}; give a report that p11conform check --json wrote")
+    return data
+
+
+def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
+    """The calls of a finding's trace, each with what was observed.
+
+    Raises:
+        Unreadable: if a step names a function or an argument that the model does not have.
+    """
+    found: list[tuple[Call, str]] = []
+    for step in finding.get("trace", ()):
+        try:
+            name, given, seen = step["function"], step["arguments"], step["observed"]
+            if name not in TABLE:
+                raise ValueError(f"no function of the model is called {name!r}")
+            call = read_call(name, given)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreadable(f"trace of {finding.get('id', '?')}: {error}") from None
+        found.append((call, str(seen)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed from one report to another: findings by id, and (function, code) pairs."""
+
+    gone: tuple[Mapping[str, Any], ...]
+    new: tuple[Mapping[str, Any], ...]
+    changed: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...]
+    gained: tuple[tuple[str, str], ...]
+    lost: tuple[tuple[str, str], ...]
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
+    """What the second of two reports says otherwise than the first."""
+    before = {f["id"]: f for f in old["findings"]}
+    after = {f["id"]: f for f in new["findings"]}
+    same = [(before[id], after[id]) for id in before.keys() & after.keys()]
+    watched = ("functions", "severity", "observed", "permitted")
+    return Difference(
+        gone=_of(before, before.keys() - after.keys()),
+        new=_of(after, after.keys() - before.keys()),
+        changed=tuple(
+            sorted(((a, b) for a, b in same if any(a[k] != b[k] for k in watched)), key=lambda pair: str(pair[0]["id"]))
+        ),
+        gained=_pairs(new, old),
+        lost=_pairs(old, new),
+    )
+
+
+def _of(findings: Mapping[str, Mapping[str, Any]], ids: set[str]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(findings[id] for id in sorted(ids))
+
+
+def _pairs(of: Mapping[str, Any], beside: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    def pairs(report: Mapping[str, Any]) -> set[tuple[str, str]]:
+        rows: Sequence[Sequence[str]] = report["coverage"]["pairs"]
+        return {(row[0], row[1]) for row in rows}
+
+    return tuple(sorted(pairs(of) - pairs(beside)))
