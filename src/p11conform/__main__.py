@@ -1,0 +1,5 @@
+"""`python -m p11conform`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,297 @@
+"""The command line. Exit codes: 0 conforms, 1 findings, 2 usage, 3 the module or the token cannot be used."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from . import subject
+from .adapters.base import ModuleUnusable
+from .adapters.isolated import Kind
+from .adapters.modules.library import Request
+from .console import Display, err, out, rule_table, show_difference, show_report
+from .model.call import code_text
+from .model.interpretations import INTERPRETATIONS
+from .model.oracle import Model, build
+from .model.precedence import order
+from .model.vocabulary import CKR, Version
+from .properties.conformance import Budget, Driver, Tester
+from .properties.cover import witnesses
+from .properties.findings import show_call
+from .properties.report import Unreadable, difference, read_report, read_trace, report_json
+
+CONFORMS, FINDINGS, USAGE, UNUSABLE = 0, 1, 2, 3
+DEFAULT_SEED = 11
+SPECS = [str(v) for v in (Version.V2_01, Version.V2_20, Version.V2_40)]
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    err.print(f"p11conform: {text}", markup=False)
+    raise SystemExit(code)
+
+
+def _model(spec: str, readings: tuple[str, ...]) -> Model:
+    chosen: dict[str, str] = {}
+    for item in readings:
+        id, equals, reading = item.partition("=")
+        if not equals:
+            _fail(f"--reading {item}: write it as A-05='usage guide'", USAGE)
+        chosen[id] = reading
+    try:
+        return build(Version(spec), chosen)
+    except ValueError as error:
+        _fail(str(error), USAGE)
+
+
+def _read_pin(name: str, file: Path | None, ask: bool, variable: str) -> bytes | None:
+    """A PIN from a prompt, a file or the environment; never from the command line."""
+    if ask:
+        return str(click.prompt(f"{name} PIN", hide_input=True, err=True)).encode()
+    if file is not None:
+        try:
+            return file.read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            _fail(f"{file}: {error.strerror}", USAGE)
+    value = os.environ.get(variable)
+    return value.encode() if value is not None else None
+
+
+Command = Callable[..., Any]
+
+
+def _module_options(command: Command) -> Command:
+    """What every command that starts a module takes."""
+    options = (
+        click.option(
+            "--adapter", type=click.Choice([k.value for k in Kind]), default=Kind.RAW.value, show_default=True
+        ),
+        click.option("--slot", type=int, metavar="ID", help="CK_SLOT_ID of the token, for a library by path."),
+        click.option("--token-label", metavar="LABEL", help="Label of the token, for a library by path."),
+        click.option("--pin-file", type=click.Path(path_type=Path), help="File that holds the user PIN."),
+        click.option("--so-pin-file", type=click.Path(path_type=Path), help="File that holds the SO PIN."),
+        click.option("--ask-pin", is_flag=True, help="Ask for the user PIN. [or in P11CONFORM_PIN]"),
+        click.option("--ask-so-pin", is_flag=True, help="Ask for the SO PIN. [or in P11CONFORM_SO_PIN]"),
+        click.option("--init-reserved", metavar="TEXT", help="String that the library wants in pReserved."),
+        click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
+        click.option(
+            "--allow-destructive",
+            is_flag=True,
+            help="Let the check initialise the token anew, again and again: everything on it is lost, the user PIN is "
+            "changed and guessed at. Both PINs are needed, and are in force again afterwards.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _subject(module: str, model: Model, seed: int, o: dict[str, Any]) -> subject.Subject:
+    kind = Kind(o["adapter"])
+    if module == subject.SIMULATED:
+        return subject.simulated(model, seed)
+    if module == subject.SOFTHSM2:
+        return subject.softhsm2_module(kind, o["timeout"])
+    if os.sep not in module and not Path(module).exists():
+        _fail(f"no module is called {module!r}; give a path or one of: {', '.join(subject.KNOWN)}", USAGE)
+    return subject.user_module(
+        Request(
+            library=module,
+            slot=o["slot"],
+            label=o["token_label"],
+            user_pin=_read_pin("user", o["pin_file"], o["ask_pin"], "P11CONFORM_PIN"),
+            so_pin=_read_pin("SO", o["so_pin_file"], o["ask_so_pin"], "P11CONFORM_SO_PIN"),
+            init_reserved=o["init_reserved"],
+            expendable=o["allow_destructive"],
+            timeout=o["timeout"],
+        ),
+        kind,
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="p11conform")
+def main() -> None:
+    """Test PKCS#11 modules against an executable model of the standard."""
+
+
+_spec = click.option("--spec", type=click.Choice(SPECS), default="2.40", show_default=True, help="Version to hold to.")
+_readings = click.option(
+    "--reading", "readings", multiple=True, metavar="A-NN=TEXT", help="Read an open question otherwise; repeatable."
+)
+
+
+@main.command()
+@click.argument("module")
+@_spec
+@_readings
+@click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Decides every random choice.")
+@click.option("--sequences", type=click.IntRange(min=0), default=300, show_default=True, help="Random sequences.")
+@click.option("--length", type=click.IntRange(min=1), default=25, show_default=True, help="Calls in each, at most.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=40.0, show_default=True, help="Stop new ones after.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+@_module_options
+def check(
+    module: str,
+    spec: str,
+    readings: tuple[str, ...],
+    seed: int,
+    sequences: int,
+    length: int,
+    seconds: float,
+    json_file: Path | None,
+    **options: Any,
+) -> None:
+    """Check MODULE: a known name (softhsm2, simulated) or the path of a PKCS#11 library.
+
+    A token that p11conform did not make itself is not written to, and only right PINs are used, unless
+    --allow-destructive gives it up.
+    """
+    model = _model(spec, readings)
+    if json_file is not None and not json_file.parent.is_dir():
+        _fail(f"--json {json_file}: there is no directory {json_file.parent}", USAGE)
+    if options["allow_destructive"] and module not in subject.KNOWN:
+        err.print(
+            "the token will be initialised anew many times: all objects on it are lost; the user PIN is changed and "
+            "guessed at, then put back",
+            markup=False,
+        )
+    try:
+        tested = _subject(module, model, seed, options)
+        try:
+            display = Display()
+            with tested.open() as adapter, display.context():
+                tester = Tester(
+                    model,
+                    tested.initial,
+                    adapter,
+                    policy=tested.policy,
+                    seed=seed,
+                    budget=Budget(sequences, length, seconds),
+                    watch=display,
+                )
+                results = tester.run()
+                adapter.reset(True)
+        finally:
+            tested.discard()
+    except ModuleUnusable as error:
+        _fail(str(error), UNUSABLE)
+    report = report_json(results, tested.about)
+    show_report(report)
+    if json_file is not None:
+        try:
+            json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            _fail(f"--json {json_file}: {error.strerror}", USAGE)
+    raise SystemExit(FINDINGS if report["findings"] else CONFORMS)
+
+
+@main.command()
+@click.argument("report", type=click.Path(path_type=Path))
+@click.argument("finding", required=False)
+@click.option("--module", help="Replay on this module instead of the one that the report names.")
+@_module_options
+def replay(report: Path, finding: str | None, module: str | None, **options: Any) -> None:
+    """Run the trace of a FINDING in a REPORT again (all of them if none is named).
+
+    Exits with 1 if a failure shows again, with 0 if none does.
+    """
+    try:
+        data = read_report(report)
+        chosen = [f for f in data["findings"] if finding in (None, f["id"])]
+        if not chosen:
+            _fail(f"{report}: no finding {finding or ''}; it holds {len(data['findings'])}", USAGE)
+        model = build(Version(data["spec"]), data["readings"])
+        traces = [(f, tuple(call for call, _ in read_trace(f))) for f in chosen]
+    except Unreadable as error:
+        _fail(str(error), USAGE)
+    except (KeyError, TypeError, ValueError) as error:
+        _fail(f"{report}: damaged: {error}", USAGE)
+    again = 0
+    try:
+        tested = _subject(module or data["module"]["name"], model, data["seed"], options)
+        try:
+            with tested.open() as adapter:
+                driver = Driver(model, tested.initial, adapter)
+                for f, calls in traces:
+                    refused = [c.function for c in calls if not tested.policy(c)]
+                    if refused:
+                        _fail(f"{f['id']} calls {refused[0]} in a way that needs --allow-destructive", USAGE)
+                    outcome = driver.replay(calls)
+                    failed = outcome.failure is not None
+                    again += failed
+                    out.print(f"{f['id']}: {'fails again' if failed else 'does not fail'}")
+                    for call, seen in outcome.steps:
+                        text = f"{show_call(call, model.functions[call.function].uses)} → {seen.text}"
+                        out.print(f"    {text}", markup=False)
+                adapter.reset(True)
+        finally:
+            tested.discard()
+    except ModuleUnusable as error:
+        _fail(str(error), UNUSABLE)
+    raise SystemExit(FINDINGS if again else CONFORMS)
+
+
+@main.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def diff(old: Path, new: Path) -> None:
+    """Compare the reports of two versions of a module. Exits with 1 if NEW holds findings that OLD did not."""
+    try:
+        d = difference(read_report(old), read_report(new))
+    except Unreadable as error:
+        _fail(str(error), USAGE)
+    except (KeyError, TypeError, IndexError) as error:
+        _fail(f"{old} or {new}: damaged: {error}", USAGE)
+    show_difference(d)
+    raise SystemExit(FINDINGS if d.new else CONFORMS)
+
+
+@main.command()
+@click.argument("function")
+@click.argument("code", required=False)
+@_spec
+@_readings
+def explain(function: str, code: str | None, spec: str, readings: tuple[str, ...]) -> None:
+    """Print the rules of FUNCTION, and with a CODE its precedence and a shortest sequence that provokes it."""
+    model = _model(spec, readings)
+    if function not in model.functions:
+        _fail(f"the model has no function {function!r}; it has {', '.join(model.functions)}", USAGE)
+    rules = model.functions[function].rules
+    if code is not None:
+        code = code if code.startswith("CKR_") else f"CKR_{code}"
+        if code not in {str(r.code) for r in rules}:
+            known = ", ".join(sorted({str(r.code) for r in rules}))
+            _fail(f"no rule of {function} yields {code}; its rules yield {known}", USAGE)
+    out.print(rule_table(model, function, code))
+    if code is not None:
+        _show_precedence(model, function, CKR[code.removeprefix("CKR_")])
+        _show_sequence(model, function, code)
+    for id in sorted({r.reading for r in rules if r.reading and code in (None, str(r.code))}):
+        i = INTERPRETATIONS[id]
+        out.print(f"{id} (section {i.section}), read as '{model.readings[id]}': {i.question}", markup=False)
+
+
+def _show_precedence(model: Model, function: str, code: CKR) -> None:
+    mine = {r.code for r in model.functions[function].rules}
+    relations = order(function, model.version, model.readings)
+    for (high, low), relation in sorted(relations.items()):
+        if code in (high, low) and high in mine and low in mine:
+            out.print(f"{code_text(high)} before {code_text(low)} (section {relation.section})")
+
+
+def _show_sequence(model: Model, function: str, code: str) -> None:
+    for w in witnesses(model, subject.SIMULATED_STATE):
+        if w.goal.function == function and str(w.rule.code) == code:
+            out.print("shortest sequence, on the slots of the simulated module:")
+            for n, call in enumerate(w.calls, 1):
+                text = show_call(call, model.functions[call.function].uses)
+                out.print(f"    {n}. {text}{f' → {code}' if n == len(w.calls) else ''}", markup=False)
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

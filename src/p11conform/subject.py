@@ -1,0 +1,133 @@
+"""What is tested: a module by name or by path, made ready, with the model's view of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .adapters.base import Adapter, Binding
+from .adapters.isolated import Isolated, Kind, measure_isolated
+from .adapters.measure import Measured, MeasuredSlot
+from .adapters.modules import library, softhsm2
+from .adapters.modules.module import Module
+from .adapters.simulated import Simulated
+from .model.oracle import Model
+from .model.state import LIMIT_UNKNOWN, Pin, Slot, State
+from .model.vocabulary import CKF, CKU
+from .properties.policy import Policy, anything, expendable, harmless
+
+SIMULATED = "simulated"
+SOFTHSM2 = "softhsm2"
+KNOWN = (SIMULATED, SOFTHSM2)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A module that is ready to be tested.
+
+    `about` describes it for the report. `open` gives a fresh adapter; `discard` removes what was provisioned.
+    """
+
+    name: str
+    about: Mapping[str, Any]
+    initial: State
+    policy: Policy
+    open: Callable[[], Adapter]
+    discard: Callable[[], None]
+
+
+SIMULATED_STATE = State(
+    keyed_blob=True,
+    slots=(
+        Slot(),
+        Slot(session_limit=2, rw_session_limit=1),
+        Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, session_limit=LIMIT_UNKNOWN),
+        Slot(present=False),
+        Slot(recognized=False),
+        Slot(write_protected=True, digests=False, has_mechanisms=False, shared=True),
+    ),
+)
+"""The slots of the embedded module: one of every sort that a rule of the table tells apart."""
+
+
+def simulated(model: Model, seed: int) -> Subject:
+    """The embedded module, made of the model itself."""
+    return Subject(
+        SIMULATED,
+        {"name": SIMULATED, "adapter": "simulated"},
+        SIMULATED_STATE,
+        anything,
+        lambda: Simulated(model, SIMULATED_STATE, seed),
+        lambda: None,
+    )
+
+
+def softhsm2_module(kind: Kind, timeout: float) -> Subject:
+    """SoftHSM2 with tokens of our own in a private directory.
+
+    Raises:
+        ModuleUnusable: if it is not installed or cannot be provisioned.
+    """
+    module = softhsm2.provision()
+    try:
+        measured = measure_isolated(module.library, module.environment, timeout=timeout)
+    except BaseException:
+        module.discard()
+        raise
+    return _subject(module, measured, anything, kind, timeout)
+
+
+def user_module(request: library.Request, kind: Kind) -> Subject:
+    """A module of the user's, whose token is written to only if the request says that it is expendable.
+
+    Raises:
+        ModuleUnusable: if the library, the token or a PIN cannot be used.
+    """
+    module, measured = library.provision(request)
+    given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
+    users = frozenset(user for user, pin in given if pin is not None)
+    policy = expendable if request.expendable else harmless(users)
+    return _subject(module, measured, policy, kind, request.timeout)
+
+
+def _subject(module: Module, measured: Measured, policy: Policy, kind: Kind, timeout: float) -> Subject:
+    by_id = {s.id: s for s in measured.slots}
+    slots = tuple(slot_facts(by_id[id], module.binding, module.owned) for id in module.binding.slots)
+    about = {
+        "name": module.name,
+        "library": module.library,
+        "adapter": kind.name.lower(),
+        "manufacturer": measured.manufacturer,
+        "description": measured.library_description,
+        "library_version": measured.library_version,
+        "cryptoki_version": measured.cryptoki_version,
+    }
+
+    def open_module() -> Adapter:
+        return Isolated(kind, module.library, module.binding, module.environment, module.restore, timeout)
+
+    return Subject(module.name, about, State(slots=slots), policy, open_module, module.discard)
+
+
+_SO_TRIED = CKF.SO_PIN_COUNT_LOW | CKF.SO_PIN_FINAL_TRY | CKF.SO_PIN_LOCKED
+_USER_TRIED = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED
+
+
+def slot_facts(slot: MeasuredSlot, binding: Binding, owned: bool) -> Slot:
+    """A measured slot as the model sees it."""
+    flags = slot.flags
+    return Slot(
+        present=slot.token_present,
+        recognized=slot.recognized,
+        write_protected=bool(flags & CKF.WRITE_PROTECTED),
+        session_limit=slot.session_limit,
+        rw_session_limit=slot.rw_session_limit,
+        shared=not owned,
+        protected_path=bool(flags & CKF.PROTECTED_AUTHENTICATION_PATH),
+        has_mechanisms=bool(slot.mechanisms),
+        digests=binding.mechanism in slot.mechanisms,
+        initialized=slot.initialized,
+        so_pin=Pin.SO if slot.initialized else Pin.NULL,
+        user_pin=Pin.USER if flags & CKF.USER_PIN_INITIALIZED else Pin.NULL,
+        so_failed=bool(flags & _SO_TRIED),
+        user_failed=bool(flags & _USER_TRIED),
+    )
