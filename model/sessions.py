@@ -24,6 +24,7 @@ from .state import (
     Saved,
     Session,
     State,
+    carry_saved,
     map_sessions,
     put_session,
     put_slot,
@@ -86,12 +87,12 @@ def close_session(s: State, a: Args) -> State:
     s = put_session(s, a.session, Session())
     if any(x.open and x.slot == slot for x in s.sessions):
         return s
-    return put_slot(s, slot, replace(s.slots[slot], login=Login.NOBODY))
+    return put_slot(carry_saved(s), slot, replace(s.slots[slot], login=Login.NOBODY))
 
 
 def close_all_sessions(s: State, a: Args) -> State:
     s = map_sessions(s, lambda x: Session() if x.open and x.slot == a.slot else x)
-    return put_slot(s, a.slot, replace(s.slots[a.slot], login=Login.NOBODY))
+    return put_slot(carry_saved(s), a.slot, replace(s.slots[a.slot], login=Login.NOBODY))
 
 
 # C_GetOperationState, C_SetOperationState.
@@ -113,7 +114,8 @@ def save_state(s: State, a: Args) -> State:
     if a.buffer != Buffer.ENOUGH:
         return s
     session = s.sessions[a.session]
-    return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login))
+    login = s.slots[session.slot].login
+    return replace(s, saved=Saved(True, session.operation, session.slot, session.rw, login))
 
 
 def saved_elsewhere(s: State, a: Args) -> bool:
@@ -130,28 +132,35 @@ def not_a_state_of_this_session(s: State, a: Args) -> bool:
 
 
 def state_carried_over(s: State, a: Args) -> bool:
-    return session_valid(s, a)
+    return session_valid(s, a) and (s.saved.carried or a.blob == Blob.KEYED)
+
+
+def operation_of_blob(s: State, a: Args) -> Operation:
+    return Operation.SIGN if a.blob == Blob.KEYED else s.saved.operation
+
+
+def state_fits(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not not_a_state_of_this_session(s, a)
 
 
 def keyed_state(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.keyed_blob and a.blob == Blob.KEYED
+    return state_fits(s, a) and operation_of_blob(s, a) == Operation.SIGN
 
 
 def key_needed(s: State, a: Args) -> bool:
     return keyed_state(s, a) and a.authentication_key == StateKey.NONE
 
 
-def key_changed(s: State, a: Args) -> bool:
+def key_perhaps_changed(s: State, a: Args) -> bool:
+    """Only a key that the token can tell from the one used is refused."""
     return keyed_state(s, a) and a.authentication_key == StateKey.DIFFERENT
 
 
 def key_not_needed(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
+    if not state_fits(s, a):
         return False
-    if keyed_state(s, a):
-        return a.encryption_key != StateKey.NONE
-    unkeyed = a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
-    return unkeyed and (a.encryption_key != StateKey.NONE or a.authentication_key != StateKey.NONE)
+    plays_none = operation_of_blob(s, a) != Operation.SIGN and a.authentication_key != StateKey.NONE
+    return plays_none or a.encryption_key != StateKey.NONE
 
 
 def key_unavailable(s: State, a: Args) -> bool:
@@ -167,8 +176,7 @@ def key_handle_made_up(s: State, a: Args) -> bool:
 
 
 def restore_state(s: State, a: Args) -> State:
-    operation = Operation.SIGN if a.blob == Blob.KEYED else Operation.DIGEST
-    return put_session(s, a.session, replace(s.sessions[a.session], operation=operation))
+    return put_session(s, a.session, replace(s.sessions[a.session], operation=operation_of_blob(s, a)))
 
 
 # C_Login, C_Logout.
@@ -176,6 +184,10 @@ def restore_state(s: State, a: Args) -> State:
 
 def user_type_invalid(s: State, a: Args) -> bool:
     return a.user == CKU.INVALID
+
+
+def so_login_through_read_only_session(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.user == CKU.SO and not s.sessions[a.session].rw
 
 
 def context_specific(s: State, a: Args) -> bool:
@@ -251,6 +263,7 @@ def others_may_be_logged_in(s: State, a: Args) -> bool:
 def login(s: State, a: Args) -> State:
     k = s.sessions[a.session].slot
     slot = s.slots[k]
+    s = carry_saved(s)
     if a.user == CKU.SO:
         return put_slot(s, k, replace(slot, login=Login.SO, so_failed=False))
     return put_slot(s, k, replace(slot, login=Login.USER, user_failed=False))
@@ -269,7 +282,7 @@ def nobody_to_log_out(s: State, a: Args) -> bool:
 
 def logout(s: State, a: Args) -> State:
     k = s.sessions[a.session].slot
-    return put_slot(s, k, replace(s.slots[k], login=Login.NOBODY))
+    return put_slot(carry_saved(s), k, replace(s.slots[k], login=Login.NOBODY))
 
 
 def end_operations(s: State, a: Args) -> State:
@@ -355,7 +368,7 @@ FUNCTIONS = (
             Rule(CKR.SAVED_STATE_INVALID, not_a_state_of_this_session, "5.6"),
             Rule(CKR.SAVED_STATE_INVALID, state_carried_over, "5.6", Strength.MAY),
             Rule(CKR.KEY_NEEDED, key_needed, "5.6"),
-            Rule(CKR.KEY_CHANGED, key_changed, "5.6"),
+            Rule(CKR.KEY_CHANGED, key_perhaps_changed, "5.6", Strength.MAY),
             Rule(CKR.KEY_NOT_NEEDED, key_not_needed, "5.6"),
             Rule(CKR.KEY_HANDLE_INVALID, key_handle_made_up, "5.1.6", Strength.UNSAID),
         ),
@@ -372,6 +385,7 @@ FUNCTIONS = (
             Rule(CKR.OPERATION_NOT_INITIALIZED, context_specific_unasked, "5.6", since=V2_20),
             Rule(CKR.USER_NOT_LOGGED_IN, context_specific_and_nobody, "5.6", Strength.INFERRED, "A-32", since=V2_20),
             Rule(CKR.SESSION_READ_ONLY_EXISTS, read_only_session_exists, "5.6", reading="A-05"),
+            Rule(CKR.SESSION_READ_ONLY, so_login_through_read_only_session, "5.6", Strength.UNSAID, "A-58"),
             Rule(CKR.USER_ALREADY_LOGGED_IN, same_user_logged_in, "5.6", reading="A-04"),
             Rule(CKR.USER_ANOTHER_ALREADY_LOGGED_IN, other_user_logged_in, "5.6", reading="A-04"),
             Rule(CKR.USER_PIN_NOT_INITIALIZED, user_pin_not_initialized, "5.6", reading="A-04"),

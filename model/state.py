@@ -94,12 +94,17 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the last C_GetOperationState gave: from which token, and in which session state it was taken."""
+    """What the last C_GetOperationState gave: the operation, the token, and the session state it was taken in.
+
+    `carried` says that somebody logged in or out since, or that the library was finalised.
+    """
 
     valid: bool = False
+    operation: Operation = Operation.NONE
     slot: SlotIndex = 0
     rw: bool = False
     login: Login = Login.NOBODY
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,11 @@ class State:
     slots: tuple[Slot, ...] = (Slot(),)
     sessions: tuple[Session, ...] = (Session(),) * 3
     saved: Saved = Saved()
+
+
+def carry_saved(s: State) -> State:
+    """`s` with the saved operation state carried across a login, a logout or the end of the library."""
+    return replace(s, saved=replace(s.saved, carried=s.saved.valid))
 
 
 def put_session(s: State, i: int, new: Session) -> State:

@@ -81,12 +81,12 @@ choices = st.builds(Choice, st.integers(0, 9).map(lambda n: n >= 10 - HOSTILE_IN
 
 def chooser(model: Model, initial: State, policy: Policy) -> Callable[[State, Choice], Call]:
     """What a choice means in a state: a call that may succeed there, or, where it is hostile, any at all."""
-    every = all_calls(model, initial, policy)
+    every = all_calls(model, initial)
     hostile = by_function(every)
 
     @lru_cache(CACHED_STATES)
     def meaningful(s: State) -> ByFunction:
-        sound = tuple(c for c in every if in_scope(model, s, c) and CKR.OK in permitted(model, s, c))
+        sound = tuple(c for c in every if in_scope(model, s, c) and policy(s, c) and CKR.OK in permitted(model, s, c))
         return by_function(sound) or hostile
 
     return lambda s, choice: choice.of(hostile if choice.hostile else meaningful(s))
