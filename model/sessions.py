@@ -285,9 +285,15 @@ def logout(s: State, a: Args) -> State:
     return put_slot(carry_saved(s), k, replace(s.slots[k], login=Login.NOBODY))
 
 
-def end_operations(s: State, a: Args) -> State:
-    slot = s.sessions[a.session].slot
-    return map_sessions(s, lambda x: replace(x, operation=Operation.NONE) if x.slot == slot else x)
+def end_own_operation(s: State, a: Args) -> State:
+    return put_session(s, a.session, replace(s.sessions[a.session], operation=Operation.NONE))
+
+
+def end_operations_elsewhere(s: State, a: Args) -> State:
+    """Those of the other sessions with the token."""
+    own = s.sessions[a.session]
+    ended = map_sessions(s, lambda x: replace(x, operation=Operation.NONE) if x.slot == own.slot else x)
+    return put_session(ended, a.session, own)
 
 
 # What calls give out.
@@ -403,7 +409,8 @@ FUNCTIONS = (
         out_of_scope=token_asks_for_pin,
         effects=(
             Effect(login, "5.6"),
-            Effect(end_operations, "5.6", certain=False, reading="A-33"),
+            Effect(end_own_operation, "5.6", certain=False, reading="A-33"),
+            Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
             Effect(count_login_failure, "3.2", frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}), reading="A-43"),
         ),
     ),
@@ -413,7 +420,8 @@ FUNCTIONS = (
         (*SESSION, Rule(CKR.USER_NOT_LOGGED_IN, nobody_to_log_out, "5.6")),
         effects=(
             Effect(logout, "5.6"),
-            Effect(end_operations, "5.6", certain=False, reading="A-33"),
+            Effect(end_own_operation, "5.6", certain=False, reading="A-33"),
+            Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
         ),
     ),
 )
