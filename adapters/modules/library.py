@@ -7,13 +7,12 @@ the SO PIN and loses what it held.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...model.call import Args, Call
 from ...model.state import Pin
 from ...model.vocabulary import CKR, CKU
 from ..base import Binding, ModuleUnusable
 from ..isolated import NO_ENVIRONMENT, Isolated, Kind, login_isolated, measure_isolated
 from ..measure import Measured, MeasuredSlot
-from .module import Module
+from .module import NEW_TOKEN, Module
 
 CKM_SHA256 = 0x250
 CKM_SHA_1 = 0x220
@@ -115,22 +114,12 @@ def _made_up(slot: MeasuredSlot, given: dict[Pin, bytes | None]) -> dict[Pin, by
     return made
 
 
-_PUT_BACK = (
-    Call("C_Initialize"),
-    Call("C_InitToken", Args(pin=Pin.SO)),
-    Call("C_OpenSession"),
-    Call("C_Login", Args(user=CKU.SO, pin=Pin.SO)),
-    Call("C_InitPIN", Args(new_pin=Pin.USER)),
-    Call("C_Finalize"),
-)
-
-
 def _reinitialize(request: Request, binding: Binding) -> Callable[[], None]:
     """Put a token back that its owner gave up: initialised anew, with the PINs that it had."""
 
     def restore() -> None:
         with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
-            for call in _PUT_BACK:
+            for call in NEW_TOKEN:
                 seen = module.call(call)
                 if seen.text != str(CKR.OK):
                     raise ModuleUnusable(

@@ -123,7 +123,7 @@ _ANSWER = "\x1e"
 """Stands before the child's answer: the library may have written to standard output too."""
 
 
-_NEW_TOKEN = (
+NEW_TOKEN = (
     Call("C_Initialize"),
     Call("C_InitToken", Args(pin=Pin.SO)),
     Call("C_OpenSession"),
@@ -131,6 +131,7 @@ _NEW_TOKEN = (
     Call("C_InitPIN", Args(new_pin=Pin.USER)),
     Call("C_Finalize"),
 )
+"""The calls that make the first slot of a binding hold a new token with its PINs, each of which must succeed."""
 
 
 def _initialize_token(library: str, label: str, given: Mapping[str, bytes], init_reserved: str | None) -> None:
@@ -138,7 +139,7 @@ def _initialize_token(library: str, label: str, given: Mapping[str, bytes], init
     if free is None:
         raise ModuleUnusable(f"{library}: no slot is free for the token {label}; remove a token")
     with Raw(library, Binding((free.id,), (label,), given, init_reserved=init_reserved)) as raw:
-        for call in _NEW_TOKEN:
+        for call in NEW_TOKEN:
             seen = raw.call(call)
             if seen.text != str(CKR.OK):
                 text = f"{library}: initialising token {label}: {call.function} gives {seen.text}"
