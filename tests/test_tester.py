@@ -110,7 +110,7 @@ def test_real_death_is_one_finding(faulty_library: str, what: str, kind: Kind, d
     mine = ("C_Initialize", "C_Finalize", "C_GetInfo", "C_GetSlotInfo")
     small = replace(model, functions={name: model.functions[name] for name in mine})
     fault = {"FAULT_IN": "C_GetSlotInfo", "FAULT": what}
-    with Isolated(Way.RAW, faulty_library, Binding(slots=(0,)), fault, timeout=0.3) as module:
+    with Isolated(Way.RAW, faulty_library, Binding(slots=(0,)), fault, timeout=2.0) as module:
         results = check(small, module, budget=Budget(sequences=2, length=4, seconds=600))
     ended = [f for f in results.findings if f.verdict.kind in (Kind.DIED, Kind.HUNG)]
     assert [(f.verdict.kind, f.verdict.observation.detail) for f in ended] == [(kind, detail)]
