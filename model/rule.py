@@ -1,10 +1,11 @@
 """The shapes that the rule table is made of."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from .call import Args
+from .call import Args, Call, combine, domain
 from .interface import SIGNATURES, Signature
 from .state import State
 from .vocabulary import CKR, Version
@@ -65,10 +66,13 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A value that a successful call gives out: the values the text permits, seen from the state after the call."""
+    """A value that a successful call gives out: the values the text permits, seen from the state after the call.
+
+    An empty tuple says that the text lets it be anything.
+    """
 
     name: str
-    permitted: Callable[[State, Args], tuple[int, ...]]
+    permitted: Callable[[State, Args], Sequence[int]]
     section: str
 
 
@@ -81,8 +85,10 @@ def never(s: State, a: Args) -> bool:
 class Function:
     """All that the model says of one C_ function.
 
-    `uses` names the fields of `Args` that it has. `out_of_scope` marks calls that the model cannot follow, and that
-    nobody should make of it. `returns_ok` is False for the functions that 5.1.1 bars from CKR_OK.
+    `uses` names the fields of `Args` that it has; `domains` the values worth giving one where those of its type are
+    too many or begin with one that is not harmless here. Calls are made with at most `deviations` arguments that are
+    not the first of their domain. `out_of_scope` marks calls that the model cannot follow, and that nobody should
+    make of it. `returns_ok` is False for the functions that 5.1.1 bars from CKR_OK.
     """
 
     name: str
@@ -92,6 +98,17 @@ class Function:
     outputs: tuple[Output, ...] = ()
     out_of_scope: Condition = never
     returns_ok: bool = True
+    domains: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    deviations: int = 3
+
+    def domain(self, name: str, s: State) -> tuple[Any, ...]:
+        """Every value that an argument takes in a state's scope, the harmless one first."""
+        return self.domains.get(name) or domain(name, s)
+
+    def calls(self, s: State) -> Iterator[Call]:
+        """Every call worth making in a state's scope."""
+        domains = {name: self.domain(name, s) for name in self.uses}
+        return (Call(self.name, args) for args in combine(domains, self.deviations))
 
     @property
     def signature(self) -> Signature:

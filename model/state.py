@@ -12,10 +12,12 @@ from typing import Annotated, Any, Final
 
 SLOT: Final = "slot"
 SESSION: Final = "session"
+OBJECT: Final = "object"
 """Kinds of index: what an `int` field annotated with one of these counts through."""
 
 SlotIndex = Annotated[int, SLOT]
 SessionIndex = Annotated[int, SESSION]
+ObjectIndex = Annotated[int, OBJECT]
 
 NO_LIMIT = 0
 LIMIT_UNKNOWN = -1
@@ -46,12 +48,134 @@ class Pin(IntEnum):
     NULL = 6
 
 
-class Operation(IntEnum):
-    """The operation active in a session."""
+class Kind(IntEnum):
+    """What an object is: its class, and the key type of a key (4.4 to 4.9)."""
+
+    DATA = 0
+    CERTIFICATE = 1
+    GENERIC_SECRET = 2
+    AES = 3
+    RSA_PUBLIC = 4
+    RSA_PRIVATE = 5
+    EC_PUBLIC = 6
+    EC_PRIVATE = 7
+
+
+class Trait(IntEnum):
+    """The one attribute in which an object differs from the plainest of its kind.
+
+    PLAIN: every usage attribute of the kind is TRUE, CKA_SENSITIVE FALSE, CKA_EXTRACTABLE, CKA_MODIFIABLE,
+    CKA_COPYABLE and CKA_DESTROYABLE TRUE. NO_USAGE has every usage attribute FALSE.
+    """
+
+    PLAIN = 0
+    NO_USAGE = 1
+    SENSITIVE = 2
+    UNEXTRACTABLE = 3
+    UNMODIFIABLE = 4
+    UNCOPYABLE = 5
+    UNDESTROYABLE = 6
+
+
+class Mech(IntEnum):
+    """Mechanisms that calls name; UNKNOWN is a number that no token knows. Facts about them: model/mechanisms.py."""
+
+    UNKNOWN = 0
+    SHA_1 = 1
+    SHA256 = 2
+    SHA256_HMAC = 3
+    AES_ECB = 4
+    AES_CBC = 5
+    AES_CBC_PAD = 6
+    AES_CTR = 7
+    AES_GCM = 8
+    AES_KEY_WRAP = 9
+    RSA_PKCS = 10
+    RSA_X_509 = 11
+    RSA_PKCS_OAEP = 12
+    RSA_PKCS_PSS = 13
+    SHA256_RSA_PKCS = 14
+    ECDSA = 15
+    ECDH1_DERIVE = 16
+    GENERIC_SECRET_KEY_GEN = 17
+    AES_KEY_GEN = 18
+    RSA_PKCS_KEY_PAIR_GEN = 19
+    EC_KEY_PAIR_GEN = 20
+
+
+class Phase(IntEnum):
+    """How far an operation is (5.8 to 5.11): not active; begun by an Init; fed by an Update at least once."""
 
     NONE = 0
-    DIGEST = 1
-    SIGN = 2
+    READY = 1
+    UPDATED = 2
+
+
+class Search(IntEnum):
+    """How far a search is (5.7). FRESH: begun, and no object was made, destroyed, shown or hidden since.
+
+    UNSURE: objects changed meanwhile, or some handles were fetched. DRAINED: all were fetched.
+    """
+
+    NONE = 0
+    FRESH = 1
+    UNSURE = 2
+    DRAINED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of one kind in a session: how far it is, and the mechanism and the key it was begun with."""
+
+    phase: Phase = Phase.NONE
+    mechanism: Mech = Mech.UNKNOWN
+    key: ObjectIndex = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The operations of a session, one of each kind at most."""
+
+    encrypt: Operation = Operation()
+    decrypt: Operation = Operation()
+    digest: Operation = Operation()
+    sign: Operation = Operation()
+    sign_recover: Operation = Operation()
+    verify: Operation = Operation()
+    verify_recover: Operation = Operation()
+    search: Search = Search.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object that calls can name, once it `exists`.
+
+    `known` says that the application holds a valid handle on it. A session object dies with session `owner`; of a
+    token object `owner` says nothing. `labelled` says that its CKA_LABEL was changed since it was made.
+    """
+
+    exists: bool = False
+    known: bool = False
+    kind: Kind = Kind.DATA
+    slot: SlotIndex = 0
+    token: bool = False
+    owner: SessionIndex = 0
+    private: bool = False
+    trait: Trait = Trait.PLAIN
+    labelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An output that the application kept for a later call: which mechanism and key made it, if any did.
+
+    For a wrapped key `key` is the wrapping key, and `kind` what was wrapped.
+    """
+
+    valid: bool = False
+    mechanism: Mech = Mech.UNKNOWN
+    key: ObjectIndex = 0
+    kind: Kind = Kind.DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +186,8 @@ class Slot:
     PIN was given since the last right one, so that the token may count, and may have locked the PIN.
     Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
     applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
-    `has_mechanisms` says that its list of mechanisms is not empty, `digests` that it holds the one that calls name.
+    `mechanisms` are those of `Mech` that it lists and that work. `login_required` is its CKF_LOGIN_REQUIRED, `rng` its
+    CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS.
     """
 
     present: bool = fixed(True)
@@ -70,8 +195,10 @@ class Slot:
     write_protected: bool = fixed(False)
     shared: bool = fixed(False)
     protected_path: bool = fixed(False)
-    has_mechanisms: bool = fixed(True)
-    digests: bool = fixed(True)
+    login_required: bool = fixed(True)
+    rng: bool = fixed(True)
+    dual: bool = fixed(False)
+    mechanisms: tuple[Mech, ...] = fixed(tuple(m for m in Mech if m is not Mech.UNKNOWN))
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)
     initialized: bool = True
@@ -84,33 +211,41 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session handle that the application has had, or may yet have; `open` while it is valid."""
+    """A session handle that the application has had, or may yet have; `open` while it is valid.
+
+    `notify` says that it was opened with a callback that cancels what it can (CKN_SURRENDER, 5.16).
+    """
 
     open: bool = False
     slot: SlotIndex = 0
     rw: bool = False
-    operation: Operation = Operation.NONE
+    operations: Operations = Operations()
+    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the last C_GetOperationState gave: from which token, and in which session state it was taken."""
+    """What the last C_GetOperationState gave: the operations, the token, and the session state it was taken in."""
 
     valid: bool = False
     slot: SlotIndex = 0
     rw: bool = False
     login: Login = Login.NOBODY
+    operations: Operations = Operations()
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the model knows. `keyed_blob` says that the application holds the saved state of a keyed operation."""
+    """Everything the model knows. `saved`, `ciphertext`, `signature` and `wrapped` are outputs that were kept."""
 
-    keyed_blob: bool = fixed(False)
     initialized: bool = False
     slots: tuple[Slot, ...] = (Slot(),)
     sessions: tuple[Session, ...] = (Session(),) * 3
+    objects: tuple[Object, ...] = ()
     saved: Saved = Saved()
+    ciphertext: Kept = Kept()
+    signature: Kept = Kept()
+    wrapped: Kept = Kept()
 
 
 def put_session(s: State, i: int, new: Session) -> State:
@@ -128,3 +263,14 @@ def put_slot(s: State, i: int, new: Slot) -> State:
 def map_sessions(s: State, change: Callable[[Session], Session]) -> State:
     """`s` with every session changed alike."""
     return replace(s, sessions=tuple(map(change, s.sessions)))
+
+
+def put_object(s: State, i: int, new: Object) -> State:
+    """`s` with object `i` replaced."""
+    k = index(i)
+    return replace(s, objects=(*s.objects[:k], new, *s.objects[k + 1 :]))
+
+
+def map_objects(s: State, change: Callable[[Object], Object]) -> State:
+    """`s` with every object changed alike."""
+    return replace(s, objects=tuple(map(change, s.objects)))
