@@ -5,7 +5,7 @@ adds CKR_OK where nothing forbids it. Codes of trouble outside the model (`ENVIR
 legal at any time and prove nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .call import Call
@@ -109,6 +109,6 @@ def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State
     return frozenset(states)
 
 
-def outputs(model: Model, s: State, call: Call) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """What a successful call may give out, seen from the state after it: each output with its permitted values."""
-    return tuple((o.name, o.permitted(s, call.args)) for o in model.functions[call.function].outputs)
+def outputs(model: Model, s: State, call: Call, code: int) -> tuple[tuple[str, Sequence[int]], ...]:
+    """What a call may give out, seen from the state after it: each output with its permitted values."""
+    return tuple((o.name, o.permitted(s, call.args)) for o in model.functions[call.function].outputs if code in o.on)

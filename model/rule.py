@@ -66,14 +66,15 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A value that a successful call gives out: the values the text permits, seen from the state after the call.
+    """A value that a call gives out when it returns one of `on`: what the text permits, from the state after it.
 
-    An empty tuple says that the text lets it be anything.
+    An empty sequence says that the text lets it be anything.
     """
 
     name: str
     permitted: Callable[[State, Args], Sequence[int]]
     section: str
+    on: frozenset[CKR] = frozenset({CKR.OK})
 
 
 def never(s: State, a: Args) -> bool:

@@ -187,7 +187,7 @@ class Slot:
     Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
     applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
     `mechanisms` are those of `Mech` that it lists and that work. `login_required` is its CKF_LOGIN_REQUIRED, `rng` its
-    CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS.
+    CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS; `pin_to_be_changed` says that one of its PINs is flagged so.
     """
 
     present: bool = fixed(True)
@@ -196,6 +196,7 @@ class Slot:
     shared: bool = fixed(False)
     protected_path: bool = fixed(False)
     login_required: bool = fixed(True)
+    pin_to_be_changed: bool = fixed(False)
     rng: bool = fixed(True)
     dual: bool = fixed(False)
     mechanisms: tuple[Mech, ...] = fixed(tuple(m for m in Mech if m is not Mech.UNKNOWN))

@@ -155,11 +155,11 @@ def _follow(model: Model, states: list[State], call: Call, seen: Observation) ->
     for s in states:
         for t in successors(model, s, call, seen.code):
             wrong = None
-            if seen.code == CKR.OK and given:
+            if given:
                 wrong = next(
                     (
                         (name, given[name], values)
-                        for name, values in outputs(model, t, call)
+                        for name, values in outputs(model, t, call, seen.code)
                         if values and name in given and given[name] not in values
                     ),
                     None,

@@ -1,0 +1,393 @@
+"""Section 5.13: key management."""
+
+from dataclasses import replace
+
+from .attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
+from .call import Args, Buffer, Data, Flaw, Parameter
+from .common import NULL_POINTER, SESSION
+from .conditions import session_valid, slot_of
+from .mechanisms import Role, taking, with_role
+from .objects import (
+    FRESH,
+    MAKING,
+    TEMPLATE_CODES,
+    attribute_missing,
+    attributes_inconsistent,
+    made,
+    no_object_left_to_track,
+    template_empty,
+    usable,
+    user_not_logged_in_where_required,
+)
+from .operations import unsettle_searches
+from .rule import Effect, Function, Rule, Strength
+from .state import Kept, Kind, Mech, Phase, Search, State, Trait
+from .vocabulary import CKR, Version
+
+V2_20, V2_40 = Version.V2_20, Version.V2_40
+PAIR = 2
+"""Objects that C_GenerateKeyPair makes."""
+
+
+def something_active(s: State, a: Args) -> bool:
+    if not session_valid(s, a):
+        return False
+    o = s.sessions[a.session].operations
+    kinds = (o.encrypt, o.decrypt, o.digest, o.sign, o.sign_recover, o.verify, o.verify_recover)
+    return any(x.phase != Phase.NONE for x in kinds) or o.search != Search.NONE
+
+
+def surrendering(s: State, a: Args) -> bool:
+    return session_valid(s, a) and s.sessions[a.session].notify
+
+
+def parameter_invalid(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.parameter == Parameter.WRONG
+
+
+_GENERATES = with_role(Role.GENERATE_KEY)
+_GENERATES_PAIR = with_role(Role.GENERATE_KEY_PAIR)
+_WRAPS, _UNWRAPS, _DERIVES = with_role(Role.WRAP), with_role(Role.UNWRAP), with_role(Role.DERIVE)
+
+
+def _lists(s: State, a: Args, role: tuple[Mech, ...]) -> bool:
+    return a.mechanism in role and a.mechanism in slot_of(s, a).mechanisms
+
+
+def mechanism_not_for_generating(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not _lists(s, a, _GENERATES)
+
+
+def mechanism_not_for_pairs(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not _lists(s, a, _GENERATES_PAIR)
+
+
+def mechanism_not_for_wrapping(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not _lists(s, a, _WRAPS)
+
+
+def mechanism_not_for_unwrapping(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not _lists(s, a, _UNWRAPS)
+
+
+def mechanism_not_for_deriving(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not _lists(s, a, _DERIVES)
+
+
+# Keys.
+
+
+def _key(s: State, session: int, k: int) -> bool:
+    return usable(s, session, k) and s.objects[k].kind in KEYS
+
+
+def key_handle_invalid(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not _key(s, a.session, a.key)
+
+
+def other_key_handle_invalid(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not _key(s, a.session, a.other_key)
+
+
+def key_usable(s: State, a: Args) -> bool:
+    return session_valid(s, a) and _key(s, a.session, a.key)
+
+
+def key_usage_denied(s: State, a: Args) -> bool:
+    return key_usable(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
+
+
+def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> bool:
+    if not key_usable(s, a) or a.mechanism not in mechanisms:
+        return False
+    kind = s.objects[a.key].kind
+    return not any(kind == k and a.mechanism in taking(role, k) for k in KEYS)
+
+
+def wrapping_key_of_wrong_type(s: State, a: Args) -> bool:
+    return _wrong_kind(s, a, Role.WRAP, _WRAPS)
+
+
+def unwrapping_key_of_wrong_type(s: State, a: Args) -> bool:
+    return _wrong_kind(s, a, Role.UNWRAP, _UNWRAPS)
+
+
+def base_key_of_wrong_type(s: State, a: Args) -> bool:
+    return _wrong_kind(s, a, Role.DERIVE, _DERIVES)
+
+
+# C_WrapKey.
+
+
+def key_unextractable(s: State, a: Args) -> bool:
+    return not other_key_handle_invalid(s, a) and session_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
+
+
+def _trait(s: State, a: Args) -> Trait:
+    return s.objects[a.other_key].trait
+
+
+def key_extractable(s: State, a: Args) -> bool:
+    return not other_key_handle_invalid(s, a) and session_valid(s, a) and _trait(s, a) != Trait.UNEXTRACTABLE
+
+
+def wrapping_unusual_key(s: State, a: Args) -> bool:
+    """A target that is not a secret key: a public key, or a private key, which few mechanisms wrap."""
+    if other_key_handle_invalid(s, a) or not session_valid(s, a):
+        return False
+    return s.objects[a.other_key].kind not in SECRET_KEYS
+
+
+def wrapping_public_key(s: State, a: Args) -> bool:
+    return wrapping_unusual_key(s, a) and s.objects[a.other_key].kind not in GUARDED_KEYS
+
+
+def wrapped_key_does_not_fit(s: State, a: Args) -> bool:
+    if wrapping_unusual_key(s, a) or not key_extractable(s, a):
+        return False
+    return a.buffer == Buffer.SHORT and not a.null
+
+
+def keep_wrapped(s: State, a: Args) -> State:
+    if a.buffer != Buffer.ENOUGH:
+        return s
+    return replace(s, wrapped=Kept(True, a.mechanism, a.key, s.objects[a.other_key].kind))
+
+
+# C_UnwrapKey.
+
+
+_SYMMETRIC = (Mech.AES_CBC_PAD, Mech.AES_KEY_WRAP)
+
+
+def blob_right(s: State, a: Args) -> bool:
+    """The blob is one that the matching key wrapped, with this mechanism, around a key of the kind asked for.
+
+    The two halves of a pair have neighbouring numbers, the public one first.
+    """
+    w = s.wrapped
+    if not (w.valid and a.data == Data.KEPT and w.mechanism == a.mechanism and w.kind == a.kind):
+        return False
+    return w.key == a.key if a.mechanism in _SYMMETRIC else w.key + 1 == a.key
+
+
+def blob_not_known_to_be_right(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not blob_right(s, a)
+
+
+def blob_of_impossible_length(s: State, a: Args) -> bool:
+    return key_usable(s, a) and s.wrapped.valid and a.data == Data.CUT and s.wrapped.mechanism == a.mechanism
+
+
+def blob_fails_integrity_check(s: State, a: Args) -> bool:
+    return key_usable(s, a) and a.mechanism == Mech.AES_KEY_WRAP and (a.data == Data.TAMPERED or a.data == Data.FITTING)
+
+
+def blob_null(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.data == Data.NULL
+
+
+def blob_empty(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.data == Data.EMPTY
+
+
+def unwrap_key(s: State, a: Args) -> State:
+    return unsettle_searches(made(s, a, a.kind, private=a.private))
+
+
+# C_GenerateKey, C_GenerateKeyPair, C_DeriveKey.
+
+
+def generate_key(s: State, a: Args) -> State:
+    kind = Kind.AES if a.mechanism == Mech.AES_KEY_GEN else Kind.GENERIC_SECRET
+    return unsettle_searches(made(s, a, kind, private=a.private))
+
+
+def no_two_objects_left_to_track(s: State, a: Args) -> bool:
+    """The halves of a pair take neighbouring numbers, the public one first: `blob_right` depends on it."""
+    free = [k for k, x in enumerate(s.objects) if not x.exists]
+    return len(free) < PAIR or free[1] != free[0] + 1
+
+
+def generate_key_pair(s: State, a: Args) -> State:
+    rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
+    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, private=False)
+    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, private=a.private)
+    return unsettle_searches(s)
+
+
+# Rows.
+
+
+_CRYPTOGRAPHY = (
+    Rule(CKR.USER_NOT_LOGGED_IN, user_not_logged_in_where_required, "5.1.6", Strength.MAY),
+    Rule(CKR.OPERATION_ACTIVE, something_active, "5.1.6", Strength.MAY, "A-48"),
+    Rule(CKR.FUNCTION_CANCELED, surrendering, "5.16", Strength.MAY),
+)
+_PARAMETER = (
+    Rule(CKR.MECHANISM_PARAM_INVALID, parameter_invalid, "5.1.6", Strength.INFERRED, "A-26"),
+    Rule(CKR.ARGUMENTS_BAD, parameter_invalid, "5.1.6", Strength.INFERRED, "A-26"),
+)
+_GENERATING = (
+    *SESSION,
+    *_CRYPTOGRAPHY,
+    *MAKING,
+    Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "5.13"),
+    Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
+    Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
+)
+_MADE_FLAWS = (
+    Flaw.NONE,
+    Flaw.UNKNOWN_TYPE,
+    Flaw.BAD_VALUE,
+    Flaw.READ_ONLY,
+    Flaw.INCONSISTENT,
+    Flaw.TWICE,
+    Flaw.TWO_VALUES,
+    Flaw.NULL,
+    Flaw.EMPTY,
+)
+
+
+def _usage(own: CKR, handle: CKR) -> tuple[Rule, ...]:
+    """A usage attribute that is FALSE for wrapping, unwrapping or deriving has no code of its own (A-07)."""
+    codes = dict.fromkeys((CKR.KEY_FUNCTION_NOT_PERMITTED, CKR.KEY_TYPE_INCONSISTENT, own, handle))
+    return tuple(Rule(code, key_usage_denied, "5.13", Strength.INFERRED, "A-07") for code in codes)
+
+
+FUNCTIONS = (
+    Function(
+        "C_GenerateKey",
+        ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
+        (*_GENERATING, Rule(CKR.MECHANISM_INVALID, mechanism_not_for_generating, "5.1.6")),
+        effects=(Effect(generate_key, "5.13"),),
+        outputs=(FRESH,),
+        out_of_scope=no_object_left_to_track,
+        domains={
+            "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
+            "flaw": _MADE_FLAWS,
+        },
+        deviations=2,
+    ),
+    Function(
+        "C_GenerateKeyPair",
+        ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
+        (*_GENERATING, Rule(CKR.MECHANISM_INVALID, mechanism_not_for_pairs, "5.1.6")),
+        effects=(Effect(generate_key_pair, "5.13"),),
+        out_of_scope=no_two_objects_left_to_track,
+        domains={
+            "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
+            "flaw": _MADE_FLAWS,
+        },
+        deviations=2,
+    ),
+    Function(
+        "C_WrapKey",
+        ("session", "mechanism", "parameter", "key", "other_key", "buffer", "null"),
+        (
+            *SESSION,
+            *_CRYPTOGRAPHY,
+            *_PARAMETER,
+            *NULL_POINTER,
+            Rule(CKR.MECHANISM_INVALID, mechanism_not_for_wrapping, "5.1.6"),
+            Rule(CKR.WRAPPING_KEY_HANDLE_INVALID, key_handle_invalid, "5.1.6"),
+            Rule(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, wrapping_key_of_wrong_type, "5.1.6"),
+            Rule(CKR.WRAPPING_KEY_SIZE_RANGE, key_usable, "5.1.6", Strength.MAY),
+            *_usage(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_HANDLE_INVALID),
+            Rule(CKR.KEY_HANDLE_INVALID, other_key_handle_invalid, "5.1.6"),
+            Rule(CKR.KEY_UNEXTRACTABLE, key_unextractable, "5.13"),
+            Rule(CKR.KEY_NOT_WRAPPABLE, key_extractable, "5.13", Strength.MAY),
+            Rule(CKR.KEY_NOT_WRAPPABLE, wrapping_unusual_key, "5.13", Strength.MAY),
+            Rule(CKR.KEY_HANDLE_INVALID, wrapping_public_key, "5.13", Strength.UNSAID),
+            Rule(CKR.KEY_UNEXTRACTABLE, wrapping_public_key, "5.13", Strength.UNSAID),
+            Rule(CKR.KEY_SIZE_RANGE, key_extractable, "5.13", Strength.MAY),
+            Rule(CKR.BUFFER_TOO_SMALL, wrapped_key_does_not_fit, "5.2"),
+        ),
+        effects=(Effect(keep_wrapped, "5.13"),),
+        domains={
+            "mechanism": (
+                Mech.AES_KEY_WRAP,
+                Mech.AES_CBC_PAD,
+                Mech.RSA_PKCS,
+                Mech.RSA_PKCS_OAEP,
+                Mech.AES_ECB,
+                Mech.UNKNOWN,
+            )
+        },
+    ),
+    Function(
+        "C_UnwrapKey",
+        ("session", "mechanism", "parameter", "key", "kind", "data", "token", "private", "trait", "flaw", "null"),
+        (
+            *SESSION,
+            *_CRYPTOGRAPHY,
+            *_PARAMETER,
+            *MAKING,
+            Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
+            Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
+            Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
+            Rule(CKR.MECHANISM_INVALID, mechanism_not_for_unwrapping, "5.1.6"),
+            Rule(CKR.UNWRAPPING_KEY_HANDLE_INVALID, key_handle_invalid, "5.1.6"),
+            Rule(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, unwrapping_key_of_wrong_type, "5.1.6"),
+            Rule(CKR.UNWRAPPING_KEY_SIZE_RANGE, key_usable, "5.1.6", Strength.MAY),
+            *_usage(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_HANDLE_INVALID),
+            Rule(CKR.WRAPPED_KEY_LEN_RANGE, blob_of_impossible_length, "5.1.6"),
+            Rule(CKR.WRAPPED_KEY_INVALID, blob_fails_integrity_check, "5.13", Strength.INFERRED),
+            *(
+                Rule(code, blob_not_known_to_be_right, "5.13", Strength.MAY)
+                for code in (CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE)
+            ),
+            *(
+                Rule(code, blob_null, "5.13", Strength.INFERRED, "A-50")
+                for code in (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE)
+            ),
+            Rule(CKR.ARGUMENTS_BAD, blob_empty, "5.1.6", Strength.UNSAID, "A-28"),
+            *(Rule(code, blob_not_known_to_be_right, "4.1.1", Strength.UNSAID) for code in TEMPLATE_CODES),
+        ),
+        effects=(Effect(unwrap_key, "5.13"),),
+        outputs=(FRESH,),
+        out_of_scope=no_object_left_to_track,
+        domains={
+            "mechanism": (
+                Mech.AES_KEY_WRAP,
+                Mech.AES_CBC_PAD,
+                Mech.RSA_PKCS,
+                Mech.RSA_PKCS_OAEP,
+                Mech.AES_ECB,
+                Mech.UNKNOWN,
+            ),
+            "kind": (Kind.AES, Kind.GENERIC_SECRET),
+            "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
+            "flaw": _MADE_FLAWS,
+        },
+        deviations=2,
+    ),
+    Function(
+        "C_DeriveKey",
+        ("session", "mechanism", "parameter", "key", "kind", "token", "private", "trait", "flaw", "null"),
+        (
+            *SESSION,
+            *_CRYPTOGRAPHY,
+            *_PARAMETER,
+            Rule(CKR.PUBLIC_KEY_INVALID, parameter_invalid, "5.1.6", Strength.MAY, since=V2_40),
+            *MAKING,
+            Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
+            Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
+            Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
+            Rule(CKR.MECHANISM_INVALID, mechanism_not_for_deriving, "5.1.6"),
+            Rule(CKR.KEY_HANDLE_INVALID, key_handle_invalid, "5.1.6"),
+            Rule(CKR.KEY_TYPE_INCONSISTENT, base_key_of_wrong_type, "5.1.6"),
+            Rule(CKR.KEY_SIZE_RANGE, key_usable, "5.1.6", Strength.MAY),
+            *_usage(CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_HANDLE_INVALID),
+        ),
+        effects=(Effect(unwrap_key, "5.13"),),
+        outputs=(FRESH,),
+        out_of_scope=no_object_left_to_track,
+        domains={
+            "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
+            "kind": (Kind.GENERIC_SECRET, Kind.AES),
+            "flaw": _MADE_FLAWS,
+        },
+        deviations=2,
+    ),
+)
