@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -29,7 +30,8 @@ _ADAPTERS: Mapping[Kind, Callable[[str, Binding], Adapter]] = {Kind.RAW: Raw, Ki
 class _Child:
     """The adapter that the parent asked for, and the commands on it; a command yields its answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_leave: ExitStack) -> None:
+        self._at_leave = at_leave
         self._adapter: Adapter
         self._commands: Mapping[Command, Callable[..., Iterator[Any]]] = {
             Command.LOAD: self._load,
@@ -52,7 +54,7 @@ class _Child:
             yield Answer(Outcome.FAULT, f"{type(error).__name__}: {error}")
 
     def _load(self, kind: str, library: str, binding: Mapping[str, Any]) -> Iterator[None]:
-        self._adapter = _ADAPTERS[Kind(kind)](library, to_binding(binding))
+        self._adapter = self._at_leave.enter_context(_ADAPTERS[Kind(kind)](library, to_binding(binding)))
         yield None
 
     def _supports(self, call: list[Any]) -> Iterator[bool]:
@@ -76,16 +78,17 @@ def _login(library: str, slot_id: int, user: int, pin: str | None, init_reserved
 
 
 def serve(connection: Connection) -> None:
-    """Answer messages until the parent hangs up."""
-    child = _Child()
-    connection.send_bytes(pack(Answer(Outcome.DONE)))
-    while True:
-        try:
-            data = connection.recv_bytes()
-        except EOFError:
-            return
-        for answer in child.answers(data):
-            connection.send_bytes(pack(answer))
+    """Answer messages until the parent hangs up, then give the module up."""
+    with ExitStack() as at_leave:
+        child = _Child(at_leave)
+        connection.send_bytes(pack(Answer(Outcome.DONE)))
+        while True:
+            try:
+                data = connection.recv_bytes()
+            except EOFError:
+                return
+            for answer in child.answers(data):
+                connection.send_bytes(pack(answer))
 
 
 def main() -> None:
@@ -93,8 +96,10 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    serve(Connection(descriptor))
-    os._exit(0)
+    try:
+        serve(Connection(descriptor))
+    finally:
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from PyKCS11 import LowLevel as Swig  # type: ignore[import-untyped]
+from PyKCS11 import LowLevel as Swig
 
 from ..model.call import Args, Buffer, Call, InitArgs, Mechanism, Observation, code_text
 from ..model.state import Pin

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from .call import Args, Blob, Buffer, StateKey
-from .common import NULL_POINTER, SESSION, SLOT, TOKEN, arguments_bad
+from .common import NULL_POINTER, SESSION, SLOT, TOKEN
 from .conditions import (
     pin_null,
     pin_null_in_session,
@@ -383,7 +383,7 @@ FUNCTIONS = (
                 Rule(code, login_to_uninitialized_token, "5.6", Strength.UNSAID, "A-06")
                 for code in (CKR.PIN_INCORRECT, CKR.USER_PIN_NOT_INITIALIZED, CKR.TOKEN_NOT_RECOGNIZED)
             ),
-            *arguments_bad(pin_null, "5.6", "A-31"),
+            Rule(CKR.ARGUMENTS_BAD, pin_null, "5.6", Strength.INFERRED, "A-31"),
             Rule(CKR.PIN_INCORRECT, pin_null_in_session, "5.6", Strength.INFERRED, "A-31"),
         ),
         out_of_scope=token_asks_for_pin,

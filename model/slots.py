@@ -202,7 +202,7 @@ NEW_PIN = (
     Rule(CKR.PIN_LEN_RANGE, new_pin_length_illegal, "5.1.6"),
     Rule(CKR.PIN_INVALID, new_pin_given, "5.1.6", Strength.MAY),
     Rule(CKR.PIN_TOO_WEAK, new_pin_given, "5.1.6", Strength.MAY, since=V2_40),
-    *arguments_bad(new_pin_null, "5.5", "A-31"),
+    Rule(CKR.ARGUMENTS_BAD, new_pin_null, "5.5", Strength.INFERRED, "A-31"),
     Rule(CKR.PIN_LEN_RANGE, new_pin_null, "5.1.6", Strength.UNSAID, "A-31"),
     Rule(CKR.PIN_INVALID, new_pin_null, "5.1.6", Strength.UNSAID, "A-31"),
 )
@@ -267,7 +267,7 @@ FUNCTIONS = (
             Rule(CKR.PIN_INVALID, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
             Rule(CKR.ARGUMENTS_BAD, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
             Rule(CKR.PIN_TOO_WEAK, so_pin_chosen, "5.1.6", Strength.MAY, "A-08", since=V2_40),
-            *arguments_bad(pin_null, "5.5", "A-31"),
+            Rule(CKR.ARGUMENTS_BAD, pin_null, "5.5", Strength.INFERRED, "A-31"),
             Rule(CKR.PIN_INCORRECT, so_pin_null, "5.5", Strength.INFERRED, "A-31"),
             *arguments_bad(pointer_null, "5.5", "A-08"),
         ),
@@ -306,7 +306,7 @@ FUNCTIONS = (
                 for code in (CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_NOT_LOGGED_IN, CKR.PIN_LOCKED)
             ),
             *NEW_PIN,
-            *arguments_bad(pin_null, "5.5", "A-31"),
+            Rule(CKR.ARGUMENTS_BAD, pin_null, "5.5", Strength.INFERRED, "A-31"),
             Rule(CKR.PIN_INCORRECT, pin_null_in_session, "5.5", Strength.INFERRED, "A-31"),
         ),
         out_of_scope=token_asks_for_pin,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..model.call import Args, Call, calls
-from ..model.oracle import Model, applicable, forbids_ok, in_scope, permitted, prevailing, successors
+from ..model.oracle import Model, forbids_ok, in_scope, permitted, prevailing, successors
 from ..model.rule import Rule
 from ..model.state import State
 from ..model.vocabulary import CKR
@@ -16,13 +16,25 @@ DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
-    """A sequence whose last call shows a row at work. `alone`: no other row forbids that call to succeed."""
+class Goal:
+    """What a sequence shows in its last call: that a row decides, that it decides alone, or that it outranks another.
+
+    Rows are numbered as in the function. `under` is the row outranked.
+    """
 
     function: str
+    row: int
+    alone: bool = False
+    under: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A sequence whose last call meets a goal."""
+
+    goal: Goal
     rule: Rule
     calls: tuple[Call, ...]
-    alone: bool
 
 
 def all_calls(model: Model, initial: State, policy: Policy = anything) -> tuple[Call, ...]:
@@ -59,44 +71,53 @@ def explore(
                     queue.append((t, (*way, call)))
 
 
+def goals(model: Model) -> Iterator[Goal]:
+    """Everything worth a sequence: each row, each firm row alone, and each precedence between rows of a function."""
+    for f in model.functions.values():
+        pairs = model.orders[f.name]
+        for k, r in enumerate(f.rules):
+            yield Goal(f.name, k)
+            if forbids_ok(r):
+                yield Goal(f.name, k, alone=True)
+                yield from (Goal(f.name, k, under=j) for j, low in enumerate(f.rules) if (r.code, low.code) in pairs)
+
+
+def met(model: Model, function: str, rules: tuple[Rule, ...], numbers: tuple[int, ...]) -> Iterator[Goal]:
+    """The goals that a call meets to which these rows apply."""
+    codes = {r.code for r in prevailing(model, function, rules)}
+    firm = [k for k, r in zip(numbers, rules, strict=True) if forbids_ok(r)]
+    pairs = model.orders[function]
+    for k, r in zip(numbers, rules, strict=True):
+        rest = tuple(x for x in rules if x is not r)
+        if r.code in codes and codes != {x.code for x in prevailing(model, function, rest)}:
+            yield Goal(function, k)
+        if firm == [k]:
+            yield Goal(function, k, alone=True)
+        if k in firm:
+            yield from (
+                Goal(function, k, under=j) for j, low in zip(numbers, rules, strict=True) if (r.code, low.code) in pairs
+            )
+
+
 def witnesses(model: Model, initial: State, policy: Policy = anything, depth: int = DEPTH) -> tuple[Witness, ...]:
-    """For every row that the scope reaches: a shortest sequence where it decides, and one where it stands alone."""
+    """A shortest sequence for every goal that the scope reaches."""
     every = all_calls(model, initial, policy)
-    by_function: dict[str, list[Call]] = {}
-    for call in every:
-        by_function.setdefault(call.function, []).append(call)
-    wanted = {
-        (f.name, k, alone)
-        for f in model.functions.values()
-        for k, r in enumerate(f.rules)
-        for alone in ((False, True) if forbids_ok(r) else (False,))
-    }
+    wanted = set(goals(model))
     found: list[Witness] = []
     for s, way in explore(model, initial, every, depth):
-        for name in {name for name, _, _ in wanted}:
-            rows = model.functions[name].rules
-            mine = {(k, alone) for n, k, alone in wanted if n == name}
-            for call in by_function.get(name, ()):
-                for k in sorted({k for k, _ in mine}):
-                    if not rows[k].when(s, call.args) or not in_scope(model, s, call):
-                        continue
-                    for alone in sorted(alone for j, alone in mine if j == k):
-                        if _decides(model, s, call, rows[k], alone):
-                            mine.remove((k, alone))
-                            wanted.remove((name, k, alone))
-                            found.append(Witness(name, rows[k], (*way, call), alone))
-        if not wanted:
-            break
+        open_functions = {g.function for g in wanted}
+        for call in every:
+            f = model.functions[call.function]
+            if f.name not in open_functions or not in_scope(model, s, call):
+                continue
+            numbers = tuple(k for k, r in enumerate(f.rules) if r.when(s, call.args))
+            if not numbers:
+                continue
+            for goal in met(model, f.name, tuple(f.rules[k] for k in numbers), numbers):
+                if goal in wanted:
+                    wanted.remove(goal)
+                    found.append(Witness(goal, f.rules[goal.row], (*way, call)))
     return tuple(found)
-
-
-def _decides(model: Model, s: State, call: Call, rule: Rule, alone: bool) -> bool:
-    rules = applicable(model, s, call)
-    if alone:
-        return not any(forbids_ok(r) for r in rules if r is not rule)
-    rest = tuple(r for r in rules if r is not rule)
-    codes = {r.code for r in prevailing(model, call.function, rules)}
-    return codes != {r.code for r in prevailing(model, call.function, rest)} and rule.code in codes
 
 
 def probes(initial: State, functions: frozenset[str]) -> tuple[Call, ...]:

@@ -1,0 +1,74 @@
+/* A PKCS#11 module with one slot that misbehaves to order.
+ *
+ * FAULT_IN names a function, FAULT says what happens when it is called: crash, exit (with 3), leave (with 0), hang,
+ * fork (a grandchild keeps the inherited descriptors open while the caller crashes), or note (the file that FAULT_FILE
+ * names comes to be). FAULT=absent leaves its pointer NULL in the function list.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef unsigned long ulong;
+
+enum { OK = 0, FUNCTION_NOT_SUPPORTED = 0x54, FUNCTIONS = 68 };
+
+static int ordered(const char *fault, const char *function)
+{
+    const char *in = getenv("FAULT_IN"), *what = getenv("FAULT");
+    return in && what && !strcmp(in, function) && !strcmp(what, fault);
+}
+
+static void misbehave(const char *function)
+{
+    puts("vendor chatter on stdout");
+    fflush(stdout);
+    fputs("vendor chatter on stderr\n", stderr);
+    if (ordered("crash", function))
+        raise(SIGSEGV);
+    if (ordered("exit", function))
+        exit(3);
+    if (ordered("leave", function))
+        exit(0);
+    if (ordered("hang", function))
+        for (;;)
+            pause();
+    if (ordered("fork", function)) {
+        if (!fork()) {
+            sleep(5);
+            _exit(0);
+        }
+        raise(SIGSEGV);
+    }
+    if (ordered("note", function))
+        fclose(fopen(getenv("FAULT_FILE"), "w"));
+}
+
+static ulong C_Initialize(void *args) { (void)args; misbehave(__func__); return OK; }
+static ulong C_Finalize(void *reserved) { (void)reserved; misbehave(__func__); return OK; }
+static ulong C_GetInfo(void *info) { (void)info; misbehave(__func__); return OK; }
+static ulong C_GetSlotInfo(ulong slot, void *info) { (void)slot; (void)info; misbehave(__func__); return OK; }
+static ulong stub(void) { return FUNCTION_NOT_SUPPORTED; }
+
+static struct {
+    unsigned char major, minor;
+    void *function[FUNCTIONS];
+} list = {2, 40, {0}};
+
+ulong C_GetFunctionList(void **out)
+{
+    static const struct { int place; const char *name; void *function; } mine[] = {
+        {0, "C_Initialize", C_Initialize},
+        {1, "C_Finalize", C_Finalize},
+        {2, "C_GetInfo", C_GetInfo},
+        {5, "C_GetSlotInfo", C_GetSlotInfo},
+    };
+    misbehave(__func__);
+    for (int i = 0; i < FUNCTIONS; i++)
+        list.function[i] = stub;
+    for (size_t i = 0; i < sizeof mine / sizeof *mine; i++)
+        list.function[mine[i].place] = ordered("absent", mine[i].name) ? NULL : mine[i].function;
+    *out = &list;
+    return OK;
+}

@@ -1,0 +1,273 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from p11conform.adapters.base import Binding, ModuleUnusable, run
+from p11conform.adapters.codec import from_binding, from_call, from_observation, to_binding, to_call, to_observation
+from p11conform.adapters.isolated import LEAVE, Isolated, Kind, login_isolated, measure_isolated
+from p11conform.adapters.modules import softhsm2
+from p11conform.adapters.modules.module import Module
+from p11conform.model.call import ARGUMENT_NAMES, Args, Call, Ending, InitArgs, Observation, calls
+from p11conform.model.state import Pin, State
+from p11conform.model.vocabulary import CKR, CKU
+
+BINDING = Binding(slots=(0,), pins={"USER": b"secret pin"})
+INITIALIZE, INFO, SLOT_INFO, TOKEN_INFO = (
+    Call(name) for name in ("C_Initialize", "C_GetInfo", "C_GetSlotInfo", "C_GetTokenInfo")
+)
+IMPATIENT = 1.0
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler as cc")
+    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
+    source = Path(__file__).parent / "modules_c" / "faulty.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
+    return str(library)
+
+
+@pytest.fixture(scope="session")
+def softhsm() -> Iterator[Module]:
+    if softhsm2.find() is None:
+        pytest.skip("SoftHSM is not installed")
+    module = softhsm2.provision()
+    yield module
+    module.discard()
+
+
+def fault(function: str, what: str) -> Mapping[str, str]:
+    return {"FAULT_IN": function, "FAULT": what}
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize(
+    ("what", "ending", "detail"),
+    [
+        ("crash", Ending.DIED, "signal SIGSEGV"),
+        ("exit", Ending.DIED, "exit 3"),
+        ("leave", Ending.DIED, "exit 0"),
+        ("fork", Ending.DIED, "signal SIGSEGV"),
+        ("hang", Ending.HUNG, ""),
+    ],
+)
+def test_death_or_hang_is_one_observation_and_the_run_goes_on(
+    faulty: str, kind: Kind, what: str, ending: Ending, detail: str
+) -> None:
+    restored: list[None] = []
+    with Isolated(
+        kind, faulty, BINDING, fault("C_GetSlotInfo", what), restore=lambda: restored.append(None), timeout=IMPATIENT
+    ) as module:
+        module.reset(restore_token=False)
+        assert restored == []
+        assert module.call(INITIALIZE).code == CKR.OK
+        start = time.monotonic()
+        assert module.call(SLOT_INFO) == Observation(ending=ending, detail=detail)
+        assert time.monotonic() - start < 4, "the time that a grandchild keeps the line open"
+        with pytest.raises(RuntimeError, match="reset"):
+            module.call(INFO)
+        module.reset(restore_token=False)
+        assert restored == [None], "a dead module may have left anything"
+        assert module.call(INITIALIZE).code == CKR.OK
+        assert module.call(INFO).code == CKR.OK
+
+
+def test_death_in_a_batch_names_its_call(faulty: str) -> None:
+    with Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", "crash")) as module:
+        seen = module.call_all((INITIALIZE, INFO, INFO, SLOT_INFO, INFO))
+    assert [o.text for o in seen] == ["CKR_OK"] * 3 + ["died: signal SIGSEGV"]
+
+
+def test_hang_in_a_batch_has_the_time_of_one_call(faulty: str) -> None:
+    with Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", "hang"), timeout=0.2) as module:
+        start = time.monotonic()
+        seen = module.call_all((INITIALIZE, SLOT_INFO, *[INFO] * 100))
+        assert time.monotonic() - start < 2
+    assert [o.ending for o in seen] == [Ending.RETURNED, Ending.HUNG]
+
+
+def test_trouble_in_reset_costs_the_child_only(faulty: str) -> None:
+    restored: list[None] = []
+    with Isolated(
+        Kind.RAW, faulty, BINDING, fault("C_Finalize", "crash"), restore=lambda: restored.append(None)
+    ) as module:
+        for times in (1, 2):
+            assert module.call(INITIALIZE).code == CKR.OK
+            module.reset(restore_token=False)
+            assert len(restored) == times
+            assert module.call(INFO).code == CKR.OK
+
+
+def test_null_in_the_function_list_is_absent(faulty: str) -> None:
+    with Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", "absent")) as module:
+        assert [o.text for o in module.call_all((SLOT_INFO, TOKEN_INFO))] == ["absent", "CKR_FUNCTION_NOT_SUPPORTED"]
+
+
+@pytest.mark.parametrize(("what", "told"), [("crash", "signal SIGSEGV"), ("exit", "exit 3"), ("hang", "hung")])
+def test_death_at_load_makes_the_module_unusable(faulty: str, what: str, told: str) -> None:
+    with pytest.raises(ModuleUnusable, match=told) as raised:
+        Isolated(Kind.RAW, faulty, BINDING, fault("C_GetFunctionList", what), timeout=IMPATIENT)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize(
+    ("library", "told"), [("/no/such/module.so", "cannot be loaded"), ("libm.so.6", "has no C_GetFunctionList")]
+)
+def test_what_is_no_module_is_unusable(kind: Kind, library: str, told: str) -> None:
+    with pytest.raises(ModuleUnusable, match=told) as raised:
+        Isolated(kind, library, BINDING)
+    assert "\n" not in str(raised.value)
+
+
+def test_measuring_survives_the_module(faulty: str) -> None:
+    with pytest.raises(ModuleUnusable, match="signal SIGSEGV"):
+        measure_isolated(faulty, fault("C_GetInfo", "crash"))
+    with pytest.raises(ModuleUnusable, match="hung"):
+        login_isolated(faulty, 0, CKU.USER, b"secret pin", fault("C_Initialize", "hang"), timeout=IMPATIENT)
+
+
+def test_supports_is_the_childs_and_outlives_it(faulty: str) -> None:
+    with Isolated(Kind.PYKCS11, faulty, BINDING, fault("C_GetSlotInfo", "crash")) as module:
+        assert module.supports(INITIALIZE)
+        module.call_all((INITIALIZE, SLOT_INFO))
+        assert not module.supports(Call("C_Initialize", Args(init=InitArgs.CALLBACKS)))
+        with pytest.raises(RuntimeError, match="reset"):
+            module.call(INFO)
+
+
+def test_fault_of_the_adapter_is_not_a_death_of_the_module(faulty: str) -> None:
+    with Isolated(Kind.RAW, faulty, BINDING) as module:
+        with pytest.raises(RuntimeError, match="KeyError"):
+            module.call(Call("C_NoSuchFunction"))
+        assert module.call(INITIALIZE).code == CKR.OK
+
+
+def test_chatter_and_pins_stay_inside(faulty: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with Isolated(Kind.RAW, faulty, BINDING) as module:
+        module.call_all((INITIALIZE, INFO))
+        for child in children(os.getpid()):
+            for where in ("cmdline", "environ"):
+                assert b"secret" not in Path(f"/proc/{child}/{where}").read_bytes()
+    assert capfd.readouterr() == ("", "")
+
+
+def children(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            if int(fields["PPid"]) == parent and not fields["State"].startswith("Z"):
+                found.append(int(status.parent.name))
+    return found
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def eventually(fact: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not (held := fact()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return held
+
+
+def test_close_leaves_no_process(faulty: str) -> None:
+    before = set(children(os.getpid()))
+    for what in ("none", "crash", "hang"):
+        module = Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", what), timeout=0.2)
+        module.call_all((INITIALIZE, SLOT_INFO))
+        module.close()
+        module.close()
+    assert set(children(os.getpid())) == before
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_close_finalises_the_module_and_is_quick(faulty: str, kind: Kind, tmp_path: Path) -> None:
+    note = tmp_path / "finalised"
+    module = Isolated(kind, faulty, BINDING, {**fault("C_Finalize", "note"), "FAULT_FILE": str(note)})
+    module.call(INITIALIZE)
+    note.unlink(missing_ok=True)
+    start = time.monotonic()
+    module.close()
+    assert time.monotonic() - start < LEAVE
+    assert note.exists()
+
+
+def test_death_of_the_parent_ends_a_hung_child(faulty: str) -> None:
+    program = textwrap.dedent("""
+        import sys
+        from p11conform.adapters.base import Binding
+        from p11conform.adapters.isolated import Isolated, Kind
+        from p11conform.model.call import Call
+        module = Isolated(Kind.RAW, sys.argv[1], Binding(slots=(0,)), {"FAULT_IN": "C_GetSlotInfo", "FAULT": "hang"})
+        print("ready", flush=True)
+        module.call_all((Call("C_Initialize"), Call("C_GetSlotInfo")))
+    """)
+    path = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, "-c", program, faulty], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        (child,) = children(parent.pid)
+        time.sleep(0.2)
+        assert not gone(child)
+        parent.send_signal(signal.SIGKILL)
+    assert eventually(lambda: gone(child))
+
+
+def test_messages_keep_everything() -> None:
+    scope = State()
+    for call in (c for name in ARGUMENT_NAMES for c in calls("C_Any", (name,), scope)):
+        assert to_call(from_call(call)) == call
+    seen = Observation(0x80000001, (("state", 3), ("flags", 6)), Ending.DIED, "exit 3", ("unlocked twice",))
+    assert to_observation(from_observation(seen)) == seen
+    binding = Binding((1, 2), ("a", "é"), {"USER": b"\x00\xff"}, 0x250, "x", 4)
+    assert to_binding(from_binding(binding)) == binding
+
+
+@pytest.mark.module
+def test_restoring_happens_while_the_library_is_finalised(softhsm: Module) -> None:
+    change_pin = tuple(
+        Call(name, args)
+        for name, args in (
+            ("C_Initialize", Args()),
+            ("C_OpenSession", Args()),
+            ("C_Login", Args(pin=Pin.USER)),
+            ("C_SetPIN", Args(pin=Pin.USER, new_pin=Pin.OTHER)),
+        )
+    )
+    with Isolated(Kind.RAW, softhsm.library, softhsm.binding, softhsm.environment, softhsm.restore) as module:
+        assert [o.text for o in run(module, change_pin)] == ["CKR_OK"] * 4
+        module.reset(restore_token=False)
+        assert module.call_all(change_pin)[2].code == CKR.PIN_INCORRECT
+        assert [o.text for o in run(module, change_pin)] == ["CKR_OK"] * 4
+        module.reset(restore_token=True)
+
+
+@pytest.mark.module
+def test_a_module_is_measured_and_logged_in_to_from_outside(softhsm: Module) -> None:
+    measured = measure_isolated(softhsm.library, softhsm.environment)
+    first = measured.slots[0]
+    assert (first.initialized, first.label in softhsm.binding.labels) == (True, True)
+    codes = [
+        login_isolated(softhsm.library, first.id, CKU.USER, softhsm.binding.pins[pin], softhsm.environment)
+        for pin in ("USER", "WRONG")
+    ]
+    assert codes == [CKR.OK, CKR.PIN_INCORRECT]

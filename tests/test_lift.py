@@ -1,0 +1,338 @@
+"""Lifting: the engine itself, and the table's formulas against the oracle run on values."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from enum import IntEnum
+from functools import cache
+from itertools import product
+from operator import index
+from typing import Any
+
+import pytest
+import z3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p11conform.model import conditions, state
+from p11conform.model.call import Args, Call, domain
+from p11conform.model.conditions import slot_id_invalid
+from p11conform.model.oracle import build, in_scope, permitted, successors
+from p11conform.model.rule import Effect, Function, Rule, Strength, never
+from p11conform.model.state import (
+    LIMIT_UNKNOWN,
+    SESSION,
+    SLOT,
+    Login,
+    Operation,
+    Pin,
+    Session,
+    Slot,
+    State,
+    put_session,
+)
+from p11conform.model.table import TABLE
+from p11conform.model.vocabulary import CKR, CKU, Version
+from p11conform.properties.lift import Branch, Failure, Number, Truth, Unliftable, explore, failing, lower, predicate
+from p11conform.properties.symbolic import System, leaves, map_leaves, satisfying, solver
+
+VERSIONS = (Version.V2_01, Version.V2_20, Version.V2_40)
+
+SCOPES = {
+    "plain": State(slots=(Slot(), Slot()), sessions=(Session(),) * 2),
+    "odd": State(
+        keyed_blob=True,
+        slots=(
+            Slot(session_limit=1, rw_session_limit=1, protected_path=True, digests=False),
+            Slot(write_protected=True, session_limit=LIMIT_UNKNOWN, shared=True),
+            Slot(present=False),
+            Slot(recognized=False, has_mechanisms=False),
+        ),
+        sessions=(Session(),) * 2,
+    ),
+}
+
+
+@cache
+def system(version: Version, scope: str) -> System:
+    return System(build(version), SCOPES[scope])
+
+
+# The engine.
+
+
+def number(name: str = "n", values: Sequence[int] = range(4)) -> Number:
+    return Number(z3.BitVec(name, 5), values)
+
+
+def truth(name: str = "t") -> Truth:
+    return Truth(z3.Bool(name))
+
+
+def paths(tree: Any) -> list[Any]:
+    return [*paths(tree.yes), *paths(tree.no)] if isinstance(tree, Branch) else [tree]
+
+
+@pytest.mark.parametrize(
+    ("f", "count"),
+    [
+        (lambda n: index(n), 4),
+        (lambda n: n < 2, 1),
+        (lambda n: (bool(n < 2), bool(n < 2), bool(n >= 2), bool(n == 3)), 3),
+        (lambda n: bool(n == 9) or bool(n <= 3), 1),
+        (lambda n: bool(n == number("m", (2,))), 2),
+        (lambda n: "abcd"[n], 4),
+        (lambda n: Login(n), 4),
+        (lambda n: n in (Login.SO, Login.NOBODY), 3),
+        (lambda n: bool(n), 2),
+    ],
+)
+def test_a_run_asks_only_what_it_does_not_know(f: Callable[[Number], Any], count: int) -> None:
+    assert len(paths(explore(f, number()))) == count
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda n, _: {n: 1},
+        lambda n, _: n in {1, 2},
+        lambda _, t: t in {True: 1},
+        lambda n, _: n + 1,
+        lambda n, _: n == "user",
+        lambda n, _: n < None,
+        lambda _, t: t == 1,
+        lambda n, t: n == t,
+        lambda _, t: hash(State(initialized=t)),
+    ],
+)
+def test_unfit_uses_are_loud(f: Callable[[Number, Truth], Any]) -> None:
+    with pytest.raises(TypeError):
+        explore(f, number(), truth())
+
+
+def test_a_symbol_has_no_value_outside_a_run() -> None:
+    with pytest.raises(Unliftable, match="explore"):
+        bool(truth())
+    with pytest.raises(Unliftable, match="explore"):
+        index(number())
+
+
+def test_a_condition_answers_for_every_state() -> None:
+    with pytest.raises(Unliftable, match="every state"):
+        predicate(lambda n: (True, False)[n], number())
+    with pytest.raises(Unliftable, match="every state"):
+        predicate(lambda n: n, number())
+
+
+def test_paths_that_fail_are_told_apart() -> None:
+    tree = explore(lambda n: (10, 11)[n], number())
+    assert sum(isinstance(p, Failure) for p in paths(tree)) == 2
+    solver = z3.Solver()
+    solver.add(failing(tree) != z3.UGE(z3.BitVec("n", 5), 2), z3.ULT(z3.BitVec("n", 5), 4))
+    assert solver.check() == z3.unsat
+
+
+@given(st.tuples(*[st.integers(0, 3)] * 2), st.sampled_from(["<", "<=", "==", "!=", ">=", ">"]), st.integers(-1, 5))
+@settings(max_examples=100, deadline=None)
+def test_comparisons_mean_what_they_mean(values: tuple[int, int], sign: str, constant: int) -> None:
+    symbols = tuple(number(name) for name in "xy")
+    for text in (
+        f"x {sign} y",
+        f"x {sign} {constant}",
+        f"{constant} {sign} y",
+        f"x == 2 and x {sign} y",
+        f"y == 2 and x {sign} y",
+    ):
+        compare = eval(f"lambda x, y: {text}")
+        model = z3.Model()
+        for symbol, value in zip(symbols, values, strict=True):
+            model.update_value(symbol.term, lower(value))
+        assert z3.is_true(model.eval(predicate(compare, *symbols))) == compare(*values)
+
+
+def test_numbers_have_small_domains() -> None:
+    with pytest.raises(Unliftable, match="outside"):
+        number(values=(-1, 0))
+
+
+# The table.
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+@pytest.mark.parametrize("scope", SCOPES)
+def test_every_row_can_be_lifted(version: Version, scope: str) -> None:
+    lifted = system(version, scope)
+    for name in lifted.names:
+        transition = lifted.transition(name)
+        assert len(transition.applies) == len(lifted.model.functions[name].rules)
+        assert transition.permitted.keys() == transition.after.keys()
+
+
+def test_fixed_fields_are_constants() -> None:
+    lifted = system(Version.V2_40, "odd")
+    assert [x.session_limit for x in lifted.state.slots] == [1, LIMIT_UNKNOWN, 0, 0]
+    assert not any("present" in str(v) for v in lifted.current)
+    assert lifted.state.keyed_blob is True
+
+
+def leaf_values(initial: State, hint: Any) -> st.SearchStrategy[Any]:
+    if hint is bool:
+        return st.booleans()
+    if isinstance(hint, type) and issubclass(hint, IntEnum):
+        return st.sampled_from(hint)
+    return st.sampled_from(range(len({SLOT: initial.slots, SESSION: initial.sessions}[hint.__metadata__[0]])))
+
+
+@st.composite
+def situations(draw: st.DrawFn, initial: State) -> tuple[State, Call]:
+    """Any state of a scope, reachable or not, and any call."""
+    s: State = map_leaves(initial, lambda _, hint, __: draw(leaf_values(initial, hint)))
+    name = draw(st.sampled_from(sorted(TABLE)))
+    return s, Call(name, Args(**{use: draw(st.sampled_from(domain(use, s))) for use in TABLE[name].uses}))
+
+
+def valuation(lifted: System, s: State, call: Call, choices: tuple[bool, ...] = ()) -> z3.ModelRef:
+    model = z3.Model()
+    symbols = (*leaves(lifted.state), *leaves(lifted.args), *lifted.choices)
+    for symbol, value in zip(symbols, (*leaves(s), *leaves(call.args), *choices), strict=False):
+        model.update_value(symbol.term, lower(value))
+    return model
+
+
+def concrete(model: z3.ModelRef, term: z3.ExprRef) -> bool | int:
+    value = model.eval(term, model_completion=True)
+    return z3.is_true(value) if z3.is_bool(value) else int(value.as_long())
+
+
+def agree(lifted: System, s: State, call: Call) -> None:
+    """The formulas of a function say of a situation what the oracle says."""
+    function, terms = lifted.model.functions[call.function], lifted.transition(call.function)
+    model = valuation(lifted, s, call)
+    assert [concrete(model, t) for t in terms.applies] == [r.when(s, call.args) for r in function.rules]
+    codes = permitted(lifted.model, s, call)
+    assert {code for code, t in terms.permitted.items() if concrete(model, t)} == codes
+    assert concrete(model, terms.in_scope) == in_scope(lifted.model, s, call)
+    if not in_scope(lifted.model, s, call):
+        return
+    choices = product((False, True), repeat=len(function.effects))
+    models = [valuation(lifted, s, call, choice) for choice in choices]
+    for code in codes:
+        expected = successors(lifted.model, s, call, code)
+        assert {tuple(concrete(m, t) for t in terms.after[code]) for m in models} == {
+            tuple(leaves(x)) for x in expected
+        }
+        assert {map_leaves(x, lambda *_: 0) for x in expected} == {map_leaves(s, lambda *_: 0)}
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+@pytest.mark.parametrize("scope", SCOPES)
+def test_formulas_agree_with_the_oracle(version: Version, scope: str) -> None:
+    @settings(max_examples=150, deadline=None)
+    @given(situations(SCOPES[scope]))
+    def anywhere(situation: tuple[State, Call]) -> None:
+        agree(system(version, scope), *situation)
+
+    anywhere()
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+def test_formulas_agree_wherever_a_code_is_permitted(version: Version) -> None:
+    """A state and a call for each code of each function, where the call changes something if it ever does."""
+    lifted, changed, search = system(version, "plain"), z3.Bool("changed"), solver()
+    differs = [x != y for x, y in zip(lifted.current, lifted.following, strict=True)]
+    search.add(lifted.at(z3.And(lifted.legal, lifted.state_domain, changed == z3.Or(differs)), 0))
+    for n, name in enumerate(lifted.names):
+        for code in lifted.transition(name).permitted:
+            for wanted in (changed, z3.Not(changed)):
+                search.push()
+                search.add(lifted.at(z3.And(lifted.function == n, lifted.code == int(code)), 0), lifted.at(wanted, 0))
+                if search.check() == z3.sat:
+                    agree(lifted, lifted.read_state(search.model(), 0), lifted.read_step(search.model(), 0)[0])
+                search.pop()
+
+
+def test_what_the_text_leaves_open_is_a_choice() -> None:
+    slots = (Slot(login=Login.USER), Slot())
+    sessions = (Session(True, 0, True, Operation.DIGEST), Session())
+    s, call = State(initialized=True, slots=slots, sessions=sessions), Call("C_Logout")
+    lifted = system(Version.V2_40, "plain")
+    assert len(successors(lifted.model, s, call, CKR.OK)) == 2
+    agree(lifted, s, call)
+
+
+# Tables made for the test.
+
+
+def toy(**parts: Any) -> System:
+    """A system with one function that always succeeds, but for what the parts say."""
+    function = Function("C_OpenSession", **{"uses": ("slot",), "rules": ()} | parts)
+    model = build()
+    return System(replace(model, functions={function.name: function}), SCOPES["plain"])
+
+
+def move(s: State, a: Args) -> State:
+    return put_session(s, 0, Session(slot=a.slot))
+
+
+def look_up(s: State, a: Args) -> State:
+    return put_session(s, 0, Session(slot=(0, 1)[a.slot]))
+
+
+@pytest.mark.parametrize("change", [move, look_up])
+def test_an_effect_stays_within_the_domains_wherever_it_is_permitted(change: Any) -> None:
+    with pytest.raises(Unliftable, match=r"C_OpenSession.*CKR_OK"):
+        toy(effects=(Effect(change, "5.6"),)).transition("C_OpenSession")
+    for guard in ({"rules": (Rule(CKR.SLOT_ID_INVALID, slot_id_invalid, "5.6"),)}, {"out_of_scope": slot_id_invalid}):
+        toy(effects=(Effect(change, "5.6"),), **guard).transition("C_OpenSession")
+
+
+def test_a_function_barred_from_success_has_no_such_code() -> None:
+    never_ok = toy(rules=(Rule(CKR.FUNCTION_NOT_PARALLEL, never, "5.15", Strength.MAY),), returns_ok=False)
+    assert never_ok.transition("C_OpenSession").permitted.keys() == {CKR.FUNCTION_NOT_PARALLEL}
+
+
+def test_arguments_that_a_function_does_not_use_keep_their_defaults() -> None:
+    lifted = toy()
+    assert satisfying(lifted.legal, lower(lifted.args.slot) == lower(1)) is not None
+    assert satisfying(lifted.legal, lower(lifted.args.session) == lower(1)) is None
+
+
+# What lifting cannot see: `is` tells a symbol from its value, and a set or a dict looks at hashes.
+
+
+def unfit(source: str) -> Iterator[str]:
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Compare):
+                continue
+            for op, right in zip(node.ops, node.comparators, strict=True):
+                if isinstance(op, ast.Is | ast.IsNot) or (
+                    isinstance(op, ast.In | ast.NotIn) and not isinstance(right, ast.Tuple)
+                ):
+                    yield f"{function.name}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize(
+    "test", ["a.user is CKU.SO", "a.pin is not Pin.NULL", "a.pin in {Pin.SO}", "a.pin not in PINS"]
+)
+def test_the_lint_sees(test: str) -> None:
+    assert list(unfit(f"def f(s, a):\n    return any({test} for x in s.slots)"))
+
+
+def test_conditions_and_effects_compare_values() -> None:
+    assert not list(unfit("def f(s, a):\n    return a.pin == Pin.SO or a.pin in (Pin.SO, Pin.NULL)"))
+    lifted: list[Callable[..., Any]] = []
+    for function in TABLE.values():
+        lifted += [function.out_of_scope, *(r.when for r in function.rules), *(e.change for e in function.effects)]
+    modules = {sys.modules[f.__module__] for f in lifted} | {conditions, state}
+    assert [line for module in modules for line in unfit(inspect.getsource(module))] == []
+
+
+def test_enumerations_compare_across_types() -> None:
+    user = number("user", tuple(CKU))
+    assert len(paths(explore(lambda u: (u == Login.SO, u == Pin.USER), user))) == 1
+    assert z3.is_true(z3.simplify(predicate(lambda u: u != Login.NOBODY, user)))

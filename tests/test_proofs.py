@@ -1,0 +1,147 @@
+"""Proofs on the lifted model: invariants, violations that replay on the oracle, and searches."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from p11conform.model.call import Args
+from p11conform.model.oracle import Model, build, in_scope, permitted, successors
+from p11conform.model.state import Login, Operation, Pin, Session, Slot, State
+from p11conform.model.vocabulary import CKR, Version
+from p11conform.properties.checks import Outcome, Trace, prove, reach, reach_event
+from p11conform.properties.invariants import (
+    CATALOGUE,
+    Invariant,
+    login_needs_a_session,
+    no_read_only_session_beside_so,
+    sessions_of_a_token_agree,
+    user_logs_in_with_a_pin,
+)
+from p11conform.properties.symbolic import System
+
+INITIAL = State(slots=(Slot(), Slot()), sessions=(Session(),) * 2)
+
+
+@cache
+def system(version: Version = Version.V2_40) -> System:
+    return System(build(version), INITIAL)
+
+
+def replay(model: Model, start: State, trace: Trace) -> set[State]:
+    """The states that a trace may end in, each step of it being one that the oracle permits."""
+    states = {start}
+    for call, code in trace:
+        states = {
+            after
+            for s in states
+            if in_scope(model, s, call) and code in permitted(model, s, call)
+            for after in successors(model, s, call, code)
+        }
+    return states
+
+
+def without(function: str, code: CKR) -> Model:
+    model = build()
+    for rule in model.functions[function].rules:
+        if rule.code == code:
+            model = model.without(function, rule)
+    return model
+
+
+@pytest.mark.parametrize("version", [Version.V2_01, Version.V2_20, Version.V2_40], ids=str)
+@pytest.mark.parametrize("invariant", CATALOGUE, ids=lambda x: x.name)
+def test_invariants_hold(version: Version, invariant: Invariant) -> None:
+    proof = prove(system(version), invariant.predicate, given=invariant.given)
+    assert proof.outcome is Outcome.PROVED
+
+
+def test_lemmas_are_proved_first() -> None:
+    seen: set[Callable[[State], bool]] = set()
+    for invariant in CATALOGUE:
+        assert seen.issuperset(invariant.given)
+        assert invariant.sentence.endswith(".")
+        seen.add(invariant.predicate)
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "violated", "length"),
+    [
+        ("C_OpenSession", CKR.SESSION_READ_WRITE_SO_EXISTS, no_read_only_session_beside_so, 4),
+        ("C_OpenSession", CKR.SESSION_READ_WRITE_SO_EXISTS, sessions_of_a_token_agree, 4),
+        ("C_Login", CKR.SESSION_READ_ONLY_EXISTS, no_read_only_session_beside_so, 3),
+        ("C_Login", CKR.SESSION_READ_ONLY_EXISTS, sessions_of_a_token_agree, 4),
+    ],
+)
+def test_each_of_two_codes_keeps_read_only_sessions_from_the_so(
+    function: str, code: CKR, violated: Callable[[State], bool], length: int
+) -> None:
+    model = without(function, code)
+    proof = prove(System(model, INITIAL), violated)
+    assert proof.outcome is Outcome.VIOLATED
+    assert len(proof.trace) == length
+    assert not all(map(violated, replay(model, INITIAL, proof.trace)))
+    assert not replay(build(), INITIAL, proof.trace)
+
+
+def test_a_counterexample_to_induction_is_a_step_of_the_oracle() -> None:
+    proof = prove(system(), user_logs_in_with_a_pin)
+    assert proof.outcome is Outcome.UNKNOWN
+    assert proof.start is not None
+    assert user_logs_in_with_a_pin(proof.start)
+    assert not login_needs_a_session(proof.start)
+    assert not all(map(user_logs_in_with_a_pin, replay(system().model, proof.start, proof.trace)))
+
+
+def test_induction_over_more_steps_proves_more() -> None:
+    model = build()
+    small = replace(model, functions={name: model.functions[name] for name in ("C_Initialize", "C_Finalize")})
+
+    def nothing_is_saved(s: State) -> bool:
+        return not (s.initialized and s.saved.valid)
+
+    outcomes = [prove(System(small, INITIAL), nothing_is_saved, k).outcome for k in (1, 2)]
+    assert outcomes == [Outcome.UNKNOWN, Outcome.PROVED]
+
+
+@pytest.mark.parametrize(
+    ("goal", "length"),
+    [
+        (lambda s: not s.initialized, 0),
+        (lambda s: all(x.open and x.slot == k for k, x in enumerate(s.sessions)), 3),
+        (lambda s: s.slots[1].user_pin == Pin.NULL and s.initialized, 2),
+        (lambda s: s.sessions[1].operation == Operation.DIGEST and s.slots[0].login == Login.SO, 5),
+    ],
+)
+def test_reach_finds_a_shortest_trace(goal: Callable[[State], bool], length: int) -> None:
+    trace = reach(system(), goal, 6)
+    assert trace is not None
+    assert len(trace) == length
+    assert any(map(goal, replay(system().model, INITIAL, trace)))
+    assert length == 0 or reach(system(), goal, length - 1) is None
+
+
+@pytest.mark.parametrize("function", sorted(build().functions))
+def test_every_function_can_succeed(function: str) -> None:
+    def succeeds(_s: State, _a: Args, name: str, code: CKR) -> bool:
+        return name == function and code == CKR.OK
+
+    trace = reach_event(system(), succeeds, 6)
+    if not system().model.functions[function].returns_ok:
+        assert trace is None
+        return
+    assert trace is not None
+    assert (trace[-1][0].function, trace[-1][1]) == (function, CKR.OK)
+    assert replay(system().model, INITIAL, trace)
+
+
+def test_an_event_sees_the_state_and_the_arguments() -> None:
+    def wrong_pin_of_the_so(s: State, a: Args, function: str, code: CKR) -> bool:
+        return function == "C_Login" and code == CKR.PIN_INCORRECT and s.slots[1].login == Login.USER and a.user == 0
+
+    trace = reach_event(system(), wrong_pin_of_the_so, 6)
+    assert trace is not None
+    assert len(trace) == 4
+    assert trace[-1][0].args.user == 0
+    assert replay(system().model, INITIAL, trace)
