@@ -4,9 +4,17 @@ A condition says what is so (`session_invalid`), never what is done about it. Th
 chapters; what only one chapter needs stands there.
 """
 
-from .call import Args, Mechanism
-from .state import Login, Pin, Session, Slot, State
+from .call import Args
+from .state import Kind, Login, Mech, Pin, Session, Slot, State
 from .vocabulary import CKS
+
+
+def one_of(value: int, values: tuple[int, ...]) -> bool:
+    """Whether a value is among some: `in` for a tuple that has a name, in a form that lifts."""
+    return any(value == x for x in values)
+
+
+# Sessions and tokens.
 
 
 def slot_of(s: State, a: Args) -> Slot:
@@ -76,11 +84,69 @@ def token_unrecognized(s: State, a: Args) -> bool:
     return slot_known(s, a) and s.slots[a.slot].present and not s.slots[a.slot].recognized
 
 
+# Who is there.
+
+
+def user_required_but_absent(s: State, a: Args) -> bool:
+    return session_valid(s, a) and slot_of(s, a).login_required and slot_of(s, a).login != Login.USER
+
+
+def pin_to_be_changed(s: State, a: Args) -> bool:
+    return session_valid(s, a) and slot_of(s, a).pin_to_be_changed and slot_of(s, a).login != Login.NOBODY
+
+
+def callback_may_cancel(s: State, a: Args) -> bool:
+    return session_valid(s, a) and s.sessions[a.session].notify
+
+
 # Mechanisms.
 
 
 def mechanism_invalid(s: State, a: Args) -> bool:
-    return a.mechanism == Mechanism.UNKNOWN
+    return a.mechanism == Mech.UNKNOWN
+
+
+# Objects and keys.
+
+
+NOT_KEYS = (Kind.DATA, Kind.CERTIFICATE)
+
+
+def object_reachable(s: State, session: int, k: int) -> bool:
+    """Whether handle `k` is valid in an open session: the object is there, its handle is known, its token the same."""
+    if k >= len(s.objects):
+        return False
+    x = s.objects[k]
+    return x.exists and x.known and x.slot == s.sessions[session].slot
+
+
+def key_valid(s: State, a: Args) -> bool:
+    if not (session_valid(s, a) and object_reachable(s, a.session, a.key)):
+        return False
+    return not one_of(s.objects[a.key].kind, NOT_KEYS)
+
+
+def key_invalid(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not key_valid(s, a)
+
+
+def key_hidden(s: State, a: Args) -> bool:
+    """The handle was of a private key, and the user is not logged in."""
+    if not session_valid(s, a) or a.key >= len(s.objects):
+        return False
+    return s.objects[a.key].private and slot_of(s, a).login != Login.USER
+
+
+def key_of_another_token(s: State, a: Args) -> bool:
+    """Tokens number their objects each for itself (3.4), so the handle may be valid here, and name anything."""
+    if not session_valid(s, a) or a.key >= len(s.objects):
+        return False
+    return s.objects[a.key].known and s.objects[a.key].slot != s.sessions[a.session].slot
+
+
+def halves(s: State, public: int, private: int) -> bool:
+    """Whether two numbers are those of a key pair: its halves are made side by side, the public one first."""
+    return any(public == k and private == k + 1 for k in range(len(s.objects)))
 
 
 # PINs.
