@@ -88,6 +88,11 @@ def new(kind: str, value: Any = None) -> CData:
     return ffi.new(kind, value)
 
 
+def octets(content: bytes) -> CData:
+    """A copy of some bytes, without the NUL that cffi appends where it may choose the length."""
+    return ffi.new(f"CK_BYTE[{len(content)}]", content)
+
+
 @cache
 def load(library: str) -> dict[str, CData | None]:
     """The functions of a module by name, None where its list holds NULL. A library stays loaded, once loaded.

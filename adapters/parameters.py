@@ -7,7 +7,7 @@ from ..model.call import Parameter
 from ..model.mechanisms import MECHANISMS, UNKNOWN_NUMBER
 from ..model.state import Mech
 from . import material
-from .cryptoki import CData, ffi, new
+from .cryptoki import CData, ffi, new, octets
 
 IV_BYTES, BLOCK_BYTES, TAG_BITS = 12, 16, 128
 MGF1_SHA1, MGF1_SHA256 = 1, 2
@@ -22,7 +22,7 @@ _KEPT: list[CData] = []
 
 
 def _bytes(content: bytes) -> CData:
-    _KEPT.append(new("CK_BYTE[]", content))
+    _KEPT.append(octets(content))
     return _KEPT[-1]
 
 

@@ -190,8 +190,10 @@ def copy_template(
     attribute: Attribute, setting: Setting, kind: Kind, label: bytes, *, token: bool, private: bool
 ) -> Template:
     """The template of a copy of an object of a kind: where it goes, its label, and one attribute more."""
-    more = () if attribute is Attribute.LABEL else settings(attribute, setting, kind, label)
-    return tuple({**dict(more), **_place(label, token, private)}.items())
+    place, more = _place(label, token, private), dict(settings(attribute, setting, kind, label))
+    # A legal CKA_TOKEN or CKA_PRIVATE is there already; an illegal one takes its place.
+    both = {**more, **place} if setting is Setting.LEGAL else {**place, **more}
+    return tuple({**both, CKA.LABEL: label}.items())
 
 
 def _place(label: bytes, token: bool, private: bool) -> dict[int, bytes]:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from ..model.call import Data
 from ..model.mechanisms import MECHANISMS, Role
 from ..model.state import Kind, Mech, ObjectIndex, SessionIndex
-from .cryptoki import CData, ffi, new
+from .cryptoki import CData, ffi, octets
 from .material import MODULUS_BYTES
 
 NEVER_SAVED: Final = b"\x5a" * 24
@@ -63,7 +63,7 @@ def given(data: Data, fitting: bytes, kept: bytes = b"") -> Bytes:
         Data.TAMPERED: last[:-1] + bytes((last[-1] ^ 1,)),
         Data.CUT: last[:-1],
     }[data]
-    return new("CK_BYTE[]", content), len(content)
+    return octets(content), len(content)
 
 
 _FIXED: Mapping[Data, bytes] = {Data.ODD: ODD, Data.HUGE: HUGE, Data.ABOVE: ABOVE_MODULUS, Data.EMPTY: b""}

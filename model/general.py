@@ -6,7 +6,7 @@ from .call import Args, InitArgs
 from .common import LIBRARY, NULL_POINTER
 from .conditions import reserved_given
 from .rule import Effect, Function, Rule, Strength
-from .state import Login, Session, State
+from .state import Login, Object, Session, State
 from .vocabulary import CKR
 
 
@@ -38,6 +38,7 @@ def finalize(s: State, a: Args) -> State:
     return replace(
         s,
         initialized=False,
+        objects=tuple(replace(x, known=False) if x.token else Object() for x in s.objects),
         sessions=(Session(),) * len(s.sessions),
         slots=tuple(replace(x, login=Login.NOBODY) for x in s.slots),
     )

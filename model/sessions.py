@@ -14,16 +14,20 @@ from .conditions import (
     token_asks_for_pin,
     token_there,
 )
+from .operations import end_all_operations, unsettle_searches
 from .rule import Effect, Function, Output, Rule, Strength
 from .state import (
     LIMIT_UNKNOWN,
     NO_LIMIT,
     Login,
-    Operation,
+    Object,
+    Operations,
+    Phase,
     Pin,
     Saved,
     Session,
     State,
+    map_objects,
     map_sessions,
     put_session,
     put_slot,
@@ -75,34 +79,61 @@ def no_handle_left_to_track(s: State, a: Args) -> bool:
 
 def open_session(s: State, a: Args) -> State:
     free = next(k for k, x in enumerate(s.sessions) if not x.open)
-    return put_session(s, free, Session(open=True, slot=a.slot, rw=a.rw))
+    return put_session(s, free, Session(open=True, slot=a.slot, rw=a.rw, notify=a.notify))
 
 
 # C_CloseSession, C_CloseAllSessions.
 
 
 def close_session(s: State, a: Args) -> State:
+    """A session takes its objects with it; the last one with a token takes the login, as C_Logout does."""
     slot = s.sessions[a.session].slot
-    s = put_session(s, a.session, Session())
+    s = unsettle_searches(put_session(s, a.session, Session()))
+    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.owner == a.session else x)
     if any(x.open and x.slot == slot for x in s.sessions):
         return s
-    return put_slot(s, slot, replace(s.slots[slot], login=Login.NOBODY))
+    return logged_out(s, slot)
 
 
 def close_all_sessions(s: State, a: Args) -> State:
     s = map_sessions(s, lambda x: Session() if x.open and x.slot == a.slot else x)
-    return put_slot(s, a.slot, replace(s.slots[a.slot], login=Login.NOBODY))
+    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.slot == a.slot else x)
+    return logged_out(s, a.slot)
+
+
+def forget_handles(s: State, a: Args) -> State:
+    """Whether handles on token objects outlive the last session with the token is unsaid."""
+    return map_objects(s, lambda x: x if _has_session(s, x.slot) else replace(x, known=False))
+
+
+def _has_session(s: State, slot: int) -> bool:
+    return any(x.open and x.slot == slot for x in s.sessions)
+
+
+def logged_out(s: State, slot: int) -> State:
+    """Nobody is logged in to a token any more: handles on private objects die, private session objects too (5.6)."""
+
+    def after(x: Object) -> Object:
+        if not (x.exists and x.private and x.slot == slot):
+            return x
+        return replace(x, known=False) if x.token else Object()
+
+    return put_slot(map_objects(s, after), slot, replace(s.slots[slot], login=Login.NOBODY))
 
 
 # C_GetOperationState, C_SetOperationState.
 
 
+def _savable(o: Operations) -> bool:
+    return any(x.phase != Phase.NONE for x in (o.encrypt, o.decrypt, o.digest, o.sign, o.verify))
+
+
 def operation_not_initialized(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.sessions[a.session].operation == Operation.NONE
+    return session_valid(s, a) and not _savable(s.sessions[a.session].operations)
 
 
 def operation_active(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.sessions[a.session].operation != Operation.NONE
+    return session_valid(s, a) and _savable(s.sessions[a.session].operations)
 
 
 def state_does_not_fit(s: State, a: Args) -> bool:
@@ -113,7 +144,7 @@ def save_state(s: State, a: Args) -> State:
     if a.buffer != Buffer.ENOUGH:
         return s
     session = s.sessions[a.session]
-    return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login))
+    return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login, session.operations))
 
 
 def saved_elsewhere(s: State, a: Args) -> bool:
@@ -122,42 +153,44 @@ def saved_elsewhere(s: State, a: Args) -> bool:
 
 
 def not_a_state_of_this_session(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
-        return False
-    if a.blob == Blob.SAVED:
-        return not s.saved.valid or saved_elsewhere(s, a)
-    return a.blob == Blob.GARBAGE or not s.keyed_blob
+    return session_valid(s, a) and (a.blob == Blob.GARBAGE or not s.saved.valid or saved_elsewhere(s, a))
 
 
 def state_carried_over(s: State, a: Args) -> bool:
     return session_valid(s, a)
 
 
-def keyed_state(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.keyed_blob and a.blob == Blob.KEYED
+def restorable(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
 
 
-def key_needed(s: State, a: Args) -> bool:
-    return keyed_state(s, a) and a.authentication_key == StateKey.NONE
+def _enciphers(o: Operations) -> bool:
+    return o.encrypt.phase != Phase.NONE or o.decrypt.phase != Phase.NONE
+
+
+def _authenticates(o: Operations) -> bool:
+    return o.sign.phase != Phase.NONE or o.verify.phase != Phase.NONE
+
+
+def _takes(o: Operations, a: Args) -> tuple[tuple[bool, StateKey], tuple[bool, StateKey]]:
+    return ((_enciphers(o), a.encryption_key), (_authenticates(o), a.authentication_key))
+
+
+def key_may_be_needed(s: State, a: Args) -> bool:
+    """A token may keep the key in the saved state, and then needs none (5.6)."""
+    return restorable(s, a) and any(used and key == StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
 def key_changed(s: State, a: Args) -> bool:
-    return keyed_state(s, a) and a.authentication_key == StateKey.DIFFERENT
+    return restorable(s, a) and any(used and key == StateKey.DIFFERENT for used, key in _takes(s.saved.operations, a))
 
 
 def key_not_needed(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
-        return False
-    if keyed_state(s, a):
-        return a.encryption_key != StateKey.NONE
-    unkeyed = a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
-    return unkeyed and (a.encryption_key != StateKey.NONE or a.authentication_key != StateKey.NONE)
+    return restorable(s, a) and any(not used and key != StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
-def key_unavailable(s: State, a: Args) -> bool:
-    return not s.keyed_blob and (
-        a.blob == Blob.KEYED or a.encryption_key == StateKey.SAME or a.authentication_key == StateKey.SAME
-    )
+def key_may_not_be_needed(s: State, a: Args) -> bool:
+    return restorable(s, a) and any(used and key != StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
 def key_handle_made_up(s: State, a: Args) -> bool:
@@ -167,8 +200,7 @@ def key_handle_made_up(s: State, a: Args) -> bool:
 
 
 def restore_state(s: State, a: Args) -> State:
-    operation = Operation.SIGN if a.blob == Blob.KEYED else Operation.DIGEST
-    return put_session(s, a.session, replace(s.sessions[a.session], operation=operation))
+    return put_session(s, a.session, replace(s.sessions[a.session], operations=s.saved.operations))
 
 
 # C_Login, C_Logout.
@@ -251,6 +283,7 @@ def others_may_be_logged_in(s: State, a: Args) -> bool:
 def login(s: State, a: Args) -> State:
     k = s.sessions[a.session].slot
     slot = s.slots[k]
+    s = unsettle_searches(s)
     if a.user == CKU.SO:
         return put_slot(s, k, replace(slot, login=Login.SO, so_failed=False))
     return put_slot(s, k, replace(slot, login=Login.USER, user_failed=False))
@@ -268,13 +301,11 @@ def nobody_to_log_out(s: State, a: Args) -> bool:
 
 
 def logout(s: State, a: Args) -> State:
-    k = s.sessions[a.session].slot
-    return put_slot(s, k, replace(s.slots[k], login=Login.NOBODY))
+    return unsettle_searches(logged_out(s, s.sessions[a.session].slot))
 
 
 def end_operations(s: State, a: Args) -> State:
-    slot = s.sessions[a.session].slot
-    return map_sessions(s, lambda x: replace(x, operation=Operation.NONE) if x.slot == slot else x)
+    return end_all_operations(s, s.sessions[a.session].slot)
 
 
 # What calls give out.
@@ -302,7 +333,7 @@ def flags_of_session(s: State, a: Args) -> tuple[int, ...]:
 FUNCTIONS = (
     Function(
         "C_OpenSession",
-        ("slot", "rw", "serial", "null"),
+        ("slot", "rw", "serial", "notify", "null"),
         (
             *TOKEN,
             Rule(CKR.SESSION_PARALLEL_NOT_SUPPORTED, parallel_session, "5.6", Strength.SHOULD, "A-45"),
@@ -317,12 +348,23 @@ FUNCTIONS = (
         outputs=(Output("handle", fresh_handle, "5.6"),),
         out_of_scope=no_handle_left_to_track,
     ),
-    Function("C_CloseSession", ("session",), SESSION, effects=(Effect(close_session, "5.6"),)),
+    Function(
+        "C_CloseSession",
+        ("session",),
+        SESSION,
+        effects=(
+            Effect(close_session, "5.6"),
+            Effect(forget_handles, "5.6", certain=False, reading="A-59"),
+        ),
+    ),
     Function(
         "C_CloseAllSessions",
         ("slot",),
         (*SLOT, Rule(CKR.TOKEN_NOT_PRESENT, token_absent, "5.6", Strength.MAY, "A-49")),
-        effects=(Effect(close_all_sessions, "5.6"),),
+        effects=(
+            Effect(close_all_sessions, "5.6"),
+            Effect(forget_handles, "5.6", certain=False, reading="A-59"),
+        ),
     ),
     Function(
         "C_GetSessionInfo",
@@ -354,13 +396,13 @@ FUNCTIONS = (
             *NULL_POINTER,
             Rule(CKR.SAVED_STATE_INVALID, not_a_state_of_this_session, "5.6"),
             Rule(CKR.SAVED_STATE_INVALID, state_carried_over, "5.6", Strength.MAY),
-            Rule(CKR.KEY_NEEDED, key_needed, "5.6"),
+            Rule(CKR.KEY_NEEDED, key_may_be_needed, "5.6", Strength.MAY),
             Rule(CKR.KEY_CHANGED, key_changed, "5.6"),
             Rule(CKR.KEY_NOT_NEEDED, key_not_needed, "5.6"),
+            Rule(CKR.KEY_NOT_NEEDED, key_may_not_be_needed, "5.6", Strength.MAY),
             Rule(CKR.KEY_HANDLE_INVALID, key_handle_made_up, "5.1.6", Strength.UNSAID),
         ),
         effects=(Effect(restore_state, "5.6"),),
-        out_of_scope=key_unavailable,
     ),
     Function(
         "C_Login",

@@ -186,7 +186,7 @@ class Slot:
     PIN was given since the last right one, so that the token may count, and may have locked the PIN.
     Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
     applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
-    `mechanisms` are those of `Mech` that it lists and that work. `login_required` is its CKF_LOGIN_REQUIRED, `rng` its
+    `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it. `login_required` is its CKF_LOGIN_REQUIRED, `rng` its
     CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS; `pin_to_be_changed` says that one of its PINs is flagged so.
     """
 
@@ -199,6 +199,7 @@ class Slot:
     pin_to_be_changed: bool = fixed(False)
     rng: bool = fixed(True)
     dual: bool = fixed(False)
+    has_mechanisms: bool = fixed(True)
     mechanisms: tuple[Mech, ...] = fixed(tuple(m for m in Mech if m is not Mech.UNKNOWN))
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..model.call import Args, Call, calls
+from ..model.call import Args, Call
 from ..model.oracle import Model, forbids_ok, in_scope, permitted, prevailing, successors
 from ..model.rule import Rule
 from ..model.state import State
@@ -39,7 +39,7 @@ class Witness:
 
 def all_calls(model: Model, initial: State, policy: Policy = anything) -> tuple[Call, ...]:
     """Every call of the model in a scope that the policy allows, function by function."""
-    return tuple(c for f in model.functions.values() for c in calls(f.name, f.uses, initial) if policy(c))
+    return tuple(c for f in model.functions.values() for c in f.calls(initial) if policy(c))
 
 
 def explore(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 from hypothesis import seed as fixed_seed
@@ -20,7 +19,13 @@ from .verdict import Outcome, Verdict
 HOSTILE_IN_TEN = 3
 """How many calls in ten are made without asking whether they may succeed."""
 
-CACHED_STATES = 4096
+TRIES = 40
+"""Calls of a function that are looked at for one that may succeed, before the next function is."""
+
+FUNCTIONS_TRIED = 6
+
+STRIDE = 7919
+"""A prime, so that stepping through a list by it meets every member."""
 
 ByFunction = Mapping[str, tuple[Call, ...]]
 
@@ -66,12 +71,6 @@ class Choice:
     function: int
     arguments: int
 
-    def of(self, calls: ByFunction) -> Call:
-        """The call picked, every function as likely as the next however many calls it has."""
-        names = sorted(calls)
-        members = calls[names[self.function % len(names)]]
-        return members[self.arguments % len(members)]
-
 
 _NUMBER = st.integers(0, 2**20)
 
@@ -80,16 +79,29 @@ choices = st.builds(Choice, st.integers(0, 9).map(lambda n: n >= 10 - HOSTILE_IN
 
 
 def chooser(model: Model, initial: State, policy: Policy) -> Callable[[State, Choice], Call]:
-    """What a choice means in a state: a call that may succeed there, or, where it is hostile, any at all."""
-    every = all_calls(model, initial, policy)
-    hostile = by_function(every)
+    """What a choice means in a state: a call that may succeed there, or, where it is hostile, any at all.
 
-    @lru_cache(CACHED_STATES)
-    def meaningful(s: State) -> ByFunction:
-        sound = tuple(c for c in every if in_scope(model, s, c) and CKR.OK in permitted(model, s, c))
-        return by_function(sound) or hostile
+    Every function is as likely as the next, however many calls it has.
+    """
+    calls = by_function(all_calls(model, initial, policy))
+    names = sorted(calls)
 
-    return lambda s, choice: choice.of(hostile if choice.hostile else meaningful(s))
+    def at(function: int, number: int) -> Call:
+        members = calls[names[function % len(names)]]
+        return members[number % len(members)]
+
+    def choose(s: State, choice: Choice) -> Call:
+        first = at(choice.function, choice.arguments)
+        if choice.hostile:
+            return first
+        for function in range(choice.function, choice.function + FUNCTIONS_TRIED):
+            for step in range(TRIES):
+                call = at(function, choice.arguments + step * STRIDE)
+                if in_scope(model, s, call) and CKR.OK in permitted(model, s, call):
+                    return call
+        return first
+
+    return choose
 
 
 def conformance_machine(

@@ -8,7 +8,7 @@ from ...model.attributes import KEYS
 from ...model.call import Args, Attribute, Buffer, Flaw, Many, Setting, Want
 from ...model.state import Kind
 from ...model.vocabulary import CKR
-from ..cryptoki import UNAVAILABLE_INFORMATION, CData, ffi, new
+from ..cryptoki import UNAVAILABLE_INFORMATION, CData, ffi, new, octets
 from ..objects import Entry
 from ..templates import (
     CKA,
@@ -48,7 +48,7 @@ _VALUES: Final[MutableMapping[CData, list[CData]]] = WeakKeyDictionary()
 
 def attributes(given: Template) -> CData:
     """A template as C has it. The values live as long as it does."""
-    values = [new("CK_BYTE[]", value) for _, value in given]
+    values = [octets(value) for _, value in given]
     array = new("CK_ATTRIBUTE[]", [(name, v, len(v)) for (name, _), v in zip(given, values, strict=True)] or 1)
     _VALUES[array] = values
     return array
