@@ -104,6 +104,7 @@ def load(library: str) -> dict[str, CData | None]:
         handle: CData = ffi.dlopen(library)
     except OSError as error:
         reason = str(error).removeprefix(f"cannot load library '{library}': ").removeprefix(f"{library}: ")
+        reason = reason.partition(".  Additionally, ctypes")[0]
         raise ModuleUnusable(f"{library}: cannot be loaded ({reason}); give the path of a PKCS#11 module") from None
     _LOADED.append(handle)
     try:

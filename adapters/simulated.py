@@ -4,6 +4,7 @@ With a model from which a row was dropped it is a mutant, whose divergence the t
 """
 
 import random
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -44,7 +45,8 @@ class Simulated:
         if restore_token:
             self._state = self._initial
         else:
-            (self._state,) = successors(self._model, self._state, Call("C_Finalize"), CKR.OK)
+            (ended,) = successors(self._model, self._state, Call("C_Finalize"), CKR.OK)
+            self._state = replace(self._initial, slots=ended.slots)
 
     def supports(self, call: Call) -> bool:
         """Whatever the table holds."""

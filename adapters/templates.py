@@ -73,7 +73,7 @@ def number(value: int) -> bytes:
 
 
 _USAGE: Mapping[Kind, tuple[CKA, ...]] = {
-    **dict.fromkeys(PUBLIC_KEYS, (CKA.ENCRYPT, CKA.VERIFY, CKA.VERIFY_RECOVER, CKA.WRAP)),
+    **dict.fromkeys(PUBLIC_KEYS, (CKA.ENCRYPT, CKA.VERIFY, CKA.VERIFY_RECOVER, CKA.WRAP, CKA.DERIVE)),
     **dict.fromkeys(PRIVATE_KEYS, (CKA.DECRYPT, CKA.SIGN, CKA.SIGN_RECOVER, CKA.UNWRAP, CKA.DERIVE)),
     **dict.fromkeys(SECRET_KEYS, (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE)),
 }

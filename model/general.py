@@ -6,8 +6,8 @@ from .call import Args, InitArgs
 from .common import LIBRARY, NULL_POINTER
 from .conditions import reserved_given
 from .rule import Effect, Function, Rule, Strength
-from .state import Login, Object, Session, State
-from .vocabulary import CKR
+from .state import Login, Object, Session, State, carry_saved
+from .vocabulary import CKR, Version
 
 
 def already_initialized(s: State, a: Args) -> bool:
@@ -30,13 +30,17 @@ def threads_forbidden(s: State, a: Args) -> bool:
     return a.init == InitArgs.NO_THREADS
 
 
+def library_not_running(s: State, a: Args) -> bool:
+    return not s.initialized
+
+
 def initialize(s: State, a: Args) -> State:
     return replace(s, initialized=True)
 
 
 def finalize(s: State, a: Args) -> State:
     return replace(
-        s,
+        carry_saved(s),
         initialized=False,
         objects=tuple(replace(x, known=False) if x.token else Object() for x in s.objects),
         sessions=(Session(),) * len(s.sessions),
@@ -54,6 +58,10 @@ FUNCTIONS = (
             Rule(CKR.ARGUMENTS_BAD, some_mutex_callbacks_missing, "5.4", Strength.SHOULD, "A-36"),
             Rule(CKR.CANT_LOCK, locking_demanded, "5.4", Strength.MAY, "A-36"),
             Rule(CKR.NEED_TO_CREATE_THREADS, threads_forbidden, "5.4", Strength.MAY, "A-36"),
+            *(
+                Rule(code, library_not_running, "5.1.6", Strength.MAY, "A-55", since=Version.V2_40)
+                for code in (CKR.FIPS_SELF_TEST_FAILED, CKR.LIBRARY_LOAD_FAILED)
+            ),
         ),
         effects=(Effect(initialize, "5.4"),),
     ),

@@ -133,6 +133,7 @@ _ROWS = (
     Interpretation("A-48", "Cryptography in one call, while an operation is active: either answer.", "5.1.6"),
     Interpretation("A-49", "C_CloseAllSessions on a slot without a token: either answer.", "5.6"),
     Interpretation("A-50", "A NULL pointer where one is needed has no code of its own.", "5.1.6"),
+    Interpretation("A-55", "Codes that are defined and stand in no list apply where their definition does.", "5.1.6"),
     Interpretation("A-57", "What C_Finalize does to sessions and logins is unsaid; it ends them.", "5.4"),
     Interpretation("A-58", "The SO logging in through a read-only session is the session that exists.", "5.6"),
     Interpretation("A-59", "Do handles on token objects outlive the last session with the token?", "5.6"),
@@ -149,7 +150,8 @@ def resolve(chosen: Mapping[str, str]) -> Mapping[str, str]:
     """
     for id, reading in chosen.items():
         if id not in INTERPRETATIONS:
-            raise ValueError(f"no interpretation is called {id!r}; p11conform explain lists them")
+            known = f"{_ROWS[0].id} to {_ROWS[-1].id}"
+            raise ValueError(f"no interpretation is called {id!r}; docs/rules.md lists them, {known}")
         if reading not in INTERPRETATIONS[id].readings:
             known = ", ".join(INTERPRETATIONS[id].readings)
             raise ValueError(f"{id} has no reading {reading!r}; choose one of: {known}")

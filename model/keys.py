@@ -5,7 +5,16 @@ from dataclasses import replace
 from .attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
 from .call import Args, Buffer, Data, Flaw, Parameter
 from .common import NULL_POINTER, SESSION
-from .conditions import session_valid, slot_of
+from .conditions import (
+    callback_may_cancel,
+    key_invalid,
+    key_of_another_token,
+    key_valid,
+    object_reachable,
+    session_valid,
+    slot_of,
+    user_required_but_absent,
+)
 from .mechanisms import Role, taking, with_role
 from .objects import (
     FRESH,
@@ -16,29 +25,15 @@ from .objects import (
     made,
     no_object_left_to_track,
     template_empty,
-    usable,
-    user_not_logged_in_where_required,
 )
-from .operations import unsettle_searches
+from .operations import something_active, unsettle_searches
 from .rule import Effect, Function, Rule, Strength
-from .state import Kept, Kind, Mech, Phase, Search, State, Trait
+from .state import Kept, Kind, Mech, State, Trait
 from .vocabulary import CKR, Version
 
 V2_20, V2_40 = Version.V2_20, Version.V2_40
 PAIR = 2
 """Objects that C_GenerateKeyPair makes."""
-
-
-def something_active(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
-        return False
-    o = s.sessions[a.session].operations
-    kinds = (o.encrypt, o.decrypt, o.digest, o.sign, o.sign_recover, o.verify, o.verify_recover)
-    return any(x.phase != Phase.NONE for x in kinds) or o.search != Search.NONE
-
-
-def surrendering(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.sessions[a.session].notify
 
 
 def parameter_invalid(s: State, a: Args) -> bool:
@@ -77,28 +72,35 @@ def mechanism_not_for_deriving(s: State, a: Args) -> bool:
 # Keys.
 
 
-def _key(s: State, session: int, k: int) -> bool:
-    return usable(s, session, k) and s.objects[k].kind in KEYS
+def other_key_valid(s: State, a: Args) -> bool:
+    if not (session_valid(s, a) and object_reachable(s, a.session, a.other_key)):
+        return False
+    return s.objects[a.other_key].kind in KEYS
 
 
-def key_handle_invalid(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _key(s, a.session, a.key)
+def other_key_invalid(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not other_key_valid(s, a)
 
 
-def other_key_handle_invalid(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _key(s, a.session, a.other_key)
+def key_not_followed(s: State, a: Args) -> bool:
+    """A key of another token: see `key_of_another_token`."""
+    if key_of_another_token(s, a):
+        return True
+    if not session_valid(s, a) or a.other_key >= len(s.objects):
+        return False
+    return s.objects[a.other_key].exists and s.objects[a.other_key].slot != s.sessions[a.session].slot
 
 
-def key_usable(s: State, a: Args) -> bool:
-    return session_valid(s, a) and _key(s, a.session, a.key)
+def making_with_key_not_followed(s: State, a: Args) -> bool:
+    return no_object_left_to_track(s, a) or key_of_another_token(s, a)
 
 
 def key_usage_denied(s: State, a: Args) -> bool:
-    return key_usable(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
+    return key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
 
 
 def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> bool:
-    if not key_usable(s, a) or a.mechanism not in mechanisms:
+    if not key_valid(s, a) or a.mechanism not in mechanisms:
         return False
     kind = s.objects[a.key].kind
     return not any(kind == k and a.mechanism in taking(role, k) for k in KEYS)
@@ -120,7 +122,7 @@ def base_key_of_wrong_type(s: State, a: Args) -> bool:
 
 
 def key_unextractable(s: State, a: Args) -> bool:
-    return not other_key_handle_invalid(s, a) and session_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
+    return other_key_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
 
 
 def _trait(s: State, a: Args) -> Trait:
@@ -128,12 +130,12 @@ def _trait(s: State, a: Args) -> Trait:
 
 
 def key_extractable(s: State, a: Args) -> bool:
-    return not other_key_handle_invalid(s, a) and session_valid(s, a) and _trait(s, a) != Trait.UNEXTRACTABLE
+    return other_key_valid(s, a) and _trait(s, a) != Trait.UNEXTRACTABLE
 
 
 def wrapping_unusual_key(s: State, a: Args) -> bool:
     """A target that is not a secret key: a public key, or a private key, which few mechanisms wrap."""
-    if other_key_handle_invalid(s, a) or not session_valid(s, a):
+    if not other_key_valid(s, a):
         return False
     return s.objects[a.other_key].kind not in SECRET_KEYS
 
@@ -176,11 +178,11 @@ def blob_not_known_to_be_right(s: State, a: Args) -> bool:
 
 
 def blob_of_impossible_length(s: State, a: Args) -> bool:
-    return key_usable(s, a) and s.wrapped.valid and a.data == Data.CUT and s.wrapped.mechanism == a.mechanism
+    return key_valid(s, a) and s.wrapped.valid and a.data == Data.CUT and s.wrapped.mechanism == a.mechanism
 
 
 def blob_fails_integrity_check(s: State, a: Args) -> bool:
-    return key_usable(s, a) and a.mechanism == Mech.AES_KEY_WRAP and (a.data == Data.TAMPERED or a.data == Data.FITTING)
+    return key_valid(s, a) and a.mechanism == Mech.AES_KEY_WRAP and (a.data == Data.TAMPERED or a.data == Data.FITTING)
 
 
 def blob_null(s: State, a: Args) -> bool:
@@ -220,9 +222,9 @@ def generate_key_pair(s: State, a: Args) -> State:
 
 
 _CRYPTOGRAPHY = (
-    Rule(CKR.USER_NOT_LOGGED_IN, user_not_logged_in_where_required, "5.1.6", Strength.MAY),
+    Rule(CKR.USER_NOT_LOGGED_IN, user_required_but_absent, "5.1.6", Strength.MAY),
     Rule(CKR.OPERATION_ACTIVE, something_active, "5.1.6", Strength.MAY, "A-48"),
-    Rule(CKR.FUNCTION_CANCELED, surrendering, "5.16", Strength.MAY),
+    Rule(CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", Strength.MAY),
 )
 _PARAMETER = (
     Rule(CKR.MECHANISM_PARAM_INVALID, parameter_invalid, "5.1.6", Strength.INFERRED, "A-26"),
@@ -290,11 +292,11 @@ FUNCTIONS = (
             *_PARAMETER,
             *NULL_POINTER,
             Rule(CKR.MECHANISM_INVALID, mechanism_not_for_wrapping, "5.1.6"),
-            Rule(CKR.WRAPPING_KEY_HANDLE_INVALID, key_handle_invalid, "5.1.6"),
+            Rule(CKR.WRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6"),
             Rule(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, wrapping_key_of_wrong_type, "5.1.6"),
-            Rule(CKR.WRAPPING_KEY_SIZE_RANGE, key_usable, "5.1.6", Strength.MAY),
+            Rule(CKR.WRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
             *_usage(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_HANDLE_INVALID),
-            Rule(CKR.KEY_HANDLE_INVALID, other_key_handle_invalid, "5.1.6"),
+            Rule(CKR.KEY_HANDLE_INVALID, other_key_invalid, "5.1.6"),
             Rule(CKR.KEY_UNEXTRACTABLE, key_unextractable, "5.13"),
             Rule(CKR.KEY_NOT_WRAPPABLE, key_extractable, "5.13", Strength.MAY),
             Rule(CKR.KEY_NOT_WRAPPABLE, wrapping_unusual_key, "5.13", Strength.MAY),
@@ -304,6 +306,7 @@ FUNCTIONS = (
             Rule(CKR.BUFFER_TOO_SMALL, wrapped_key_does_not_fit, "5.2"),
         ),
         effects=(Effect(keep_wrapped, "5.13"),),
+        out_of_scope=key_not_followed,
         domains={
             "mechanism": (
                 Mech.AES_KEY_WRAP,
@@ -327,9 +330,9 @@ FUNCTIONS = (
             Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
             Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
             Rule(CKR.MECHANISM_INVALID, mechanism_not_for_unwrapping, "5.1.6"),
-            Rule(CKR.UNWRAPPING_KEY_HANDLE_INVALID, key_handle_invalid, "5.1.6"),
+            Rule(CKR.UNWRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6"),
             Rule(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, unwrapping_key_of_wrong_type, "5.1.6"),
-            Rule(CKR.UNWRAPPING_KEY_SIZE_RANGE, key_usable, "5.1.6", Strength.MAY),
+            Rule(CKR.UNWRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
             *_usage(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_HANDLE_INVALID),
             Rule(CKR.WRAPPED_KEY_LEN_RANGE, blob_of_impossible_length, "5.1.6"),
             Rule(CKR.WRAPPED_KEY_INVALID, blob_fails_integrity_check, "5.13", Strength.INFERRED),
@@ -346,7 +349,7 @@ FUNCTIONS = (
         ),
         effects=(Effect(unwrap_key, "5.13"),),
         outputs=(FRESH,),
-        out_of_scope=no_object_left_to_track,
+        out_of_scope=making_with_key_not_followed,
         domains={
             "mechanism": (
                 Mech.AES_KEY_WRAP,
@@ -375,14 +378,14 @@ FUNCTIONS = (
             Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
             Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
             Rule(CKR.MECHANISM_INVALID, mechanism_not_for_deriving, "5.1.6"),
-            Rule(CKR.KEY_HANDLE_INVALID, key_handle_invalid, "5.1.6"),
+            Rule(CKR.KEY_HANDLE_INVALID, key_invalid, "5.1.6"),
             Rule(CKR.KEY_TYPE_INCONSISTENT, base_key_of_wrong_type, "5.1.6"),
-            Rule(CKR.KEY_SIZE_RANGE, key_usable, "5.1.6", Strength.MAY),
+            Rule(CKR.KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
             *_usage(CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_HANDLE_INVALID),
         ),
         effects=(Effect(unwrap_key, "5.13"),),
         outputs=(FRESH,),
-        out_of_scope=no_object_left_to_track,
+        out_of_scope=making_with_key_not_followed,
         domains={
             "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
             "kind": (Kind.GENERIC_SECRET, Kind.AES),

@@ -15,7 +15,7 @@ from .attributes import (
 )
 from .call import Args, Attribute, Buffer, Flaw, Setting
 from .common import NULL_POINTER, SESSION
-from .conditions import session_valid, slot_of
+from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
 from .operations import unsettle_searches
 from .rule import Effect, Function, Output, Rule, Strength
 from .state import Kind, Login, Object, State, Trait, put_object
@@ -35,17 +35,19 @@ TEMPLATE_CODES = (
 # Handles.
 
 
-def usable(s: State, session: int, k: int) -> bool:
-    """Whether handle `k` is valid in a session: the object exists, is known, and is of the session's token."""
-    return k < len(s.objects) and s.objects[k].known and s.objects[k].slot == s.sessions[session].slot
-
-
 def object_valid(s: State, a: Args) -> bool:
-    return session_valid(s, a) and usable(s, a.session, a.object)
+    return session_valid(s, a) and object_reachable(s, a.session, a.object)
 
 
 def object_invalid(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not usable(s, a.session, a.object)
+    return session_valid(s, a) and not object_reachable(s, a.session, a.object)
+
+
+def object_of_another_token(s: State, a: Args) -> bool:
+    """Tokens number their objects each for itself (3.4): the handle may name anything here."""
+    if not session_valid(s, a) or a.object >= len(s.objects):
+        return False
+    return s.objects[a.object].exists and s.objects[a.object].slot != s.sessions[a.session].slot
 
 
 def object_hidden(s: State, a: Args) -> bool:
@@ -76,14 +78,6 @@ def private_by_so(s: State, a: Args) -> bool:
 
 def nobody_for_token_object(s: State, a: Args) -> bool:
     return session_valid(s, a) and a.token and slot_of(s, a).login != Login.USER
-
-
-def user_not_logged_in_where_required(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).login_required and slot_of(s, a).login != Login.USER
-
-
-def pin_to_be_changed(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).pin_to_be_changed and slot_of(s, a).login != Login.NOBODY
 
 
 # Templates.
@@ -182,6 +176,10 @@ def free_object(s: State) -> int:
 
 def no_object_left_to_track(s: State, a: Args) -> bool:
     return all(x.exists for x in s.objects)
+
+
+def copy_not_followed(s: State, a: Args) -> bool:
+    return no_object_left_to_track(s, a) or object_of_another_token(s, a)
 
 
 def made(s: State, a: Args, kind: Kind, *, private: bool) -> State:
@@ -285,6 +283,8 @@ def attribute_unusual(s: State, a: Args) -> bool:
 
 def setting_not_followed(s: State, a: Args) -> bool:
     """Calls whose result an object of one trait cannot hold, or that would ask for nothing of note."""
+    if object_of_another_token(s, a):
+        return True
     if a.attribute == Attribute.LABEL:
         return a.setting == Setting.ILLEGAL
     if not (object_valid(s, a) and a.attribute in ONE_WAY):
@@ -393,7 +393,7 @@ FUNCTIONS = (
         ),
         effects=(Effect(copy_object, "5.7"),),
         outputs=(FRESH,),
-        out_of_scope=no_object_left_to_track,
+        out_of_scope=copy_not_followed,
         domains={
             "attribute": (
                 Attribute.LABEL,
@@ -418,6 +418,7 @@ FUNCTIONS = (
             Rule(CKR.ACTION_PROHIBITED, destroying_prohibited, "5.7", since=V2_40),
         ),
         effects=(Effect(destroy_object, "5.7"),),
+        out_of_scope=object_of_another_token,
     ),
     Function(
         "C_GetObjectSize",
@@ -429,6 +430,7 @@ FUNCTIONS = (
             *NULL_POINTER,
             Rule(CKR.INFORMATION_SENSITIVE, object_valid, "5.7", Strength.MAY, "A-34"),
         ),
+        out_of_scope=object_of_another_token,
     ),
     Function(
         "C_GetAttributeValue",
@@ -446,6 +448,7 @@ FUNCTIONS = (
             Output("value", attribute_value, "5.7"),
             Output("given", value_given, "5.7", on=frozenset({CKR.ATTRIBUTE_SENSITIVE})),
         ),
+        out_of_scope=object_of_another_token,
     ),
     Function(
         "C_SetAttributeValue",

@@ -278,6 +278,16 @@ def key_of_wrong_half(k: Activity) -> Condition:
 
 
 @cache
+def key_without_usage(k: Activity) -> Condition:
+    """No mechanism has this use for keys of the kind, so that they lack the attribute for it."""
+    kinds = tuple(kind for kind, mechs in _TAKEN[k.role] if mechs)
+    return named(
+        f"key of a kind not meant for {k.noun}",
+        lambda s, a: key_valid(s, a) and not one_of(s.objects[a.key].kind, kinds),
+    )
+
+
+@cache
 def key_usage_denied(k: Activity) -> Condition:
     """The key's attribute for this use is FALSE."""
     return named(
@@ -299,11 +309,10 @@ def _key_rows(k: Activity) -> tuple[Rule, ...]:
         Rule(CKR.USER_NOT_LOGGED_IN, key_hidden, "5.1.6", Strength.MAY, "A-12"),
         Rule(CKR.KEY_TYPE_INCONSISTENT, key_of_wrong_type(k), "5.1.6", reading="A-25"),
         Rule(CKR.MECHANISM_INVALID, key_of_wrong_type(k), "5.1.6", Strength.MAY, "A-25"),
-        Rule(CKR.KEY_FUNCTION_NOT_PERMITTED, key_of_wrong_half(k), "5.1.6", Strength.INFERRED, "A-25"),
+        Rule(CKR.KEY_FUNCTION_NOT_PERMITTED, key_without_usage(k), "5.1.6", Strength.INFERRED, "A-25"),
         Rule(CKR.KEY_TYPE_INCONSISTENT, key_of_wrong_half(k), "5.1.6", Strength.MAY, "A-25"),
         Rule(CKR.KEY_FUNCTION_NOT_PERMITTED, key_usage_denied(k), k.section),
         Rule(CKR.KEY_TYPE_INCONSISTENT, key_with_foreign_mechanism(k), "5.1.6", Strength.UNSAID, "A-25"),
-        Rule(CKR.KEY_FUNCTION_NOT_PERMITTED, key_with_foreign_mechanism(k), "5.1.6", Strength.UNSAID, "A-25"),
         Rule(CKR.KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
         *(Rule(code, parameter_wrong, "5.1.6", Strength.INFERRED, "A-26") for code in codes if parametric),
         *(Rule(code, parameter_not_wanted, "5.1.6", Strength.MAY, "A-26") for code in codes),
@@ -318,6 +327,9 @@ _DOUBTFUL = frozenset({*ENVIRONMENT, CKR.FUNCTION_NOT_SUPPORTED, CKR.OPERATION_A
 
 ERRORS = frozenset(CKR) - _NOT_ERRORS
 _PLAIN_ERRORS = ERRORS - _DOUBTFUL
+
+DISPLACING = frozenset({CKR.OK, *ERRORS} - {CKR.OPERATION_ACTIVE})
+"""Codes of an Init that may have dropped what was active before it, as some libraries do even where it fails."""
 
 
 @cache
@@ -337,13 +349,10 @@ def all_dropped(s: State, a: Args) -> State:
 
 
 @cache
-def others_dropped(k: Activity) -> Change:
-    """The operations of the other kinds end, and the search."""
-
-    def change(s: State, a: Args) -> State:
-        return with_operation(all_dropped(s, a), a, k, operation(s, a, k))
-
-    return named(f"what was active beside {k.noun} ends", change)
+def displaced(k: Activity) -> Change:
+    """What an operation of the kind cannot stand beside is dropped for it, and all the rest with it."""
+    conflict = conflicting(k)
+    return named(f"{k.noun} displaces what was active", lambda s, a: all_dropped(s, a) if conflict(s, a) else s)
 
 
 def init(name: str, k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
@@ -367,9 +376,8 @@ def init(name: str, k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
             Rule(CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", Strength.MAY),
         ),
         effects=(
+            Effect(displaced(k), "5.1.6", DISPLACING, certain=False, reading="A-16"),
             Effect(started(k), k.section),
-            Effect(others_dropped(k), "5.1.6", certain=False, reading="A-16"),
-            Effect(all_dropped, "5.1.6", ERRORS - {CKR.OPERATION_ACTIVE}, certain=False, reading="A-16"),
         ),
         out_of_scope=key_of_another_token if k.keyed else never,
         domains={"mechanism": mechanisms},

@@ -94,6 +94,12 @@ def permitted(model: Model, s: State, call: Call) -> frozenset[CKR]:
     return codes
 
 
+def may_succeed(model: Model, s: State, call: Call) -> bool:
+    """Whether CKR_OK is among the permitted codes; quicker than asking for all of them."""
+    f = model.functions[call.function]
+    return f.returns_ok and not any(forbids_ok(r) and r.when(s, call.args) for r in f.rules)
+
+
 def in_scope(model: Model, s: State, call: Call) -> bool:
     """Whether the model can follow the call in this state."""
     return not model.functions[call.function].out_of_scope(s, call.args)

@@ -116,6 +116,7 @@ def _classes() -> Iterator[Relation]:
                 for low in lower_codes:
                     if high != low and (high, low) not in stated:
                         yield Relation(high, low, section, scope, only_under=_READINGS.get((high, low)))
+    yield from (Relation(CKR.TOKEN_NOT_INITIALIZED, low, section, Scope.TOKEN, _V32) for low in _OTHER)
     for upper in (_UNIVERSAL, _SESSION, _TOKEN):
         yield from (
             Relation(high, CKR.TOKEN_NOT_INITIALIZED, section, Scope.TOKEN, _V32)
@@ -150,6 +151,11 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
         (CKR.DEVICE_REMOVED, CKR.DEVICE_MEMORY, CKR.DEVICE_ERROR, CKR.TOKEN_NOT_PRESENT),
         "above the token class by 5.1.7, at the foot of it by 5.1.3",
+        "neither outranks the other in a function with a session handle",
+    ),
+    Contradiction(
+        (CKR.DEVICE_REMOVED, CKR.SESSION_CLOSED),
+        "5.1.2 puts the first above the second, and the first is of the token class too, which 5.1.7 puts below",
         "neither outranks the other in a function with a session handle",
     ),
     Contradiction(

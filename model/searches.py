@@ -6,9 +6,9 @@ from dataclasses import replace
 from .call import Args, Many, Want
 from .common import NULL_POINTER, SESSION, arguments_bad
 from .conditions import pin_to_be_changed, session_valid, slot_of
-from .operations import ERRORS, all_dropped, something_active
+from .operations import DISPLACING, ERRORS, all_dropped, something_active
 from .rule import Effect, Function, Output, Rule, Strength
-from .state import Login, Object, Operations, Search, State, put_session
+from .state import Login, Object, Search, State, put_session
 from .vocabulary import CKR, Version
 
 
@@ -59,12 +59,6 @@ def begin_search(s: State, a: Args) -> State:
     return _with_search(s, a, Search.FRESH if a.want == Want.ALL else Search.UNSURE)
 
 
-def drop_operations(s: State, a: Args) -> State:
-    """Every operation of the session ends, but for the search."""
-    session = s.sessions[a.session]
-    return put_session(s, a.session, replace(session, operations=Operations(search=session.operations.search)))
-
-
 def fetch(s: State, a: Args) -> State:
     """A search that just gave all that there was is DRAINED; what later calls of it give is not followed."""
     if a.many == Many.ZERO:
@@ -111,9 +105,8 @@ FUNCTIONS = (
             Rule(CKR.PIN_EXPIRED, pin_to_be_changed, "5.7", Strength.MAY, since=Version.V2_20),
         ),
         effects=(
+            Effect(all_dropped, "5.1.6", DISPLACING, certain=False, reading="A-16"),
             Effect(begin_search, "5.7"),
-            Effect(drop_operations, "5.1.6", certain=False, reading="A-16"),
-            Effect(all_dropped, "5.1.6", ERRORS - {CKR.OPERATION_ACTIVE}, certain=False, reading="A-16"),
         ),
     ),
     Function(

@@ -27,6 +27,7 @@ from .state import (
     Saved,
     Session,
     State,
+    carry_saved,
     map_objects,
     map_sessions,
     put_session,
@@ -118,7 +119,7 @@ def logged_out(s: State, slot: int) -> State:
             return x
         return replace(x, known=False) if x.token else Object()
 
-    return put_slot(map_objects(s, after), slot, replace(s.slots[slot], login=Login.NOBODY))
+    return put_slot(map_objects(carry_saved(s), after), slot, replace(s.slots[slot], login=Login.NOBODY))
 
 
 # C_GetOperationState, C_SetOperationState.
@@ -157,7 +158,7 @@ def not_a_state_of_this_session(s: State, a: Args) -> bool:
 
 
 def state_carried_over(s: State, a: Args) -> bool:
-    return session_valid(s, a)
+    return session_valid(s, a) and s.saved.carried
 
 
 def restorable(s: State, a: Args) -> bool:
@@ -181,7 +182,8 @@ def key_may_be_needed(s: State, a: Args) -> bool:
     return restorable(s, a) and any(used and key == StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
-def key_changed(s: State, a: Args) -> bool:
+def key_perhaps_changed(s: State, a: Args) -> bool:
+    """Only a key that the token can tell from the one used is refused."""
     return restorable(s, a) and any(used and key == StateKey.DIFFERENT for used, key in _takes(s.saved.operations, a))
 
 
@@ -208,6 +210,10 @@ def restore_state(s: State, a: Args) -> State:
 
 def user_type_invalid(s: State, a: Args) -> bool:
     return a.user == CKU.INVALID
+
+
+def so_login_through_read_only_session(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.user == CKU.SO and not s.sessions[a.session].rw
 
 
 def context_specific(s: State, a: Args) -> bool:
@@ -283,7 +289,7 @@ def others_may_be_logged_in(s: State, a: Args) -> bool:
 def login(s: State, a: Args) -> State:
     k = s.sessions[a.session].slot
     slot = s.slots[k]
-    s = unsettle_searches(s)
+    s = carry_saved(unsettle_searches(s))
     if a.user == CKU.SO:
         return put_slot(s, k, replace(slot, login=Login.SO, so_failed=False))
     return put_slot(s, k, replace(slot, login=Login.USER, user_failed=False))
@@ -397,7 +403,7 @@ FUNCTIONS = (
             Rule(CKR.SAVED_STATE_INVALID, not_a_state_of_this_session, "5.6"),
             Rule(CKR.SAVED_STATE_INVALID, state_carried_over, "5.6", Strength.MAY),
             Rule(CKR.KEY_NEEDED, key_may_be_needed, "5.6", Strength.MAY),
-            Rule(CKR.KEY_CHANGED, key_changed, "5.6"),
+            Rule(CKR.KEY_CHANGED, key_perhaps_changed, "5.6", Strength.MAY),
             Rule(CKR.KEY_NOT_NEEDED, key_not_needed, "5.6"),
             Rule(CKR.KEY_NOT_NEEDED, key_may_not_be_needed, "5.6", Strength.MAY),
             Rule(CKR.KEY_HANDLE_INVALID, key_handle_made_up, "5.1.6", Strength.UNSAID),
@@ -414,6 +420,7 @@ FUNCTIONS = (
             Rule(CKR.OPERATION_NOT_INITIALIZED, context_specific_unasked, "5.6", since=V2_20),
             Rule(CKR.USER_NOT_LOGGED_IN, context_specific_and_nobody, "5.6", Strength.INFERRED, "A-32", since=V2_20),
             Rule(CKR.SESSION_READ_ONLY_EXISTS, read_only_session_exists, "5.6", reading="A-05"),
+            Rule(CKR.SESSION_READ_ONLY, so_login_through_read_only_session, "5.6", Strength.UNSAID, "A-58"),
             Rule(CKR.USER_ALREADY_LOGGED_IN, same_user_logged_in, "5.6", reading="A-04"),
             Rule(CKR.USER_ANOTHER_ALREADY_LOGGED_IN, other_user_logged_in, "5.6", reading="A-04"),
             Rule(CKR.USER_PIN_NOT_INITIALIZED, user_pin_not_initialized, "5.6", reading="A-04"),

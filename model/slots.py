@@ -264,11 +264,13 @@ FUNCTIONS = (
             Rule(CKR.SESSION_EXISTS, sessions_of_others, "5.5", Strength.MAY),
             Rule(CKR.TOKEN_WRITE_PROTECTED, token_write_protected, "5.1.6", Strength.MAY, "A-30"),
             Rule(CKR.PIN_INCORRECT, so_pin_differs, "5.5", since=V2_20),
+            Rule(CKR.PIN_INCORRECT, so_pin_differs, "5.5", Strength.MAY, until=V2_01),
             Rule(CKR.PIN_LOCKED, so_pin_may_be_locked, "5.1.6", Strength.MAY, "A-43"),
             Rule(CKR.PIN_INCORRECT, so_pin_unacceptable, "5.5", Strength.UNSAID, "A-08"),
             Rule(CKR.PIN_LEN_RANGE, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
             Rule(CKR.PIN_INVALID, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
             Rule(CKR.ARGUMENTS_BAD, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
+            Rule(CKR.PIN_INVALID, so_pin_chosen, "5.1.6", Strength.MAY, "A-08"),
             Rule(CKR.PIN_TOO_WEAK, so_pin_chosen, "5.1.6", Strength.MAY, "A-08", since=V2_40),
             Rule(CKR.ARGUMENTS_BAD, pin_null, "5.5", Strength.INFERRED, "A-31"),
             Rule(CKR.PIN_INCORRECT, so_pin_null, "5.5", Strength.INFERRED, "A-31"),
@@ -300,7 +302,10 @@ FUNCTIONS = (
             *SESSION,
             Rule(CKR.SESSION_READ_ONLY, session_read_only, "5.5"),
             Rule(CKR.TOKEN_WRITE_PROTECTED, token_of_session_write_protected, "5.1.6", Strength.MAY, "A-30"),
-            Rule(CKR.USER_NOT_LOGGED_IN, nobody_logged_in, "5.5", Strength.INFERRED, until=V2_01),
+            *(
+                Rule(code, nobody_logged_in, "5.5", Strength.INFERRED, until=V2_01)
+                for code in (CKR.USER_NOT_LOGGED_IN, CKR.SESSION_READ_ONLY)
+            ),
             Rule(CKR.PIN_INCORRECT, old_pin_wrong, "5.5"),
             Rule(CKR.PIN_LEN_RANGE, old_pin_length_illegal, "5.1.6", Strength.UNSAID),
             Rule(CKR.PIN_LOCKED, old_pin_may_be_locked, "5.1.6", Strength.MAY, "A-43"),

@@ -186,8 +186,9 @@ class Slot:
     PIN was given since the last right one, so that the token may count, and may have locked the PIN.
     Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
     applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
-    `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it. `login_required` is its CKF_LOGIN_REQUIRED, `rng` its
-    CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS; `pin_to_be_changed` says that one of its PINs is flagged so.
+    `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it.
+    `login_required` is its CKF_LOGIN_REQUIRED, `rng` its CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS;
+    `pin_to_be_changed` says that one of its PINs is flagged so.
     """
 
     present: bool = fixed(True)
@@ -227,13 +228,17 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the last C_GetOperationState gave: the operations, the token, and the session state it was taken in."""
+    """What the last C_GetOperationState gave: the operations, the token, and the session state it was taken in.
+
+    `carried` says that somebody logged in or out since, or that the library was finalised.
+    """
 
     valid: bool = False
     slot: SlotIndex = 0
     rw: bool = False
     login: Login = Login.NOBODY
     operations: Operations = Operations()
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,11 @@ class State:
     ciphertext: Kept = Kept()
     signature: Kept = Kept()
     wrapped: Kept = Kept()
+
+
+def carry_saved(s: State) -> State:
+    """`s` with the saved operation state carried across a login, a logout or the end of the library."""
+    return replace(s, saved=replace(s.saved, carried=s.saved.valid))
 
 
 def put_session(s: State, i: int, new: Session) -> State:

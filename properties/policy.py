@@ -3,22 +3,23 @@
 from collections.abc import Callable
 
 from ..model.call import Args, Call
-from ..model.state import Pin
+from ..model.conditions import session_valid, slot_of
+from ..model.state import Login, Pin, State
 from ..model.vocabulary import CKU
 
-Policy = Callable[[Call], bool]
-"""Whether a call may be made at all."""
+Policy = Callable[[State, Call], bool]
+"""Whether a call may be made in a state."""
 
 WRITES_TOKEN = frozenset({"C_InitToken", "C_InitPIN", "C_SetPIN"})
 """Functions of the model that change what a token keeps."""
 
 
-def anything(call: Call) -> bool:  # noqa: ARG001
+def anything(s: State, call: Call) -> bool:  # noqa: ARG001
     """Every call: for a token of our own."""
     return True
 
 
-def expendable(call: Call) -> bool:
+def expendable(s: State, call: Call) -> bool:
     """Every call but those that could lose the SO PIN: a token whose owner gave it up must come back afterwards.
 
     The SO PIN is never guessed at, so that it cannot lock, and never changed.
@@ -30,7 +31,7 @@ def expendable(call: Call) -> bool:
         case "C_InitToken":
             return a.pin == Pin.SO
         case "C_SetPIN":
-            return a.pin == Pin.USER
+            return session_valid(s, a) and slot_of(s, a).login != Login.SO
         case _:
             return True
 
@@ -43,7 +44,7 @@ def _right_pin(args: Args, users: frozenset[CKU]) -> bool:
 def harmless(users: frozenset[CKU]) -> Policy:
     """No call that writes to the token, and no login but with the right PIN of a user whose PIN we were given."""
 
-    def allows(call: Call) -> bool:
+    def allows(s: State, call: Call) -> bool:  # noqa: ARG001
         if call.function in WRITES_TOKEN:
             return False
         return call.function != "C_Login" or _right_pin(call.args, users & {CKU.SO, CKU.USER})

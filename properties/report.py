@@ -96,7 +96,47 @@ def read_report(path: Path) -> dict[str, Any]:
         raise Unreadable(f"{path}: not JSON; give a report that p11conform check --json wrote") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise Unreadable(f"{path}: not a {SCHEMA}; give a report that p11conform check --json wrote")
+    try:
+        _check(data)
+    except ValueError as error:
+        raise Unreadable(f"{path}: damaged: {error}; write it again with p11conform check --json") from None
     return data
+
+
+_REPORT = {"spec": str, "readings": dict, "module": dict, "seed": int, "coverage": dict, "findings": list}
+_FINDING = {
+    "id": str,
+    "kind": str,
+    "severity": str,
+    "function": str,
+    "functions": list,
+    "observed": str,
+    "permitted": list,
+    "trace": list,
+}
+_STEP = {"function": str, "arguments": dict, "observed": str}
+"""The fields that reading a report relies on."""
+
+
+def _check(data: Any) -> None:
+    _has("report", data, _REPORT)
+    _has("module", data["module"], {"name": str})
+    _has("coverage", data["coverage"], {"pairs": list})
+    for pair in data["coverage"]["pairs"]:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
+            raise ValueError(f"coverage: {pair!r} is no pair of a function and a code")
+    for finding in data["findings"]:
+        _has("finding", finding, _FINDING)
+        if not all(isinstance(x, str) for x in finding["functions"]):
+            raise ValueError("finding: functions holds what is no name")
+        for step in finding["trace"]:
+            _has("step of a trace", step, _STEP)
+
+
+def _has(what: str, data: Any, fields: Mapping[str, type]) -> None:
+    for name, kind in fields.items():
+        if not isinstance(data, dict) or not isinstance(data.get(name), kind):
+            raise ValueError(f"{what}: {name} is missing or is no {kind.__name__}")
 
 
 def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
@@ -106,15 +146,15 @@ def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
         Unreadable: if a step names a function or an argument that the model does not have.
     """
     found: list[tuple[Call, str]] = []
-    for step in finding.get("trace", ()):
+    for step in finding["trace"]:
+        name = step["function"]
         try:
-            name, given, seen = step["function"], step["arguments"], step["observed"]
             if name not in TABLE:
                 raise ValueError(f"no function of the model is called {name!r}")
-            call = read_call(name, given)
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unreadable(f"trace of {finding.get('id', '?')}: {error}") from None
-        found.append((call, str(seen)))
+            call = read_call(name, step["arguments"])
+        except ValueError as error:
+            raise Unreadable(f"trace of {finding['id']}: {error}") from None
+        found.append((call, step["observed"]))
     return tuple(found)
 
 

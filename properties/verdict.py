@@ -158,7 +158,7 @@ def _follow(model: Model, states: list[State], call: Call, seen: Observation) ->
             if given:
                 wrong = next(
                     (
-                        (name, given[name], values)
+                        (name, given[name], tuple(values))
                         for name, values in outputs(model, t, call, seen.code)
                         if values and name in given and given[name] not in values
                     ),

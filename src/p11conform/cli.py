@@ -20,7 +20,7 @@ from .model.oracle import Model, build
 from .model.precedence import order
 from .model.vocabulary import CKR, Version
 from .properties.conformance import Budget, Driver, Tester
-from .properties.cover import witnesses
+from .properties.cover import Goal, witnesses
 from .properties.findings import show_call
 from .properties.report import Unreadable, difference, read_report, read_trace, report_json
 
@@ -47,7 +47,7 @@ def _model(spec: str, readings: tuple[str, ...]) -> Model:
         _fail(str(error), USAGE)
 
 
-def _read_pin(name: str, file: Path | None, ask: bool, variable: str) -> bytes | None:
+def _read_pin(name: str, file: Path | None, ask: bool, given: str | None) -> bytes | None:
     """A PIN from a prompt, a file or the environment; never from the command line."""
     if ask:
         return str(click.prompt(f"{name} PIN", hide_input=True, err=True)).encode()
@@ -56,8 +56,7 @@ def _read_pin(name: str, file: Path | None, ask: bool, variable: str) -> bytes |
             return file.read_bytes().rstrip(b"\r\n")
         except OSError as error:
             _fail(f"{file}: {error.strerror}", USAGE)
-    value = os.environ.get(variable)
-    return value.encode() if value is not None else None
+    return given.encode() if given is not None else None
 
 
 Command = Callable[..., Any]
@@ -91,6 +90,8 @@ def _module_options(command: Command) -> Command:
 
 def _subject(module: str, model: Model, seed: int, o: dict[str, Any]) -> subject.Subject:
     kind = Kind(o["adapter"])
+    # Taken out of the environment, which the module's process inherits.
+    pin, so_pin = (os.environ.pop(name, None) for name in ("P11CONFORM_PIN", "P11CONFORM_SO_PIN"))
     if module == subject.SIMULATED:
         return subject.simulated(model, seed)
     if module == subject.SOFTHSM2:
@@ -102,8 +103,8 @@ def _subject(module: str, model: Model, seed: int, o: dict[str, Any]) -> subject
             library=module,
             slot=o["slot"],
             label=o["token_label"],
-            user_pin=_read_pin("user", o["pin_file"], o["ask_pin"], "P11CONFORM_PIN"),
-            so_pin=_read_pin("SO", o["so_pin_file"], o["ask_so_pin"], "P11CONFORM_SO_PIN"),
+            user_pin=_read_pin("user", o["pin_file"], o["ask_pin"], pin),
+            so_pin=_read_pin("SO", o["so_pin_file"], o["ask_so_pin"], so_pin),
             init_reserved=o["init_reserved"],
             expendable=o["allow_destructive"],
             timeout=o["timeout"],
@@ -203,26 +204,29 @@ def replay(report: Path, finding: str | None, module: str | None, **options: Any
         data = read_report(report)
         chosen = [f for f in data["findings"] if finding in (None, f["id"])]
         if not chosen:
-            _fail(f"{report}: no finding {finding or ''}; it holds {len(data['findings'])}", USAGE)
+            named = f"finding {finding}" if finding else "findings"
+            _fail(
+                f"{report}: holds no {named}; its ids: {', '.join(f['id'] for f in data['findings']) or 'none'}", USAGE
+            )
         model = build(Version(data["spec"]), data["readings"])
         traces = [(f, tuple(call for call, _ in read_trace(f))) for f in chosen]
     except Unreadable as error:
         _fail(str(error), USAGE)
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         _fail(f"{report}: damaged: {error}", USAGE)
     again = 0
     try:
         tested = _subject(module or data["module"]["name"], model, data["seed"], options)
         try:
             with tested.open() as adapter:
-                driver = Driver(model, tested.initial, adapter)
+                driver = Driver(model, tested.initial, adapter, tested.policy)
                 for f, calls in traces:
-                    refused = [c.function for c in calls if not tested.policy(c)]
-                    if refused:
-                        _fail(f"{f['id']} calls {refused[0]} in a way that needs --allow-destructive", USAGE)
                     outcome = driver.replay(calls)
                     failed = outcome.failure is not None
                     again += failed
+                    made = [call for call, _ in outcome.steps]
+                    if not failed and (left := next((c for c in calls if c not in made), None)) is not None:
+                        _fail(f"{f['id']}: {left.function} cannot be called so here; see --allow-destructive", USAGE)
                     out.print(f"{f['id']}: {'fails again' if failed else 'does not fail'}")
                     for call, seen in outcome.steps:
                         text = f"{show_call(call, model.functions[call.function].uses)} → {seen.text}"
@@ -244,8 +248,6 @@ def diff(old: Path, new: Path) -> None:
         d = difference(read_report(old), read_report(new))
     except Unreadable as error:
         _fail(str(error), USAGE)
-    except (KeyError, TypeError, IndexError) as error:
-        _fail(f"{old} or {new}: damaged: {error}", USAGE)
     show_difference(d)
     raise SystemExit(FINDINGS if d.new else CONFORMS)
 
@@ -284,13 +286,14 @@ def _show_precedence(model: Model, function: str, code: CKR) -> None:
 
 
 def _show_sequence(model: Model, function: str, code: str) -> None:
-    for w in witnesses(model, subject.SIMULATED_STATE):
-        if w.goal.function == function and str(w.rule.code) == code:
-            out.print("shortest sequence, on the slots of the simulated module:")
-            for n, call in enumerate(w.calls, 1):
-                text = show_call(call, model.functions[call.function].uses)
-                out.print(f"    {n}. {text}{f' → {code}' if n == len(w.calls) else ''}", markup=False)
-            return
+    rows = [k for k, r in enumerate(model.functions[function].rules) if str(r.code) == code]
+    found = witnesses(model, subject.SIMULATED_STATE, wanted=[Goal(function, k) for k in rows])
+    if found:
+        calls = min(found, key=lambda w: len(w.calls)).calls
+        out.print("shortest sequence, on the slots of the simulated module:")
+        for n, call in enumerate(calls, 1):
+            text = show_call(call, model.functions[call.function].uses)
+            out.print(f"    {n}. {text}{f' → {code}' if n == len(calls) else ''}", markup=False)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ class Display:
             print(line, file=sys.stderr, flush=True)
 
 
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def finding_line(finding: Mapping[str, Any]) -> str:
     """A finding in a line, with markup."""
     colour = _COLOURS.get(finding["severity"], "white")
@@ -92,14 +97,14 @@ def show_report(report: Mapping[str, Any]) -> None:
         out.print()
         out.print("[bold]Inconclusive[/] (legal, and proves nothing):")
         for row in report["inconclusive"]:
-            out.print(f"    {row['function']} → {row['observed']}, {row['count']} times: {escape(row['why'])}")
+            out.print(f"    {row['function']} → {row['observed']}, {times(row['count'])}: {escape(row['why'])}")
     if report["advice"]:
         out.print()
         out.print("[bold]Advice[/] (the text says 'should'):")
         for row in report["advice"]:
             out.print(
                 f"    {row['function']}: {row['code']} when {row['condition']} (section {row['section']}) "
-                f"was not given, {row['count']} times"
+                f"was not given, {times(row['count'])}"
             )
     out.print()
     n = len(report["findings"])
@@ -123,7 +128,10 @@ def show_difference(d: Difference) -> None:
 
 def rule_table(model: Model, function: str, code: str | None) -> Table:
     """The rows of a function, one code's or all."""
-    table = Table("code", "when", "strength", "section", "reading", title=f"{function}, PKCS#11 {model.version}")
+    table = Table(title=f"{function}, PKCS#11 {model.version}", title_justify="left")
+    table.add_column("code", no_wrap=True)
+    for heading in ("when", "strength", "section", "reading"):
+        table.add_column(heading)
     for r in model.functions[function].rules:
         if code is None or str(r.code) == code:
             reading = f"{r.reading}: {model.readings[r.reading]}" if r.reading else ""

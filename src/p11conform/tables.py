@@ -1,0 +1,121 @@
+"""The rule table as a page to read: `python -m p11conform.tables docs/rules.md` writes it again."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from .model.interpretations import INTERPRETATIONS, SHOULD, Interpretation
+from .model.precedence import CONTRADICTIONS, RELATIONS
+from .model.rule import Effect, Function, Rule, Strength, never
+from .model.table import TABLE
+from .model.vocabulary import Version
+
+_OLDEST, *_, _NEWEST = Version
+
+_HEAD = """\
+# The rule table
+
+Written by `./run docs` from `model/`; change that, not this page.
+
+A row reads: where the condition holds, the code applies. Sections are those of PKCS#11 v2.40.
+
+| strength | what the text says | forbids success |
+|---|---|---|
+| must | it requires the code | yes |
+| inferred | several passages leave nothing else | yes |
+| should | it recommends the code | no |
+| may | it permits the code | no |
+| unsaid | it neither gives nor excludes the code | no |
+
+An interpretation in force may give its rows another strength; see [Interpretations](#interpretations).
+"""
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """A Markdown table and the empty line before it; nothing where there are no rows."""
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    if lines:
+        columns = tuple(header)
+        yield from ("", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *lines)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _versions(rule: Rule) -> str:
+    if rule.since is _OLDEST:
+        return "all" if rule.until is _NEWEST else f"up to {rule.until}"
+    return f"from {rule.since}" if rule.until is _NEWEST else f"{rule.since} to {rule.until}"
+
+
+def _rule(r: Rule) -> tuple[str, ...]:
+    return str(r.code), r.condition, r.strength.value, r.section, _versions(r), r.reading or ""
+
+
+def _effect(e: Effect) -> tuple[str, ...]:
+    certain = "yes" if e.certain else "or nothing changes"
+    return _words(e.change.__name__), ", ".join(map(str, sorted(e.on))), certain, e.section, e.reading or ""
+
+
+def _function(f: Function) -> Iterator[str]:
+    yield from ("", f"## {f.name}", "")
+    given = ", ".join(f"`{name}`" for name in f.uses)
+    yield f"Section {f.signature.section}. Arguments of the model: {given}."
+    if not f.returns_ok:
+        yield "It never returns CKR_OK."
+    if f.out_of_scope is not never:
+        yield f"Not followed by the model, and so never called, when {_words(f.out_of_scope.__name__)}."
+    yield from _table(("code", "when", "strength", "section", "versions", "interpretation"), map(_rule, f.rules))
+    yield from _table(("effect", "on", "certain", "section", "interpretation"), map(_effect, f.effects))
+    yield from _table(("output", "section"), ((_words(o.name), o.section) for o in f.outputs))
+
+
+def _named_by(id: str) -> Iterator[str]:
+    """What depends on an interpretation."""
+    for f in TABLE.values():
+        by_rules = {SHOULD if r.strength is Strength.SHOULD else r.reading for r in f.rules}
+        if id in by_rules | {e.reading for e in f.effects}:
+            yield f.name
+    if any(r.only_under is not None and r.only_under[0] == id for r in RELATIONS):
+        yield "precedence"
+
+
+def _interpretation(i: Interpretation) -> tuple[str, ...]:
+    rows = ", ".join(f"under '{reading}': {strength.value}" for reading, strength in i.strengths.items())
+    return i.id, i.section, i.question, "; ".join(i.readings), rows, ", ".join(_named_by(i.id))
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    lines = [_HEAD.rstrip("\n")]
+    for f in TABLE.values():
+        lines += _function(f)
+    lines += ("", "## Interpretations", "", "Open questions of the text. The first reading is the default.")
+    lines += _table(
+        ("id", "section", "question", "readings", "strength of its rows", "used by"),
+        map(_interpretation, INTERPRETATIONS.values()),
+    )
+    lines += ("", "## Contradictions", "", "Relations between codes that run against each other.")
+    lines += _table(
+        ("codes", "why", "what the model does"),
+        ((", ".join(map(str, c.codes)), c.why, c.resolution) for c in CONTRADICTIONS),
+    )
+    return "\n".join(lines) + "\n"
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--check", is_flag=True, help="Write nothing; fail if the page is out of date.")
+def main(path: Path, check: bool) -> None:
+    """Write the rule table to PATH. Exits with 1 if --check finds another page there."""
+    if not check:
+        path.write_text(page(), encoding="utf-8")
+    elif not path.is_file() or path.read_text(encoding="utf-8") != page():
+        sys.exit(f"{path}: out of date; run ./run docs")
+
+
+if __name__ == "__main__":
+    main()

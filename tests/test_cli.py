@@ -1,0 +1,321 @@
+"""The command line: exit codes, one line for whatever is wrong, and PINs that never show."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import _cffi_backend
+import pytest
+from click.testing import CliRunner, Result
+
+from p11conform import cli
+from p11conform.adapters.modules import softhsm2
+from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.properties.report import SCHEMA
+
+ROOT = Path(__file__).parents[1]
+FEW = ("--sequences", "3", "--length", "8")
+SHARED_OBJECT = _cffi_backend.__file__
+"""A library that is certainly there, and is no PKCS#11 module."""
+
+STEP = {"function": "C_Logout", "arguments": {"session": 0}, "observed": "CKR_OK"}
+FINDING = {
+    "id": "F-00000001",
+    "kind": "missing error",
+    "severity": "medium",
+    "function": "C_Logout",
+    "functions": ["C_Logout"],
+    "observed": "CKR_OK",
+    "permitted": [],
+    "trace": [STEP],
+}
+REPORT = {
+    "schema": SCHEMA,
+    "spec": "2.40",
+    "readings": {},
+    "module": {"name": "simulated"},
+    "seed": 0,
+    "coverage": {"pairs": [["C_Logout", "CKR_OK"]]},
+    "findings": [FINDING],
+}
+"""As much of a report as replay and diff read."""
+
+
+def p11conform(*args: str, env: Mapping[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli.main, args, env=env)
+
+
+def assert_one_line(result: Result, code: int, *holds: str) -> None:
+    """Nothing but one line that says what is wrong."""
+    assert isinstance(result.exception, SystemExit), result.exc_info
+    assert result.exit_code == code
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("p11conform: ")
+    assert all(text in line for text in holds), line
+
+
+def written(directory: Path, name: str, report: object) -> str:
+    file = directory / name
+    file.write_text(report if isinstance(report, str) else json.dumps(report))
+    return str(file)
+
+
+@pytest.mark.parametrize("sequences", ["0", "3"])
+def test_a_module_that_conforms_exits_with_0_and_writes_its_report(tmp_path: Path, sequences: str) -> None:
+    file = tmp_path / "report.json"
+    result = p11conform("check", "simulated", "--sequences", sequences, "--json", str(file))
+    assert result.exit_code == 0, result.output
+    assert "no findings" in result.stdout
+    report = json.loads(file.read_text())
+    assert report["schema"] == SCHEMA
+    assert report["findings"] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "holds"),
+    [
+        (("check", "nosuchmodule"), 2, ("'nosuchmodule'", "simulated", "softhsm2")),
+        (("check", "./nosuch.so"), 3, ("./nosuch.so", "cannot be loaded")),
+        (("check", __file__), 3, (__file__, "cannot be loaded")),
+        (("check", SHARED_OBJECT), 3, (SHARED_OBJECT, "has no C_GetFunctionList")),
+        (("check", SHARED_OBJECT, "--pin-file", "nosuch.txt"), 2, ("nosuch.txt",)),
+        (("check", "simulated", "--reading", "A-05"), 2, ("--reading A-05",)),
+        (("check", "simulated", "--reading", "A-05=whatever"), 2, ("A-05", "'whatever'", "usage guide")),
+        (("check", "simulated", "--reading", "B-99=any"), 2, ("'B-99'",)),
+        (("explain", "C_Sing"), 2, ("'C_Sing'", "C_Login")),
+        (("explain", "C_Login", "CKR_ODD"), 2, ("CKR_ODD", "CKR_PIN_INCORRECT")),
+        (("replay", "nosuch.json"), 2, ("nosuch.json",)),
+        (("diff", "nosuch.json", "nosuch.json"), 2, ("nosuch.json",)),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(args: tuple[str, ...], code: int, holds: tuple[str, ...]) -> None:
+    assert_one_line(p11conform(*args), code, *holds)
+
+
+def test_an_unknown_version_is_refused() -> None:
+    result = p11conform("explain", "C_Login", "--spec", "9.99")
+    assert result.exit_code == 2
+    assert "9.99" in result.stderr.splitlines()[-1]
+    assert "2.40" in result.stderr.splitlines()[-1]
+
+
+def test_where_the_report_cannot_go_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cli, "_subject", lambda *_: pytest.fail("began to work"))
+    file = str(tmp_path / "missing" / "report.json")
+    assert_one_line(p11conform("check", "simulated", "--json", file), 2, file, "no directory")
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[]", "{}", '{"schema": "p11conform.report/0"}'])
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    odd, good = written(tmp_path, "odd.json", text), written(tmp_path, "good.json", REPORT)
+    for args in (("replay", odd), ("diff", odd, good), ("diff", good, odd)):
+        assert_one_line(p11conform(*args), 2, odd)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"spec": "9"},
+        {"readings": {"A-05": "whatever"}},
+        {"readings": []},
+        {"module": {}},
+        {"module": None},
+        {"seed": None},
+        {"findings": None},
+        {"findings": ["odd"]},
+        {"findings": []},
+        {"findings": [FINDING | {"trace": 5}]},
+        {"findings": [FINDING | {"trace": [{}]}]},
+        {"findings": [FINDING | {"trace": [STEP | {"function": "C_Odd"}]}]},
+        {"findings": [FINDING | {"trace": [STEP | {"arguments": 5}]}]},
+        {"findings": [FINDING | {"trace": [STEP | {"arguments": {"odd": 5}}]}]},
+        {"findings": [FINDING | {"trace": [STEP | {"arguments": {"session": "0"}}]}]},
+    ],
+)
+def test_a_damaged_report_is_not_replayed(tmp_path: Path, damage: dict[str, Any]) -> None:
+    assert_one_line(p11conform("replay", written(tmp_path, "damaged.json", REPORT | damage)), 2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"coverage": None},
+        {"coverage": {"pairs": [1]}},
+        {"coverage": {"pairs": [["C_Logout"]]}},
+        {"findings": None},
+        {"findings": ["odd"]},
+        {"findings": [FINDING | {"id": None, "functions": 5}]},
+        {"findings": [{"id": "F-00000002"}]},
+    ],
+)
+def test_a_damaged_report_is_not_compared(tmp_path: Path, damage: dict[str, Any]) -> None:
+    damaged, good = written(tmp_path, "damaged.json", REPORT | damage), written(tmp_path, "good.json", REPORT)
+    assert_one_line(p11conform("diff", damaged, good), 2, damaged)
+    assert_one_line(p11conform("diff", good, damaged), 2, damaged)
+
+
+def test_a_trace_is_replayed_on_a_module_that_conforms(tmp_path: Path) -> None:
+    result = p11conform("replay", written(tmp_path, "report.json", REPORT))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "F-00000001: does not fail",
+        "    C_Logout(session=0) → CKR_CRYPTOKI_NOT_INITIALIZED",
+    ]
+
+
+def test_a_difference_exits_with_1_only_for_new_findings(tmp_path: Path) -> None:
+    fewer, more = written(tmp_path, "a.json", REPORT | {"findings": []}), written(tmp_path, "b.json", REPORT)
+    worse, better, same = (
+        p11conform("diff", fewer, more),
+        p11conform("diff", more, fewer),
+        p11conform("diff", more, more),
+    )
+    assert (worse.exit_code, better.exit_code, same.exit_code) == (1, 0, 0)
+    assert worse.stdout.startswith("new: medium F-00000001")
+    assert better.stdout.startswith("gone: medium F-00000001")
+    assert same.stdout == "no difference\n"
+
+
+def test_explain_gives_rules_precedence_and_a_sequence() -> None:
+    result = p11conform("explain", "C_Login", "CKR_PIN_INCORRECT")
+    assert result.exit_code == 0, result.output
+    assert "login pin wrong" in result.stdout
+    assert "CKR_SESSION_HANDLE_INVALID before CKR_PIN_INCORRECT (section 5.1.7)" in result.stdout
+    assert "1. C_Initialize(" in result.stdout
+    assert "3. C_Login(session=0, user=USER, pin=SO) → CKR_PIN_INCORRECT" in result.stdout
+
+
+def test_the_package_runs_as_a_program() -> None:
+    command = (sys.executable, "-m", "p11conform", "check", "nosuchmodule")
+    ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr.startswith("p11conform: no module is called 'nosuchmodule'")
+
+
+# A token of the user's own.
+
+PIN, SO_PIN = "Sesame-4711", "Sesame-0815"
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that is not the tester's: SoftHSM with a directory and a configuration of its own."""
+
+    library: str
+    directory: Path
+    environment: Mapping[str, str]
+
+    def check(self, *args: str, **pins: str) -> subprocess.Popen[str]:
+        """Start a check of it, with PINs given through the environment."""
+        return subprocess.Popen(
+            (sys.executable, "-m", "p11conform", "check", self.library, *FEW, *args),
+            env=os.environ | self.environment | {"PYTHONPATH": str(ROOT / "src")} | pins,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file of the token; without the number in which SoftHSM counts how often it wrote an object."""
+        files = (path for path in sorted(self.directory.rglob("*")) if path.is_file())
+        return {path.name: path.read_bytes()[8 * (path.suffix == ".object") :] for path in files}
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Token:
+    library = softhsm2.find()
+    if library is None:
+        pytest.skip("SoftHSM is not installed")
+    directory, conf = tmp_path / "tokens", tmp_path / "softhsm2.conf"
+    directory.mkdir()
+    conf.write_text(f"directories.tokendir = {directory}\nobjectstore.backend = file\nlog.level = ERROR\n")
+    environment = {"SOFTHSM2_CONF": str(conf)}
+    initialize_tokens(library, environment, ("mine",), SO_PIN.encode(), PIN.encode())
+    return Token(library, directory, environment)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return
+    for child in map(int, children):
+        yield child
+        yield from descendants(child)
+
+
+def visible(pid: int) -> bytes:
+    """What anybody may read of a process's arguments, and its environment."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.module
+def test_a_users_token_is_as_it_was_and_its_pins_never_show(token: Token, tmp_path: Path) -> None:
+    before = token.contents()
+    file = tmp_path / "report.json"
+    running = token.check("--token-label", "mine", "--json", str(file), P11CONFORM_PIN=PIN, P11CONFORM_SO_PIN=SO_PIN)
+    seen: dict[int, bytes] = {}
+    while running.poll() is None:
+        seen |= {pid: visible(pid) for pid in descendants(running.pid)}
+        time.sleep(0.002)
+    shown = "".join((*running.communicate(), file.read_text(), *(text.decode() for text in seen.values())))
+    assert running.returncode in (0, 1), shown
+    assert seen
+    assert token.library in shown
+    assert PIN not in shown
+    assert SO_PIN not in shown
+    assert token.contents() == before
+
+
+@pytest.mark.module
+def test_without_a_pin_not_a_byte_changes(token: Token) -> None:
+    files = {path: path.read_bytes() for path in token.directory.rglob("*") if path.is_file()}
+    running = token.check("--token-label", "mine")
+    out, err = running.communicate()
+    assert running.returncode in (0, 1), out + err
+    assert {path: path.read_bytes() for path in token.directory.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.module
+@pytest.mark.parametrize(
+    ("args", "pins", "holds"),
+    [
+        (("--token-label", "mine"), {"P11CONFORM_PIN": "Sesame-9999"}, "CKR_PIN_INCORRECT"),
+        (("--token-label", "mine"), {"P11CONFORM_SO_PIN": "Sesame-9999"}, "CKR_PIN_INCORRECT"),
+        (("--token-label", "yours"), {"P11CONFORM_PIN": PIN}, "no such token"),
+        (("--slot", "123456789"), {"P11CONFORM_PIN": PIN}, "no such token"),
+        (("--token-label", "mine", "--allow-destructive"), {"P11CONFORM_PIN": PIN}, "both PINs"),
+    ],
+)
+def test_a_token_that_cannot_be_used_is_said_in_a_line(
+    token: Token, args: tuple[str, ...], pins: dict[str, str], holds: str
+) -> None:
+    running = token.check(*args, **pins)
+    out, err = running.communicate()
+    assert running.returncode == 3
+    assert out == ""
+    line = err.splitlines()[-1]
+    assert line.startswith("p11conform: ")
+    assert holds in line
+    assert "Sesame" not in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.module
+def test_a_token_that_was_given_up_comes_back_with_its_pins(token: Token) -> None:
+    both = {"P11CONFORM_PIN": PIN, "P11CONFORM_SO_PIN": SO_PIN}
+    for args in (("--allow-destructive",), ()):
+        running = token.check("--token-label", "mine", *args, **both)
+        out, err = running.communicate()
+        assert running.returncode in (0, 1), out + err

@@ -1,0 +1,122 @@
+"""The rules of the house that no linter knows: which room may see which, and what no file may hold."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FRONT = "front door"
+MAY_SEE = {
+    "model": {"model"},
+    "properties": {"properties", "model"},
+    "adapters": {"adapters", "model"},
+    FRONT: {FRONT, "model", "properties", "adapters"},
+}
+"""The arrows: properties → model ← adapters, and only the front door sees all three."""
+
+STANDARD_ONLY = "model"
+"""The room that runs on the standard library alone."""
+
+
+def sources() -> Iterator[tuple[str, Path]]:
+    """Every file of the package with its room."""
+    for room in MAY_SEE:
+        here = (ROOT / "src" / "p11conform").glob("*.py") if room == FRONT else (ROOT / room).rglob("*.py")
+        yield from ((room, path) for path in sorted(here))
+
+
+SOURCES = tuple(sources())
+
+
+def package(room: str, path: Path) -> tuple[str, ...]:
+    """The package that a file's relative imports start from."""
+    inside = () if room == FRONT else path.relative_to(ROOT).parent.parts
+    return ("p11conform", *inside)
+
+
+def imports(text: str, inside: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The full names of everything that a source imports, in whatever function it does so."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = inside[: len(inside) - node.level + 1] if node.level else ()
+            name = (*above, *(node.module.split(".") if node.module else ()))
+            yield from ((*name, alias.name) for alias in node.names)
+
+
+def trespasses(room: str, text: str, inside: tuple[str, ...]) -> Iterator[str]:
+    """What a source imports that its room may not see."""
+    for name in imports(text, inside):
+        if name[0] == "p11conform":
+            seen = name[1] if len(name) > 1 and name[1] in MAY_SEE else FRONT
+            allowed = seen in MAY_SEE[room]
+        else:
+            allowed = room != STANDARD_ONLY or name[0] in sys.stdlib_module_names
+        if not allowed:
+            yield ".".join(name)
+
+
+@pytest.mark.parametrize(("room", "path"), SOURCES, ids=lambda x: x.stem if isinstance(x, Path) else x)
+def test_a_room_sees_only_what_it_may(room: str, path: Path) -> None:
+    assert list(trespasses(room, path.read_text(encoding="utf-8"), package(room, path))) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "inside", "text"),
+    [
+        ("model", ("p11conform", "model"), "import z3"),
+        ("model", ("p11conform", "model"), "from ..properties import lift"),
+        ("properties", ("p11conform", "properties"), "def f():\n    from ..adapters.raw import Raw"),
+        ("properties", ("p11conform", "properties"), "from .. import adapters"),
+        ("adapters", ("p11conform", "adapters", "modules"), "from ...properties.verdict import judge"),
+        ("adapters", ("p11conform", "adapters"), "import p11conform.properties.verdict"),
+        ("adapters", ("p11conform", "adapters"), "from ..cli import main"),
+    ],
+)
+def test_a_trespass_is_seen(room: str, inside: tuple[str, ...], text: str) -> None:
+    assert list(trespasses(room, text, inside))
+
+
+def test_every_room_has_files() -> None:
+    assert {room for room, _ in SOURCES} == set(MAY_SEE)
+
+
+def test_no_file_is_a_bag() -> None:
+    bags = {"utils", "util", "helpers", "misc"}
+    assert [str(path) for _, path in SOURCES if path.stem in bags] == []
+
+
+PERSONAL = re.compile(r"(?<![\w./*…-])/(?:home|root|Users|work|tmp)/\w")
+"""A path of one person's machine; those that a distribution or the system lays down are everybody's."""
+
+
+@pytest.mark.parametrize("text", ["cd /home/me", "'/Users/me/x'", "(/root/x)"])
+def test_a_personal_path_is_seen(text: str) -> None:
+    assert PERSONAL.search(text)
+
+
+def tracked() -> list[Path]:
+    """What git holds, or would hold if all were added."""
+    command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def test_no_tracked_file_names_a_path_of_one_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in tracked()
+        if path.is_file() and path != Path(__file__)
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if PERSONAL.search(line)
+    ]
+    assert found == []
