@@ -114,14 +114,11 @@ class Objects:
     def sessions_closed(self, still_open: Mapping[int, int]) -> None:
         """Note the end of sessions; those that are left come with their slots.
 
-        Session objects end with their session. The last session with a token takes the login along, and whether a
-        handle on a token object outlives it is unsaid, so its number may be issued again.
+        Session objects end with their session. Whether a handle on a token object outlives the last session with the
+        token is unsaid, so its number may be issued again.
         """
         self._end(lambda _, entry: entry.owner is not None and entry.owner not in still_open)
-        abandoned = {entry.slot for entry in self._entry.values()} - {*still_open.values()}
-        for slot in abandoned:
-            self.logged_out(slot)
-        self._lose(lambda entry: entry.slot in abandoned)
+        self._lose(lambda entry: entry.slot not in still_open.values())
 
     def logged_out(self, slot: int | None) -> None:
         """Note that nobody is logged in to a token any more: private session objects end, private handles are lost."""

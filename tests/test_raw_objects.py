@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from p11conform.adapters import material, values
 from p11conform.adapters import raw as raw_module
-from p11conform.adapters import values
 from p11conform.adapters.base import Binding, run
 from p11conform.adapters.calls.sessions import NO_SUCH_KEY
 from p11conform.adapters.cryptoki import UNAVAILABLE_INFORMATION, ffi, new
@@ -38,7 +38,7 @@ from p11conform.model.call import (
 )
 from p11conform.model.interface import SIGNATURES
 from p11conform.model.mechanisms import MECHANISMS, Role, with_role
-from p11conform.model.state import Kind, Mech, Object, Slot, State, Trait
+from p11conform.model.state import Kind, Mech, Object, Pin, Slot, State, Trait
 from p11conform.model.vocabulary import CKR
 
 Scripted = Callable[..., Raw]
@@ -127,6 +127,7 @@ def test_a_search_finds_objects_by_label_and_counts_strangers() -> None:
     listed = [(8, b"somebody's"), (70, first + CHANGED), (71, failed), (72, b""), (73, earlier), (74, first)]
     assert objects.find(listed) == (0b01, 2)
     assert [objects.handle(i) for i in range(2)] == [70, 51]
+    assert set(objects.known()) == {0}
     assert objects.find([(74, second)]) == (0b10, 0)
     objects.restored()
     assert objects.find([(70, first), (71, failed)]) == (0, 0)
@@ -243,6 +244,44 @@ def test_a_wrong_parameter_is_of_another_length_or_no_point(mech: Mech) -> None:
     assert wrong.pParameter
 
 
+def test_parameters_are_what_the_mechanisms_want() -> None:
+    gcm, ctr, oaep, pss, ecdh = (
+        ffi.cast(f"CK_{kind} *", MECHANISM[mech, Parameter.RIGHT].pParameter)
+        for kind, mech in (
+            ("GCM_PARAMS", Mech.AES_GCM),
+            ("AES_CTR_PARAMS", Mech.AES_CTR),
+            ("RSA_PKCS_OAEP_PARAMS", Mech.RSA_PKCS_OAEP),
+            ("RSA_PKCS_PSS_PARAMS", Mech.RSA_PKCS_PSS),
+            ("ECDH1_DERIVE_PARAMS", Mech.ECDH1_DERIVE),
+        )
+    )
+    assert (gcm.ulIvLen, gcm.ulIvBits, gcm.ulAADLen, gcm.ulTagBits) == (12, 96, 0, 128)
+    assert ctr.ulCounterBits == 128
+    assert (oaep.hashAlg, oaep.mgf, oaep.source, oaep.ulSourceDataLen) == (0x220, 1, 1, 0)
+    assert (pss.hashAlg, pss.mgf, pss.sLen) == (0x250, 2, 32)
+    assert (ecdh.kdf, ecdh.ulSharedDataLen, ecdh.ulPublicDataLen) == (1, 0, 65)
+    assert MECHANISM[Mech.AES_CBC, Parameter.RIGHT].ulParameterLen == 16
+
+
+def _on_p256(point: bytes) -> bool:
+    p = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    b = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    x, y = int.from_bytes(point[1:33]), int.from_bytes(point[33:])
+    return point[0] == 4 and len(point) == 65 and (y * y - x**3 + 3 * x - b) % p == 0
+
+
+def test_key_material_is_sound() -> None:
+    rsa = {name: int.from_bytes(getattr(material.RSA, name)) for name in material.Rsa.__slots__}
+    p, q, d = rsa["prime_1"], rsa["prime_2"], rsa["private_exponent"]
+    assert (rsa["modulus"], rsa["public_exponent"], material.MODULUS_BYTES) == (p * q, 65537, 256)
+    assert (rsa["exponent_1"], rsa["exponent_2"]) == (d % (p - 1), d % (q - 1))
+    assert rsa["coefficient"] * q % p == 1
+    assert material.EC_POINT[:2] == b"\x04\x41"
+    assert material.EC_POINT[2:] in material.CERTIFICATE
+    points = (material.EC_POINT[2:], material.PEER_POINT, material.OFF_CURVE)
+    assert [*map(_on_p256, points)] == [True, True, False]
+
+
 # Output buffers and what is kept of them.
 
 
@@ -317,6 +356,7 @@ def test_output_is_kept_for_later_input(
 ) -> None:
     taken: list[bytes] = []
     raw = scripted(**{name: _gives(name.encode()) for name in makers}, **{taker: _takes(taken, position)})
+    raw.call(Call(makers[0]))  # of an operation that is given up, so that its output is not part of the next one's
     raw.call(Call("C_EncryptInit", Args(mechanism=Mech.AES_ECB)))
     for name in makers:
         raw.call(Call(name))
@@ -374,6 +414,49 @@ def test_a_session_may_cancel_what_surrenders(scripted: Scripted, notify: bool, 
 
     scripted(C_OpenSession=open_session).call(Call("C_OpenSession", Args(notify=notify)))
     assert answers == [[answer, CKR.OK]]
+
+
+# When objects end, in calls.
+
+MADE = (
+    *(Call("C_OpenSession", Args(slot=slot)) for slot in (0, 0, 1)),
+    Call("C_CreateObject", Args(token=True)),
+    Call("C_CreateObject", Args(token=True, private=True)),
+    Call("C_GenerateKeyPair", Args(session=1, private=True)),
+    Call("C_CopyObject", Args(session=2)),
+)
+CLOSE = Call("C_CloseSession", Args(session=1)), Call("C_CloseSession")
+STORIES = [
+    ((Call("C_DestroyObject", Args(object=1)),), {0, 2, 3, 4}),
+    (CLOSE[:1], {0, 1, 4}),
+    (CLOSE, {4}),
+    ((Call("C_CloseAllSessions"),), {4}),
+    ((Call("C_CloseAllSessions", Args(slot=1)),), {0, 1, 2, 3}),
+    ((Call("C_Logout", Args(session=1)),), {0, 2, 4}),
+    ((Call("C_Logout", Args(session=2)),), {0, 1, 2, 3, 4}),
+    ((Call("C_InitToken", Args(pin=Pin.SO)),), {4}),
+    ((Call("C_Finalize"),), set()),
+]
+
+
+@pytest.mark.parametrize(("story", "known"), STORIES)
+def test_calls_end_objects(scripted: Scripted, story: tuple[Call, ...], known: set[int]) -> None:
+    handles = iter(range(50, 90))
+
+    def make(*arguments: Any) -> int:
+        arguments[-1][0] = next(handles)
+        return CKR.OK
+
+    def make_pair(*arguments: Any) -> int:
+        return make(arguments[-2]) or make(arguments[-1])
+
+    raw = scripted(C_OpenSession=make, C_CreateObject=make, C_CopyObject=make, C_GenerateKeyPair=make_pair)
+    for call in MADE:
+        assert raw.call(call).outputs == (("handle", 1),)
+    assert set(raw.objects.known()) == {0, 1, 2, 3, 4}
+    for call in story:
+        raw.call(call)
+    assert set(raw.objects.known()) == known
 
 
 # Attributes.
