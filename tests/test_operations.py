@@ -276,6 +276,15 @@ STORIES = (
     ),
     tell(
         "5.9",
+        "by another key",
+        *ENCRYPTED,
+        do("C_DecryptInit", key=CERTIFICATE),
+        last=do("C_Decrypt", data=KEPT),
+        codes="OK ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE",
+        start=put_object(USER_IN, CERTIFICATE, Object(True, True, Kind.AES)),
+    ),
+    tell(
+        "5.9",
         "by another mechanism",
         *ENCRYPTED,
         do("C_DecryptInit", mechanism=Mech.AES_CBC_PAD),
