@@ -65,13 +65,13 @@ class Handles:
         """The open sessions, each with the index of its slot."""
         return self._slot
 
-    def opened(self, handle: int, slot: int) -> tuple[int, Issued]:
-        """Note a session that C_OpenSession opened on the slot with this index: its index, and its kind of handle."""
+    def opened(self, handle: int, slot: int) -> Issued:
+        """Note a session that C_OpenSession opened on the slot with this index, and say what kind its handle is."""
         kind = issued(handle, self._live())
         index = next(i for i in count() if i not in self._slot and i != self._sessions)
         self._handle[index] = handle
         self._slot[index] = slot
-        return index, kind
+        return kind
 
     def closed(self, index: int) -> None:
         """Note the end of one session; its handle stays known as a stale one."""

@@ -204,8 +204,7 @@ def _open_session(p: LowLevel, a: Args) -> int:
 
 
 def _session_opened(p: LowLevel, a: Args) -> Outputs:
-    _, kind = p.handles.opened(p.handle.value(), a.slot)
-    return (("handle", int(kind)),)
+    return (("handle", int(p.handles.opened(p.handle.value(), a.slot))),)
 
 
 def _session_closed(p: LowLevel, a: Args) -> Outputs:

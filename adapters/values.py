@@ -1,6 +1,6 @@
 """Input data of cryptographic calls, and the outputs that an application keeps for later ones."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -93,9 +93,9 @@ class Kept:
         self._begun: dict[SessionIndex, dict[Role, Begun]] = {}
         self._saved: dict[Role, Begun] = {}
 
-    def open(self, session: SessionIndex) -> None:
-        """Note a new session: it has no operations."""
-        self._begun.pop(session, None)
+    def sessions_closed(self, still_open: Container[SessionIndex]) -> None:
+        """Note the end of sessions: they have no operations."""
+        self._begun = {session: begun for session, begun in self._begun.items() if session in still_open}
 
     def begin(self, session: SessionIndex, role: Role, mechanism: Mech, key: ObjectIndex | None) -> None:
         """Note an operation that begins."""

@@ -401,6 +401,8 @@ def test_saved_operations_take_their_keys_along(scripted: Scripted) -> None:
     assert restored() == (71, 0)
     raw.call(Call("C_SetOperationState", Args(encryption_key=StateKey.DIFFERENT)))
     assert given[-1] == (NO_SUCH_KEY, 0)
+    raw.call(Call("C_CloseSession"))
+    assert restored() == (0, 0)
 
 
 @pytest.mark.parametrize(("notify", "answer"), [(False, CKR.OK), (True, CKR.CANCEL)])

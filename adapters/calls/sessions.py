@@ -31,6 +31,12 @@ NO_SUCH_KEY: Final = 0x7F20_0001
 """A handle of no object."""
 
 
+def _sessions_ended(raw: "Raw") -> Outputs:
+    raw.objects.sessions_closed(raw.handles.open)
+    raw.kept.sessions_closed(raw.handles.open)
+    return ()
+
+
 def _c_initialize(raw: "Raw", a: Args) -> Arguments:
     return (raw.init_args[a.init],)
 
@@ -50,7 +56,7 @@ def _finalized(raw: "Raw", _a: Args) -> Outputs:
     raw.initialized = False
     raw.handles.closed_all()
     raw.objects.finalized()
-    return ()
+    return _sessions_ended(raw)
 
 
 def _c_get_info(raw: "Raw", a: Args) -> Arguments:
@@ -135,21 +141,17 @@ def _c_open_session(raw: "Raw", a: Args) -> Arguments:
 def _session_opened(raw: "Raw", a: Args) -> Outputs:
     if a.null:
         return ()
-    index, kind = raw.handles.opened(raw.handle[0], a.slot)
-    raw.kept.open(index)
-    return (("handle", int(kind)),)
+    return (("handle", int(raw.handles.opened(raw.handle[0], a.slot))),)
 
 
 def _session_closed(raw: "Raw", a: Args) -> Outputs:
     raw.handles.closed(a.session)
-    raw.objects.sessions_closed(raw.handles.open)
-    return ()
+    return _sessions_ended(raw)
 
 
 def _all_sessions_closed(raw: "Raw", a: Args) -> Outputs:
     raw.handles.closed_all(a.slot)
-    raw.objects.sessions_closed(raw.handles.open)
-    return ()
+    return _sessions_ended(raw)
 
 
 def _c_get_session_info(raw: "Raw", a: Args) -> Arguments:
