@@ -27,13 +27,13 @@ LIBRARY = (Rule(CKR.CRYPTOKI_NOT_INITIALIZED, not_initialized, "5.1.6", reading=
 SESSION = (*LIBRARY, Rule(CKR.SESSION_HANDLE_INVALID, session_invalid, "5.1.2"))
 """Functions with a session handle."""
 
-SLOT = (*LIBRARY, Rule(CKR.SLOT_ID_INVALID, slot_id_invalid, "5.1.6", reading="A-45"))
+SLOT = (*LIBRARY, Rule(CKR.SLOT_ID_INVALID, slot_id_invalid, "5.1.6"))
 """Functions with a slot ID."""
 
 TOKEN = (
     *SLOT,
     Rule(CKR.TOKEN_NOT_PRESENT, token_absent, "5.1.3"),
-    Rule(CKR.TOKEN_NOT_RECOGNIZED, token_unrecognized, "5.1.6", reading="A-45"),
+    Rule(CKR.TOKEN_NOT_RECOGNIZED, token_unrecognized, "5.1.6"),
 )
 """Functions with a slot ID that use the token in the slot."""
 

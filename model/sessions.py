@@ -310,8 +310,14 @@ def logout(s: State, a: Args) -> State:
     return unsettle_searches(logged_out(s, s.sessions[a.session].slot))
 
 
-def end_operations(s: State, a: Args) -> State:
-    return end_all_operations(s, s.sessions[a.session].slot)
+def end_own_operations(s: State, a: Args) -> State:
+    return put_session(s, a.session, replace(s.sessions[a.session], operations=Operations()))
+
+
+def end_operations_elsewhere(s: State, a: Args) -> State:
+    """Those of the other sessions with the token."""
+    own = s.sessions[a.session]
+    return put_session(end_all_operations(s, own.slot), a.session, own)
 
 
 # What calls give out.
@@ -438,7 +444,8 @@ FUNCTIONS = (
         out_of_scope=token_asks_for_pin,
         effects=(
             Effect(login, "5.6"),
-            Effect(end_operations, "5.6", certain=False, reading="A-33"),
+            Effect(end_own_operations, "5.6", certain=False, reading="A-33"),
+            Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
             Effect(count_login_failure, "3.2", frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}), reading="A-43"),
         ),
     ),
@@ -448,7 +455,8 @@ FUNCTIONS = (
         (*SESSION, Rule(CKR.USER_NOT_LOGGED_IN, nobody_to_log_out, "5.6")),
         effects=(
             Effect(logout, "5.6"),
-            Effect(end_operations, "5.6", certain=False, reading="A-33"),
+            Effect(end_own_operations, "5.6", certain=False, reading="A-33"),
+            Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
         ),
     ),
 )

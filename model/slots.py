@@ -68,7 +68,7 @@ def sessions_of_others(s: State, a: Args) -> bool:
 
 
 def so_pin_unacceptable(s: State, a: Args) -> bool:
-    return token_there(s, a) and illegal_length(a.pin)
+    return so_pin_chosen(s, a) and illegal_length(a.pin)
 
 
 def so_pin_chosen(s: State, a: Args) -> bool:
@@ -205,6 +205,7 @@ NEW_PIN = (
     Rule(CKR.PIN_INVALID, new_pin_given, "5.1.6", Strength.MAY),
     Rule(CKR.PIN_TOO_WEAK, new_pin_given, "5.1.6", Strength.MAY, since=V2_40),
     Rule(CKR.ARGUMENTS_BAD, new_pin_null, "5.5", Strength.INFERRED, "A-31"),
+    Rule(CKR.PIN_INCORRECT, new_pin_null, "5.5", Strength.INFERRED, "A-31"),
     Rule(CKR.PIN_LEN_RANGE, new_pin_null, "5.1.6", Strength.UNSAID, "A-31"),
     Rule(CKR.PIN_INVALID, new_pin_null, "5.1.6", Strength.UNSAID, "A-31"),
 )
@@ -268,7 +269,6 @@ FUNCTIONS = (
             Rule(CKR.PIN_LOCKED, so_pin_may_be_locked, "5.1.6", Strength.MAY, "A-43"),
             Rule(CKR.PIN_INCORRECT, so_pin_unacceptable, "5.5", Strength.UNSAID, "A-08"),
             Rule(CKR.PIN_LEN_RANGE, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
-            Rule(CKR.PIN_INVALID, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
             Rule(CKR.ARGUMENTS_BAD, so_pin_unacceptable, "5.1.6", Strength.UNSAID, "A-08"),
             Rule(CKR.PIN_INVALID, so_pin_chosen, "5.1.6", Strength.MAY, "A-08"),
             Rule(CKR.PIN_TOO_WEAK, so_pin_chosen, "5.1.6", Strength.MAY, "A-08", since=V2_40),

@@ -9,8 +9,8 @@ from ..model.call import Args, Call
 from ..model.interface import SIGNATURES
 from ..model.oracle import Model, forbids_ok, in_scope, permitted, prevailing, successors
 from ..model.rule import Rule
-from ..model.state import State
-from ..model.vocabulary import CKR
+from ..model.state import Pin, State
+from ..model.vocabulary import CKR, CKU
 from .policy import Policy, anything
 from .situations import situations
 
@@ -29,7 +29,8 @@ class Goal:
     """What a sequence shows in its last call: that a row decides, that it decides alone, or that it outranks another.
 
     Rows are numbered as in the function; None stands for success. `under` is the row outranked; `given` is an
-    argument, by name and value, that the call has while the row decides.
+    argument, by name and value, that the call has while the row decides. `effect` is an effect, numbered as in the
+    function, that changes the state when the call succeeds.
     """
 
     function: str
@@ -37,6 +38,7 @@ class Goal:
     alone: bool = False
     under: int | None = None
     given: tuple[str, Any] | None = None
+    effect: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def goals(model: Model, initial: State) -> Iterator[Goal]:
     for f in model.functions.values():
         pairs = model.orders[f.name]
         values = [(name, value) for name in f.uses for value in f.domain(name, initial)[1:]]
+        yield from (Goal(f.name, None, effect=n) for n in range(len(f.effects)))
         for k in (None, *range(len(f.rules))):
             yield Goal(f.name, k)
             yield from (Goal(f.name, k, given=given) for given in values)
@@ -96,7 +99,7 @@ def goals(model: Model, initial: State) -> Iterator[Goal]:
                 yield from (Goal(f.name, k, under=j) for j, low in enumerate(f.rules) if (r.code, low.code) in pairs)
 
 
-def met(model: Model, call: Call, rows: tuple[int, ...]) -> Iterator[Goal]:
+def met(model: Model, s: State, call: Call, rows: tuple[int, ...]) -> Iterator[Goal]:
     """The goals that a call meets to which these rows of its function apply.
 
     A row that outranks another, or that decides beside an argument, must do so while no other firm row prevails:
@@ -114,6 +117,9 @@ def met(model: Model, call: Call, rows: tuple[int, ...]) -> Iterator[Goal]:
     if not firm and f.returns_ok:
         yield Goal(f.name, None)
         yield from (Goal(f.name, None, given=x) for x in given)
+        for n, effect in enumerate(f.effects):
+            if CKR.OK in effect.on and effect.change(s, call.args) != s:
+                yield Goal(f.name, None, effect=n)
     for k, r in rules.items():
         rest = tuple(x for x in every if x is not r)
         if r.code in codes and codes != {x.code for x in prevailing(model, f.name, rest)}:
@@ -146,7 +152,7 @@ def witnesses(
                 continue
             rules = model.functions[call.function].rules
             rows = tuple(k for k, r in enumerate(rules) if r.when(s, call.args))
-            for goal in met(model, call, rows):
+            for goal in met(model, s, call, rows):
                 if goal in wanted:
                     wanted.remove(goal)
                     found.append(Witness(goal, None if goal.row is None else rules[goal.row], (*way, call)))
@@ -168,10 +174,22 @@ def _along(model: Model, s: State, way: tuple[Call, ...]) -> Iterator[State]:
         s = min(successors(model, s, call, CKR.OK), key=repr)
 
 
-def probes(initial: State, functions: frozenset[str]) -> tuple[Call, ...]:
-    """Calls that change nothing and show what the module holds, to end a sequence with."""
-    ask = (
-        *(Call("C_GetSessionInfo", Args(session=k)) for k in range(len(initial.sessions))),
-        *(Call("C_GetTokenInfo", Args(slot=k)) for k in range(len(initial.slots))),
+def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
+    """Calls to end a sequence with, that show what the module holds; after an effect, also whether it happened."""
+    sessions, slots = range(len(initial.sessions)), range(len(initial.slots))
+    look = (
+        *(Call("C_GetSessionInfo", Args(session=k)) for k in sessions),
+        *(Call("C_GetTokenInfo", Args(slot=k)) for k in slots),
     )
-    return tuple(c for c in ask if c.function in functions)
+    if witness.goal.effect is None:
+        return tuple(c for c in look if c.function in model.functions)
+    users = ((CKU.USER, Pin.USER), (CKU.USER, Pin.OTHER), (CKU.SO, Pin.SO), (CKU.SO, Pin.OTHER))
+    deep = (
+        *look,
+        *(Call("C_GetOperationState", Args(session=k)) for k in sessions),
+        Call("C_Finalize"),
+        Call("C_Initialize"),
+        Call("C_OpenSession"),
+        *(call for user, pin in users for call in (Call("C_Login", Args(user=user, pin=pin)), Call("C_Logout"))),
+    )
+    return tuple(c for c in deep if c.function in model.functions)

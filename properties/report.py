@@ -151,6 +151,9 @@ def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
         try:
             if name not in TABLE:
                 raise ValueError(f"no function of the model is called {name!r}")
+            foreign = set(step["arguments"]) - set(TABLE[name].uses)
+            if foreign:
+                raise ValueError(f"{name} has no argument {min(foreign)!r}")
             call = read_call(name, step["arguments"])
         except ValueError as error:
             raise Unreadable(f"trace of {finding['id']}: {error}") from None

@@ -1,0 +1,61 @@
+"""What each reading of an open question switches, seen in what is permitted."""
+
+import pytest
+from conftest import INIT, LOGIN_SO, ONE_SLOT, OPEN, OPEN_RO, Step, after, codes
+
+from p11conform.model.call import Args, Call
+from p11conform.model.interpretations import INTERPRETATIONS, resolve
+from p11conform.model.oracle import build, permitted
+from p11conform.model.state import Slot, State
+
+READY = (INIT, OPEN)
+BAD_HANDLE = Args(session=3, null=True)
+PROTECTED = State(slots=(Slot(write_protected=True),))
+DIGEST = Call("C_DigestInit")
+
+READINGS = [
+    ("A-00", "advice", ONE_SLOT, (INIT,), Call("C_Finalize", Args(reserved=True)), "OK ARGUMENTS_BAD"),
+    ("A-00", "required", ONE_SLOT, (INIT,), Call("C_Finalize", Args(reserved=True)), "ARGUMENTS_BAD"),
+    ("A-00", "required", ONE_SLOT, READY, Call("C_GetOperationState"), "OPERATION_NOT_INITIALIZED"),
+    ("A-01", "either", ONE_SLOT, (), Call("C_Logout"), "CRYPTOKI_NOT_INITIALIZED SESSION_HANDLE_INVALID"),
+    ("A-01", "first", ONE_SLOT, (), Call("C_Logout"), "CRYPTOKI_NOT_INITIALIZED"),
+    ("A-01", "literal", ONE_SLOT, (), Call("C_Logout"), "SESSION_HANDLE_INVALID"),
+    ("A-01", "first", ONE_SLOT, (), Call("C_GetInfo", Args(null=True)), "CRYPTOKI_NOT_INITIALIZED"),
+    ("A-02", "class order", ONE_SLOT, (INIT,), Call("C_GetSessionInfo", BAD_HANDLE), "SESSION_HANDLE_INVALID"),
+    ("A-02", "any", ONE_SLOT, (INIT,), Call("C_GetSessionInfo", BAD_HANDLE), "SESSION_HANDLE_INVALID ARGUMENTS_BAD"),
+    ("A-05", "base text", ONE_SLOT, (*READY, LOGIN_SO), OPEN_RO, "SESSION_READ_WRITE_SO_EXISTS"),
+    ("A-05", "usage guide", ONE_SLOT, (*READY, LOGIN_SO), OPEN_RO, "OK SESSION_READ_WRITE_SO_EXISTS"),
+    ("A-05", "usage guide", ONE_SLOT, (*READY, OPEN_RO), LOGIN_SO, "OK SESSION_READ_ONLY_EXISTS"),
+    ("A-16", "refuse or replace", ONE_SLOT, (*READY, DIGEST), DIGEST, "OK OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
+    ("A-16", "refuse", ONE_SLOT, (*READY, DIGEST), DIGEST, "OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
+    ("A-30", "all writing", PROTECTED, (INIT,), OPEN, "TOKEN_WRITE_PROTECTED"),
+    ("A-30", "all writing", PROTECTED, (INIT,), OPEN_RO, "OK"),
+]
+
+
+@pytest.mark.parametrize(("id", "reading", "initial", "setup", "call", "expected"), READINGS)
+def test_reading(id: str, reading: str, initial: State, setup: tuple[Step, ...], call: Call, expected: str) -> None:
+    model = build(readings={id: reading})
+    (s,) = after(model, initial, setup)
+    assert permitted(model, s, call) == codes(expected)
+
+
+def test_every_choice_is_told_apart() -> None:
+    """Each reading of each question that has several is in the list above, or is the default, tested elsewhere."""
+    chosen = {(id, reading) for id, reading, *_ in READINGS}
+    open_questions = [i for i in INTERPRETATIONS.values() if len(i.readings) > 1]
+    assert [(i.id, r) for i in open_questions for r in i.readings[1:] if (i.id, r) not in chosen] == []
+    assert {id for id, _ in chosen} == {i.id for i in open_questions}
+
+
+def test_defaults() -> None:
+    assert resolve({}) == {id: i.readings[0] for id, i in INTERPRETATIONS.items()}
+    assert resolve({"A-01": "first"})["A-01"] == "first"
+    assert all(id == i.id for id, i in INTERPRETATIONS.items())
+    assert all(set(i.strengths) <= set(i.readings) for i in INTERPRETATIONS.values())
+
+
+def test_literal_text_is_the_default_where_it_assigns_a_code() -> None:
+    defaults = resolve({})
+    assert (defaults["A-02"], defaults["A-05"]) == ("class order", "base text")
+    assert (defaults["A-00"], defaults["A-01"]) == ("advice", "either")

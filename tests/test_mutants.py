@@ -1,0 +1,290 @@
+"""Mutants: with any one row of the table dropped, and with wrong answers seen in the field, the tester finds it.
+
+And the converse: with nothing dropped, it finds nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import pytest
+from conftest import ONE_SLOT, Steady, codes
+
+from p11conform.adapters.simulated import Simulated
+from p11conform.model.call import Call, Mechanism, Observation
+from p11conform.model.oracle import Model, build, forbids_ok
+from p11conform.model.rule import Rule
+from p11conform.model.state import Login, Operation, Pin, Slot, State
+from p11conform.model.vocabulary import CKR, CKS, CKU, Version
+from p11conform.properties import conformance
+from p11conform.properties.conformance import Budget, Driver, Replay
+from p11conform.properties.cover import Witness, closing, witnesses
+from p11conform.properties.findings import beside_setup
+from p11conform.properties.verdict import Kind, Severity
+from p11conform.subject import SIMULATED_STATE
+
+V2_01, V2_40 = Version.V2_01, Version.V2_40
+
+SHORT_RUN = Budget(sequences=60, length=20, seconds=600)
+
+SEEDS = 60
+"""Modules tried before a mutant counts as survived: one that may answer two ways must get round to the other."""
+
+LONGEST = 6
+"""Calls of a finding's trace beside its set-up."""
+
+
+SCOPES = {V2_40: SIMULATED_STATE, V2_01: ONE_SLOT}
+"""Where each version's mutants live; the rows that only v2.01 has need no more."""
+
+
+@lru_cache
+def derived(version: Version) -> tuple[Model, tuple[Witness, ...]]:
+    model = build(version)
+    return model, witnesses(model, SCOPES[version])
+
+
+def caught(oracle: Model, module: Model, ways: list[Witness], seeds: int) -> Replay | None:
+    """The first failure of the derived sequences, each with a look at the state after it."""
+    scope = SCOPES[oracle.version]
+    for seed in range(seeds):
+        driver = Driver(oracle, scope, Simulated(module, scope, seed))
+        for way in ways:
+            replay = driver.replay((*way.calls, *closing(way, oracle, scope)))
+            if replay.failure is not None:
+                return replay
+    return None
+
+
+def rows(version: Version, function: str) -> Iterator[tuple[int, Rule]]:
+    """The rows of a function; of v2.01 only those that later versions lack."""
+    model = build(version)
+    later = {(r.code, r.when, r.strength) for r in build(V2_40).functions[function].rules}
+    for k, r in enumerate(model.functions[function].rules):
+        if version is V2_40 or (r.code, r.when, r.strength) not in later:
+            yield k, r
+
+
+INCONCLUSIVE_AT_MOST = {
+    ("C_CloseAllSessions", CKR.TOKEN_NOT_PRESENT): "5.1.3: with or without the row the code is never a failure"
+}
+"""Rows that no answer can tell from their absence, but for what the run says of it."""
+
+
+@pytest.mark.parametrize("function", build().functions)
+@pytest.mark.parametrize("version", [V2_40, V2_01])
+def test_every_row_is_missed(version: Version, function: str) -> None:
+    model, ways = derived(version)
+    for k, rule in rows(version, function):
+        mine = [w for w in ways if (w.goal.function, w.goal.row) == (function, k)]
+        assert mine, f"no sequence leads to {rule.code!s} when {rule.condition}"
+        mutant = model.without(function, model.functions[function].rules[k])
+        alone = forbids_ok(rule) and any(w.goal.alone for w in mine)
+        by_module = caught(model, mutant, mine, SEEDS if forbids_ok(rule) else 1)
+        assert by_module is not None or not alone, f"{rule.code!s} when {rule.condition}: the module got away with it"
+        found = by_module or caught(mutant, model, mine, SEEDS)
+        if (function, rule.code) in INCONCLUSIVE_AT_MOST and not forbids_ok(rule):
+            assert found is None
+            continue
+        assert found is not None, f"{rule.code!s} when {rule.condition}: nothing tells that the row is gone"
+        assert beside_setup(found.steps) <= LONGEST
+        assert found.failure is not None
+        if by_module is not None:
+            assert rule in found.failure.rules or found.failure.mismatch is not None
+        else:
+            assert found.failure.observation.code == rule.code
+
+
+UNSEEN = {
+    "end_own_operation": "the text leaves it to the module",
+    "end_operations_elsewhere": "the same",
+    "count_so_failure_by_slot": "a wrong PIN only permits CKR_PIN_LOCKED",
+    "count_failure_by_session": "the same",
+    "count_login_failure": "the same",
+}
+"""Effects without which a module still conforms."""
+
+EFFECTS = [(f.name, e.change.__name__) for f in build().functions.values() for e in f.effects]
+
+
+@pytest.mark.parametrize(
+    ("function", "effect"),
+    EFFECTS,
+)
+def test_every_effect_is_missed(function: str, effect: str, model: Model) -> None:
+    f = model.functions[function]
+    rest = tuple(e for e in f.effects if e.change.__name__ != effect)
+    mutant = replace(model, functions={**model.functions, function: replace(f, effects=rest)})
+    findings = []
+    for scope in (ONE_SLOT, replace(ONE_SLOT, keyed_blob=True)):
+        tester = conformance.Tester(model, scope, Steady(mutant, scope))
+        tester.derived()
+        findings += tester.findings
+    assert (findings == []) is (effect in UNSEEN)
+    assert all(beside_setup(x.steps) <= LONGEST for x in findings)
+
+
+def test_nothing_is_found_where_nothing_is_wrong(model: Model) -> None:
+    module = Simulated(model, SIMULATED_STATE, seed=1)
+    budget = Budget(sequences=660, seconds=600)
+    results = conformance.Tester(model, SIMULATED_STATE, module, seed=1, budget=budget).run()
+    assert results.tally.calls >= 20_000
+    assert [f.id for f in results.findings] == []
+    assert not results.tally.inconclusive, "nor does anything fail once and not again"
+
+
+def test_nothing_fails_even_once_where_nothing_is_wrong(model: Model) -> None:
+    results = conformance.Tester(model, ONE_SLOT, Simulated(model, ONE_SLOT), seed=1, budget=SHORT_RUN).run()
+    assert [line for line in results.tally.inconclusive if "seen once" in line[2]] == []
+
+
+@pytest.mark.parametrize("version", [V2_01, Version.V2_20])
+def test_nothing_is_found_in_older_versions(version: Version) -> None:
+    model = build(version)
+    tester = conformance.Tester(model, ONE_SLOT, Simulated(model, ONE_SLOT, 3), seed=3, budget=SHORT_RUN)
+    assert tester.run().findings == ()
+
+
+# Wrong answers seen in the field: by row of the project's catalogue of them.
+
+Lie = Callable[[State, Call, Observation], Observation]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wrong answer, and the one finding that it makes."""
+
+    row: str
+    lie: Lie
+    kind: Kind
+    severity: Severity = Severity.MEDIUM
+    readings: tuple[tuple[str, str], ...] = ()
+    user_pin: Pin = Pin.USER
+
+
+def says(function: str, wrong: CKR, instead_of: str, when: Callable[[State, Call], bool] | None = None) -> Lie:
+    """A module that says `wrong` instead of certain codes."""
+    right = codes(instead_of)
+
+    def lie(s: State, call: Call, seen: Observation) -> Observation:
+        if call.function == function and seen.code in right and (when is None or when(s, call)):
+            return Observation(wrong)
+        return seen
+
+    return lie
+
+
+def a_pin_given(s: State, call: Call) -> bool:  # noqa: ARG001
+    return call.args.pin != Pin.NULL
+
+
+def no_pin_given(s: State, call: Call) -> bool:  # noqa: ARG001
+    return call.args.pin == Pin.NULL
+
+
+def pin_of_bad_length(s: State, call: Call) -> bool:  # noqa: ARG001
+    return call.args.pin in (Pin.SHORT, Pin.LONG)
+
+
+def parallel(s: State, call: Call) -> bool:  # noqa: ARG001
+    return not call.args.serial
+
+
+def mechanism_unknown(s: State, call: Call) -> bool:  # noqa: ARG001
+    return call.args.mechanism == Mechanism.UNKNOWN and not call.args.null
+
+
+def operation_active(s: State, call: Call) -> bool:
+    active = s.sessions[call.args.session].operation != Operation.NONE
+    return active and call.args.mechanism == Mechanism.LISTED and not call.args.null
+
+
+def user_is_in(s: State, call: Call) -> bool:
+    return call.args.user == CKU.SO and s.slots[0].login == Login.USER
+
+
+def unknown_state(s: State, call: Call, seen: Observation) -> Observation:  # noqa: ARG001
+    """F18: after the user logged in, sessions still look public."""
+    shown = dict(seen.outputs)
+    if call.function == "C_GetSessionInfo" and shown.get("state") == CKS.RW_USER_FUNCTIONS:
+        return replace(seen, outputs=tuple({**shown, "state": int(CKS.RW_PUBLIC_SESSION)}.items()))
+    return seen
+
+
+def no_user_pin_at_start(s: State, call: Call, seen: Observation) -> Observation:
+    """F17: a token without a user PIN keeps the library from being initialised."""
+    if call.function == "C_Initialize" and seen.code == CKR.OK and s.slots[0].user_pin == Pin.NULL:
+        return Observation(CKR.USER_PIN_NOT_INITIALIZED)
+    return seen
+
+
+MEDIUM, LOW, HIGH = Severity.MEDIUM, Severity.LOW, Severity.HIGH
+REFUSED = "PIN_INCORRECT PIN_LOCKED"
+
+CASES = [
+    Case("F05", says("C_Initialize", CKR.OK, "CRYPTOKI_ALREADY_INITIALIZED"), Kind.MISSING_ERROR),
+    Case(
+        "F07",
+        says("C_Login", CKR.USER_ALREADY_LOGGED_IN, "USER_ANOTHER_ALREADY_LOGGED_IN", user_is_in),
+        Kind.WRONG_CODE,
+    ),
+    Case("F08", says("C_Login", CKR.PIN_LEN_RANGE, REFUSED, pin_of_bad_length), Kind.OFF_LIST, LOW),
+    Case("F09", says("C_Login", CKR.PIN_LEN_RANGE, REFUSED, a_pin_given), Kind.OFF_LIST, LOW),
+    Case("F10", says("C_Login", CKR.ARGUMENTS_BAD, REFUSED, pin_of_bad_length), Kind.WRONG_CODE),
+    Case("F10", says("C_Login", CKR.DATA_LEN_RANGE, REFUSED, pin_of_bad_length), Kind.OFF_LIST),
+    Case("F11", says("C_Login", CKR.PIN_INCORRECT, "OK"), Kind.WRONG_CODE),
+    Case(
+        "F14",
+        says("C_OpenSession", CKR.FUNCTION_NOT_PARALLEL, "OK", parallel),
+        Kind.OFF_LIST,
+    ),
+    Case("F17", no_user_pin_at_start, Kind.OFF_LIST, user_pin=Pin.NULL),
+    Case("F18", unknown_state, Kind.SESSION_STATE, HIGH),
+    Case("F19", says("C_Login", CKR.PIN_INVALID, "ARGUMENTS_BAD PIN_INCORRECT", no_pin_given), Kind.OFF_LIST, LOW),
+    Case(
+        "F23",
+        says(
+            "C_DigestInit",
+            CKR.KEY_FUNCTION_NOT_PERMITTED,
+            "MECHANISM_INVALID USER_NOT_LOGGED_IN PIN_EXPIRED OPERATION_ACTIVE",
+            mechanism_unknown,
+        ),
+        Kind.OFF_LIST,
+    ),
+    Case(
+        "F04",
+        says("C_DigestInit", CKR.OK, "OPERATION_ACTIVE USER_NOT_LOGGED_IN PIN_EXPIRED", operation_active),
+        Kind.MISSING_ERROR,
+        readings=(("A-16", "refuse"),),
+    ),
+]
+FUNCTIONS = {
+    "F05": "C_Initialize",
+    "F14": "C_OpenSession",
+    "F17": "C_Initialize",
+    "F18": "C_GetSessionInfo",
+} | dict.fromkeys(("F04", "F23"), "C_DigestInit")
+"""Where the findings are, if not in C_Login."""
+
+
+class Liar(Steady):
+    """A steady module with one answer changed."""
+
+    def __init__(self, model: Model, initial: State, lie: Lie) -> None:
+        super().__init__(model, initial)
+        self._lie = lie
+
+    def call(self, call: Call) -> Observation:
+        before = self._state
+        return self._lie(before, call, super().call(call))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.row)
+def test_wrong_answer_from_the_field_is_one_finding(case: Case) -> None:
+    model = build(readings=dict(case.readings))
+    initial = State(slots=(Slot(user_pin=case.user_pin),))
+    found = conformance.Tester(model, initial, Liar(model, initial, case.lie), seed=1, budget=SHORT_RUN).run().findings
+    assert [(f.verdict.kind, f.verdict.severity, f.functions or (f.verdict.call.function,)) for f in found] == [
+        (case.kind, case.severity, (FUNCTIONS.get(case.row, "C_Login"),))
+    ]
+    assert beside_setup(found[0].steps) <= LONGEST

@@ -1,0 +1,227 @@
+"""Verdicts on scripted answers: every kind of failure, what is inconclusive, and what is believed afterwards."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, OPEN_RO, after
+
+from p11conform.model.call import Args, Call, Ending, InitArgs, Observation
+from p11conform.model.oracle import Model, build
+from p11conform.model.state import Pin, Slot, State
+from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
+from p11conform.properties.conformance import Driver
+from p11conform.properties.verdict import Kind, Outcome, Severity, Verdict, judge
+
+READY = (INIT, OPEN)
+USER_IN = (*READY, LOGIN)
+DIGEST, SAVE, INFO = Call("C_DigestInit"), Call("C_GetOperationState"), Call("C_GetSessionInfo")
+NULL_INFO = Call("C_GetSessionInfo", Args(session=3, null=True))
+WRONG_PIN = Call("C_Login", Args(pin=Pin.WRONG))
+BAD_USER = Call("C_Login", Args(user=CKU.INVALID))
+
+
+def saw(code: int = CKR.OK, **outputs: int) -> Observation:
+    return Observation(code, tuple(outputs.items()))
+
+
+OK = saw()
+
+
+class Script:
+    """A module that reads its answers from a list, and CKR_OK thereafter."""
+
+    def __init__(self, *answers: Observation) -> None:
+        self._answers = answers
+        self._left = list(answers)
+
+    def call(self, call: Call) -> Observation:  # noqa: ARG002
+        return self._left.pop(0) if self._left else OK
+
+    def reset(self, restore_token: bool) -> None:  # noqa: ARG002
+        self._left = list(self._answers)
+
+    def supports(self, call: Call) -> bool:  # noqa: ARG002
+        return True
+
+
+def last(model: Model, setup: tuple[Call, ...], call: Call, seen: Observation) -> tuple[Verdict, Driver]:
+    driver = Driver(model, ONE_SLOT, Script(*[OK] * len(setup), seen))
+    replay = driver.replay((*setup, call))
+    assert len(replay.verdicts) == len(setup) + 1
+    assert all(v.outcome is Outcome.PASS for v in replay.verdicts[:-1])
+    return replay.verdicts[-1], driver
+
+
+FAILURES = [
+    (Kind.MISSING_ERROR, Severity.MEDIUM, (INIT,), INIT, OK),
+    (Kind.MISSING_ERROR, Severity.MEDIUM, READY, WRONG_PIN, OK),
+    (Kind.WRONG_CODE, Severity.MEDIUM, READY, BAD_USER, saw(CKR.PIN_INCORRECT)),
+    (Kind.WRONG_CODE, Severity.MEDIUM, READY, LOGIN, saw(CKR.PIN_INCORRECT)),
+    (Kind.WRONG_CODE, Severity.MEDIUM, USER_IN, LOGIN, saw(CKR.USER_ANOTHER_ALREADY_LOGGED_IN)),
+    (Kind.OFF_LIST, Severity.LOW, READY, WRONG_PIN, saw(CKR.PIN_LEN_RANGE)),
+    (Kind.OFF_LIST, Severity.MEDIUM, READY, WRONG_PIN, saw(CKR.DATA_LEN_RANGE)),
+    (Kind.OFF_LIST, Severity.MEDIUM, (), INIT, saw(CKR.USER_PIN_NOT_INITIALIZED)),
+    (Kind.OFF_LIST, Severity.MEDIUM, READY, WRONG_PIN, saw(0x8000_0001)),
+    (Kind.OFF_LIST, Severity.MEDIUM, READY, WRONG_PIN, saw(0x0000_0999)),
+    (Kind.PRECEDENCE, Severity.LOW, (INIT,), NULL_INFO, saw(CKR.ARGUMENTS_BAD)),
+    (Kind.OPERATION_STATE, Severity.MEDIUM, (*READY, DIGEST), SAVE, saw(CKR.OPERATION_NOT_INITIALIZED)),
+    (Kind.SESSION_STATE, Severity.HIGH, READY, LOGIN, saw(CKR.USER_ALREADY_LOGGED_IN)),
+    (Kind.SESSION_STATE, Severity.HIGH, USER_IN, INFO, saw(state=CKS.RW_PUBLIC_SESSION)),
+    (Kind.SESSION_STATE, Severity.HIGH, USER_IN, LOGOUT, saw(CKR.USER_NOT_LOGGED_IN)),
+    (Kind.DATA_EFFECT, Severity.HIGH, (INIT,), OPEN, saw(handle=0)),
+    (Kind.DATA_EFFECT, Severity.HIGH, READY, Call("C_GetTokenInfo"), saw(sessions=2)),
+    (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, LOGIN, saw(CKR.MUTEX_BAD)),
+    (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, WRONG_PIN, saw(CKR.CANCEL)),
+    (Kind.CALLBACK_MISUSE, Severity.HIGH, (), INIT, Observation(misuse=("unlocked twice",))),
+    (Kind.ABSENT, Severity.MEDIUM, (INIT,), OPEN, Observation(ending=Ending.ABSENT)),
+    (Kind.DIED, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
+    (Kind.HUNG, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.HUNG)),
+]
+
+
+@pytest.mark.parametrize(("kind", "severity", "setup", "call", "seen"), FAILURES)
+def test_failure(
+    kind: Kind, severity: Severity, setup: tuple[Call, ...], call: Call, seen: Observation, model: Model
+) -> None:
+    verdict, driver = last(model, setup, call, seen)
+    assert (verdict.outcome, verdict.kind, verdict.severity) == (Outcome.FAIL, kind, severity)
+    assert driver.beliefs == frozenset()
+    assert not driver.can(INIT), "nothing is known after a failure"
+
+
+def test_every_kind_is_reached() -> None:
+    assert {row[0] for row in FAILURES} == set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("call", "seen", "at_fault"),
+    [
+        (WRONG_PIN, OK, {"login pin wrong"}),
+        (Call("C_Login", Args(user=CKU.SO, pin=Pin.WRONG)), OK, {"login pin wrong"}),
+        (Call("C_Login", Args(user=CKU.INVALID, pin=Pin.WRONG)), OK, {"user type invalid"}),
+        (Call("C_Login", Args(session=3, pin=Pin.WRONG)), OK, {"session invalid"}),
+        (LOGIN, saw(CKR.PIN_INCORRECT), set()),
+    ],
+)
+def test_rows_at_fault(call: Call, seen: Observation, at_fault: set[str], model: Model) -> None:
+    verdict, _ = last(model, READY, call, seen)
+    assert {r.condition for r in verdict.rules} == at_fault
+
+
+INCONCLUSIVE = [
+    *((WRONG_PIN, code, code in (CKR.GENERAL_ERROR, CKR.DEVICE_REMOVED)) for code in sorted(ENVIRONMENT)),
+    (LOGIN, CKR.GENERAL_ERROR, True),
+    (LOGIN, CKR.FUNCTION_NOT_SUPPORTED, False),
+    (WRONG_PIN, CKR.FUNCTION_NOT_SUPPORTED, False),
+    (Call("C_GetTokenInfo"), CKR.TOKEN_NOT_PRESENT, False),
+    (LOGIN, 0x8000_0001, False),
+    (LOGIN, 0x0000_0999, False),
+]
+
+
+@pytest.mark.parametrize(("call", "code", "lost"), INCONCLUSIVE)
+def test_inconclusive(call: Call, code: int, lost: bool, model: Model) -> None:
+    verdict, driver = last(model, READY, call, saw(code))
+    assert (verdict.outcome, verdict.kind) == (Outcome.INCONCLUSIVE, None)
+    assert verdict.why
+    assert (driver.beliefs == frozenset()) is lost
+    if not lost:
+        assert driver.beliefs == after(model, ONE_SLOT, READY), "a failed call changes nothing"
+
+
+def test_token_not_present_is_no_answer_to_a_session(model: Model) -> None:
+    verdict, _ = last(model, READY, LOGIN, saw(CKR.TOKEN_NOT_PRESENT))
+    assert verdict.outcome is Outcome.FAIL
+
+
+def test_beliefs_hold_what_the_text_leaves_open_until_it_shows(model: Model) -> None:
+    both = after(model, ONE_SLOT, (*USER_IN, DIGEST, LOGOUT))
+    assert len(both) == 2
+    _, ended = judge(model, both, SAVE, saw(CKR.OPERATION_NOT_INITIALIZED))
+    _, kept = judge(model, both, SAVE, saw(CKR.STATE_UNSAVEABLE))
+    assert (len(ended), len(kept)) == (1, 1)
+    assert ended | kept == both
+    verdict, _ = judge(model, ended, SAVE, saw(CKR.STATE_UNSAVEABLE))
+    assert verdict.outcome is Outcome.FAIL
+
+
+def test_beliefs_narrow_by_outputs(model: Model) -> None:
+    rw, ro = after(model, ONE_SLOT, (INIT, OPEN)), after(model, ONE_SLOT, (INIT, OPEN_RO))
+    verdict, left = judge(model, rw | ro, INFO, saw(state=CKS.RO_PUBLIC_SESSION))
+    assert (verdict.outcome, left) == (Outcome.PASS, ro)
+    assert judge(model, rw | ro, INFO, OK)[1] == rw | ro, "an adapter may see no outputs"
+    verdict, left = judge(model, rw | ro, INFO, saw(state=CKS.RW_SO_FUNCTIONS))
+    assert (verdict.outcome, verdict.kind, left) == (Outcome.FAIL, Kind.SESSION_STATE, frozenset())
+    assert verdict.mismatch is not None
+    assert (verdict.mismatch.output, verdict.mismatch.seen) == ("state", CKS.RW_SO_FUNCTIONS)
+
+
+def test_permitted_is_the_union_over_beliefs(model: Model) -> None:
+    both = after(model, ONE_SLOT, (INIT, OPEN)) | after(model, ONE_SLOT, USER_IN)
+    assert all(judge(model, both, LOGIN, saw(c))[0].outcome is Outcome.PASS for c in (0, CKR.USER_ALREADY_LOGGED_IN))
+    verdict, _ = judge(model, both, LOGIN, saw(CKR.SESSION_HANDLE_INVALID))
+    assert verdict.permitted == {CKR.OK, CKR.USER_ALREADY_LOGGED_IN}
+
+
+SHOULD_ROWS = [
+    ((INIT,), Call("C_Finalize", Args(reserved=True)), CKR.ARGUMENTS_BAD),
+    ((), Call("C_Initialize", Args(init=InitArgs.PARTIAL)), CKR.ARGUMENTS_BAD),
+    ((INIT,), Call("C_OpenSession", Args(serial=False)), CKR.SESSION_PARALLEL_NOT_SUPPORTED),
+    (READY, SAVE, CKR.OPERATION_NOT_INITIALIZED),
+]
+
+
+@pytest.mark.parametrize(("setup", "call", "code"), SHOULD_ROWS)
+def test_should_is_advice_unless_required(setup: tuple[Call, ...], call: Call, code: CKR, model: Model) -> None:
+    verdict, driver = last(model, setup, call, OK)
+    assert (verdict.outcome, [r.code for r in verdict.advice]) == (Outcome.PASS, [code])
+    assert sum(driver.tally.advice.values()) == 1
+    followed, driver = last(model, setup, call, saw(code))
+    assert (followed.outcome, followed.advice) == (Outcome.PASS, ())
+    assert not driver.tally.advice
+    strict, _ = last(build(readings={"A-00": "required"}), setup, call, OK)
+    assert (strict.outcome, strict.kind) == (Outcome.FAIL, Kind.MISSING_ERROR)
+
+
+def test_cause_is_the_rows_not_the_arguments(model: Model) -> None:
+    one, _ = last(model, READY, WRONG_PIN, OK)
+    other, _ = last(model, READY, Call("C_Login", Args(pin=Pin.LONG)), OK)
+    third, _ = last(model, READY, Call("C_Login", Args(session=3)), OK)
+    assert one.cause == other.cause != third.cause
+    assert third.cause == last(model, READY, Call("C_Logout", Args(session=3)), OK)[0].cause, (
+        "one check, many functions"
+    )
+
+
+def test_a_pass_tells_the_rows_that_gave_the_code(model: Model) -> None:
+    verdict, driver = last(model, READY, WRONG_PIN, saw(CKR.PIN_INCORRECT))
+    assert (verdict.outcome, [r.condition for r in verdict.rules]) == (Outcome.PASS, ["login pin wrong"])
+    assert ("C_Login", CKR.PIN_INCORRECT, "login pin wrong") in driver.tally.fired
+
+
+@pytest.mark.parametrize(
+    ("facts", "call", "code", "restored"),
+    [
+        ({}, Call("C_GetInfo"), CKR.OK, False),
+        ({}, WRONG_PIN, CKR.PIN_INCORRECT, True),
+        ({}, Call("C_SetPIN"), CKR.OK, True),
+        ({}, WRONG_PIN, CKR.OK, True),
+        ({"user_failed": True}, LOGIN, CKR.OK, True),
+    ],
+)
+def test_token_is_restored_after_what_may_have_changed_it(
+    facts: dict[str, Any], call: Call, code: CKR, restored: bool, model: Model
+) -> None:
+    asked: list[bool] = []
+
+    class Watched(Script):
+        def reset(self, restore_token: bool) -> None:
+            asked.append(restore_token)
+            super().reset(restore_token)
+
+    initial = State(slots=(replace(Slot(), **facts),))
+    driver = Driver(model, initial, Watched(OK, OK, saw(code)))
+    driver.replay((*READY, call))
+    driver.begin()
+    assert asked == [True, False, restored]
