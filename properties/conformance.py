@@ -51,13 +51,13 @@ class Replay:
         return last if last is not None and last.outcome is Outcome.FAIL else None
 
 
-def token_contents(s: State) -> tuple[tuple[object, ...], ...]:
+def token_contents(s: State) -> tuple[object, ...]:
     """What the tokens keep once the library is finalised."""
 
     def kept(x: Slot) -> tuple[object, ...]:
         return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
 
-    return tuple(map(kept, s.slots))
+    return (*map(kept, s.slots), *(x for x in s.objects if x.exists and x.token))
 
 
 @dataclass(slots=True)

@@ -1,18 +1,18 @@
 """Sequences derived from the model: for every row, a shortest way to where it decides."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..model.call import Args, Call
 from ..model.interface import SIGNATURES
-from ..model.oracle import Model, forbids_ok, in_scope, permitted, prevailing, successors
+from ..model.oracle import Model, forbids_ok, in_scope, may_succeed, permitted, prevailing, successors
 from ..model.rule import Rule
 from ..model.state import Pin, State
 from ..model.vocabulary import CKR, CKU
 from .policy import Policy, anything
-from .situations import situations
+from .situations import likeliest, situations
 
 DEPTH = 3
 """Calls to the state in which a row is looked for; no row of the table needs more."""
@@ -72,16 +72,23 @@ def explore(
         if len(way) == depth:
             continue
         for call in changing:
-            if not (in_scope(model, s, call) and policy(s, call)):
-                continue
-            codes = permitted(model, s, call)
-            code = CKR.OK if CKR.OK in codes else min(codes, default=CKR.OK)
-            if code != CKR.OK and len(codes) > 1:
+            code = _way_on(model, s, call)
+            if code is None or not (in_scope(model, s, call) and policy(s, call)):
                 continue
             for t in successors(model, s, call, code):
                 if t not in seen:
                     seen.add(t)
                     queue.append((t, (*way, call)))
+
+
+def _way_on(model: Model, s: State, call: Call) -> CKR | None:
+    """The code with which a call leads on: success, or the one error that changes something; None where it may not."""
+    if may_succeed(model, s, call):
+        return CKR.OK
+    if all(effect.on == {CKR.OK} for effect in model.functions[call.function].effects):
+        return None
+    codes = permitted(model, s, call)
+    return next(iter(codes)) if len(codes) == 1 else None
 
 
 def goals(model: Model, initial: State) -> Iterator[Goal]:
@@ -99,37 +106,56 @@ def goals(model: Model, initial: State) -> Iterator[Goal]:
                 yield from (Goal(f.name, k, under=j) for j, low in enumerate(f.rules) if (r.code, low.code) in pairs)
 
 
-def met(model: Model, s: State, call: Call, rows: tuple[int, ...]) -> Iterator[Goal]:
-    """The goals that a call meets to which these rows of its function apply.
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What rows that apply together show of themselves, whatever the call: goals, and rows that decide cleanly.
 
     A row that outranks another, or that decides beside an argument, must do so while no other firm row prevails:
-    else a module could pass by the other one's code.
+    else a module could pass by the other one's code. None among the clean rows stands for success.
     """
-    f = model.functions[call.function]
-    pairs = model.orders[f.name]
+
+    goals: frozenset[Goal]
+    clean: tuple[int | None, ...]
+
+
+def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
+    """What these rows of a function show when they apply together."""
+    f = model.functions[function]
+    pairs = model.orders[function]
     rules = {k: f.rules[k] for k in rows}
     every = tuple(rules.values())
-    prevail = prevailing(model, f.name, every)
+    prevail = prevailing(model, function, every)
     codes = {r.code for r in prevail}
     firm_codes = {r.code for r in prevail if forbids_ok(r)}
     firm = [k for k, r in rules.items() if forbids_ok(r)]
-    given = [(name, getattr(call.args, name)) for name in f.uses]
+    found: set[Goal] = set()
+    clean: list[int | None] = []
     if not firm and f.returns_ok:
-        yield Goal(f.name, None)
-        yield from (Goal(f.name, None, given=x) for x in given)
+        found.add(Goal(function, None))
+        clean.append(None)
+    for k, r in rules.items():
+        rest = tuple(x for x in every if x is not r)
+        if r.code in codes and codes != {x.code for x in prevailing(model, function, rest)}:
+            found.add(Goal(function, k))
+            if firm_codes <= {r.code}:
+                clean.append(k)
+        if firm == [k]:
+            found.add(Goal(function, k, alone=True))
+        if k in firm and firm_codes == {r.code}:
+            found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in pairs}
+    return Showing(frozenset(found), tuple(clean))
+
+
+def met(model: Model, s: State, call: Call, show: Showing) -> Iterator[Goal]:
+    """The goals that a call meets in a state, given what the rows that apply show."""
+    f = model.functions[call.function]
+    yield from show.goals
+    for k in show.clean:
+        yield from (Goal(f.name, k, given=(name, getattr(call.args, name))) for name in f.uses)
+    if None in show.clean:
         for n, effect in enumerate(f.effects):
             if CKR.OK in effect.on and effect.change(s, call.args) != s:
                 yield Goal(f.name, None, effect=n)
-    for k, r in rules.items():
-        rest = tuple(x for x in every if x is not r)
-        if r.code in codes and codes != {x.code for x in prevailing(model, f.name, rest)}:
-            yield Goal(f.name, k)
-            if firm_codes <= {r.code}:
-                yield from (Goal(f.name, k, given=x) for x in given)
-        if firm == [k]:
-            yield Goal(f.name, k, alone=True)
-        if k in firm and firm_codes == {r.code}:
-            yield from (Goal(f.name, k, under=j) for j, low in rules.items() if (r.code, low.code) in pairs)
 
 
 def witnesses(
@@ -144,6 +170,7 @@ def witnesses(
     near = tuple(c for c in every if c.function in NEAR)
     wanted = set(goals(model, initial) if wanted is None else wanted)
     found: list[Witness] = []
+    shown: dict[tuple[str, tuple[int, ...]], Showing] = {}
 
     def look(s: State, way: tuple[Call, ...], calls: tuple[Call, ...]) -> None:
         functions = {g.function for g in wanted}
@@ -152,7 +179,9 @@ def witnesses(
                 continue
             rules = model.functions[call.function].rules
             rows = tuple(k for k, r in enumerate(rules) if r.when(s, call.args))
-            for goal in met(model, s, call, rows):
+            if (call.function, rows) not in shown:
+                shown[call.function, rows] = showing(model, call.function, rows)
+            for goal in met(model, s, call, shown[call.function, rows]):
                 if goal in wanted:
                     wanted.remove(goal)
                     found.append(Witness(goal, None if goal.row is None else rules[goal.row], (*way, call)))
@@ -161,9 +190,10 @@ def witnesses(
         if len(way) > DEPTH_OF_COMBINATIONS and not any(g.under is None and g.given is None for g in wanted):
             break
         look(s, way, near if way else every)
-    for s, way in situations(model, initial):
-        if all(map(policy, _along(model, initial, way), way)):
-            look(s, way, every)
+    by_name = by_function(every)
+    for s, place in situations(model, initial):
+        if all(map(policy, _along(model, initial, place.way), place.way)):
+            look(s, place.way, tuple(c for name in sorted(place.functions & by_name.keys()) for c in by_name[name]))
     return tuple(found)
 
 
@@ -171,7 +201,15 @@ def _along(model: Model, s: State, way: tuple[Call, ...]) -> Iterator[State]:
     """The states that a way passes through, the last one left out."""
     for call in way:
         yield s
-        s = min(successors(model, s, call, CKR.OK), key=repr)
+        s = likeliest(model, s, call)
+
+
+def by_function(calls: tuple[Call, ...]) -> Mapping[str, tuple[Call, ...]]:
+    """Calls sorted into their functions."""
+    found: dict[str, list[Call]] = {}
+    for call in calls:
+        found.setdefault(call.function, []).append(call)
+    return {name: tuple(members) for name, members in found.items()}
 
 
 def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:

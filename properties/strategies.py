@@ -1,6 +1,6 @@
 """Hypothesis: strategies for calls, mostly meaningful and some hostile, and the state machine that replays them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from unittest import SkipTest
@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from ..model.call import Call, Observation
 from ..model.oracle import Model, in_scope, may_succeed
 from ..model.state import State
-from .cover import all_calls
+from .cover import all_calls, by_function
 from .policy import Policy
 from .verdict import Outcome, Verdict
 
@@ -24,8 +24,6 @@ TRIES = 40
 
 STRIDE = 7919
 """A prime, so that stepping through a list by it meets every member."""
-
-ByFunction = Mapping[str, tuple[Call, ...]]
 
 
 class Divergence(AssertionError):
@@ -47,14 +45,6 @@ class Drives(Protocol):
 
     def step(self, call: Call) -> Verdict:
         """Make a call and judge it."""
-
-
-def by_function(calls: tuple[Call, ...]) -> ByFunction:
-    """Calls sorted into their functions."""
-    found: dict[str, list[Call]] = {}
-    for call in calls:
-        found.setdefault(call.function, []).append(call)
-    return {name: tuple(members) for name, members in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
