@@ -5,6 +5,8 @@ chapters; what only one chapter needs stands there.
 """
 
 from .call import Args
+from .mechanisms import MECHANISMS, NOT_FOLLOWED, NOUNS, Role, with_role
+from .rule import Condition, named, one_fact
 from .state import Kind, Login, Mech, Pin, Session, Slot, State
 from .vocabulary import CKS
 
@@ -104,6 +106,42 @@ def callback_may_cancel(s: State, a: Args) -> bool:
 
 def mechanism_invalid(s: State, a: Args) -> bool:
     return a.mechanism == Mech.UNKNOWN
+
+
+def mechanism_unlisted(s: State, a: Args) -> bool:
+    """The mechanism is known, and not of this token."""
+    if not session_valid(s, a) or a.mechanism == Mech.UNKNOWN:
+        return False
+    return not one_of(a.mechanism, slot_of(s, a).mechanisms)
+
+
+def _offered(s: State, a: Args, role: Role) -> bool:
+    """Whether the token flags the mechanism for the role."""
+    return one_of(a.mechanism, tuple(mech for mech, r in slot_of(s, a).abilities if r == role))
+
+
+@one_fact
+def mechanism_foreign(role: Role) -> Condition:
+    """The mechanism is for other roles only."""
+    own = {*with_role(role), *NOT_FOLLOWED.get(role, ())}
+    foreign = tuple(mech for mech in MECHANISMS if mech not in own)
+    return named(
+        f"mechanism not for {NOUNS[role]}",
+        lambda s, a: session_valid(s, a) and one_of(a.mechanism, foreign) and not _offered(s, a, role),
+    )
+
+
+@one_fact
+def mechanism_unoffered(role: Role) -> Condition:
+    """The mechanism is for the role, and of this token, which does not flag it for the role."""
+    own = (*with_role(role), *NOT_FOLLOWED.get(role, ()))
+
+    def holds(s: State, a: Args) -> bool:
+        if not session_valid(s, a) or not one_of(a.mechanism, own):
+            return False
+        return one_of(a.mechanism, slot_of(s, a).mechanisms) and not _offered(s, a, role)
+
+    return named(f"mechanism not offered for {NOUNS[role]}", holds)
 
 
 # Objects and keys.

@@ -16,18 +16,18 @@ from .operations import (
     data_unusual,
     ended,
     fed_with_output,
-    named,
     refusals,
     short_of_unusual,
 )
-from .rule import Condition, Effect, Function, Rule, Strength
+from .rule import Condition, Effect, Function, Rule, Strength, named, one_fact
 from .vocabulary import CKR
 
 _CIPHER, _OTHER = Shape(Step.PART), Shape(Step.PART, data=False, output=False)
 _PARTS = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)
 
 
-def _without_dual(first: Activity, second: Activity) -> Condition:
+@one_fact
+def without_dual(first: Activity, second: Activity) -> Condition:
     """Both operations are active on a token that has no dual functions: which may happen, and then has no code."""
     one, other = active(first), active(second)
     return named(
@@ -38,7 +38,7 @@ def _without_dual(first: Activity, second: Activity) -> Condition:
 
 def _dual(name: str, cipher: Activity, other: Activity, codes: tuple[CKR, ...], data: tuple[Data, ...]) -> Function:
     """An update of a cipher operation and another. `codes` are those of `data` that does not suit them."""
-    stray = _without_dual(cipher, other)
+    stray = without_dual(cipher, other)
     rows = (
         *refusals(cipher, _CIPHER),
         *refusals(other, _OTHER),

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 from .attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
 from .call import Args, Buffer, Data, Flaw, Parameter
-from .common import NULL_POINTER, SESSION
+from .common import NULL_POINTER, SESSION, mechanism_rows
 from .conditions import (
     callback_may_cancel,
     key_invalid,
     key_of_another_token,
     key_valid,
+    mechanism_foreign,
     object_reachable,
     session_valid,
-    slot_of,
     user_required_but_absent,
 )
-from .mechanisms import Role, taking, with_role
+from .mechanisms import NOUNS, Role, taking, with_role
 from .objects import (
     FRESH,
     MAKING,
@@ -27,7 +27,7 @@ from .objects import (
     template_empty,
 )
 from .operations import something_active, unsettle_searches
-from .rule import Effect, Function, Rule, Strength
+from .rule import Condition, Effect, Function, Rule, Strength, named, one_fact
 from .state import Kept, Kind, Mech, State, Trait
 from .vocabulary import CKR, Version
 
@@ -40,33 +40,7 @@ def parameter_invalid(s: State, a: Args) -> bool:
     return session_valid(s, a) and a.parameter == Parameter.WRONG
 
 
-_GENERATES = with_role(Role.GENERATE_KEY)
-_GENERATES_PAIR = with_role(Role.GENERATE_KEY_PAIR)
 _WRAPS, _UNWRAPS, _DERIVES = with_role(Role.WRAP), with_role(Role.UNWRAP), with_role(Role.DERIVE)
-
-
-def _lists(s: State, a: Args, role: tuple[Mech, ...]) -> bool:
-    return a.mechanism in role and a.mechanism in slot_of(s, a).mechanisms
-
-
-def mechanism_not_for_generating(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _lists(s, a, _GENERATES)
-
-
-def mechanism_not_for_pairs(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _lists(s, a, _GENERATES_PAIR)
-
-
-def mechanism_not_for_wrapping(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _lists(s, a, _WRAPS)
-
-
-def mechanism_not_for_unwrapping(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _lists(s, a, _UNWRAPS)
-
-
-def mechanism_not_for_deriving(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _lists(s, a, _DERIVES)
 
 
 # Keys.
@@ -104,6 +78,13 @@ def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> 
         return False
     kind = s.objects[a.key].kind
     return not any(kind == k and a.mechanism in taking(role, k) for k in KEYS)
+
+
+@one_fact
+def key_given_with_foreign_mechanism(role: Role) -> Condition:
+    """A key and a mechanism of another use, which may be compared first."""
+    foreign = mechanism_foreign(role)
+    return named(f"key and mechanism not for {NOUNS[role]}", lambda s, a: key_valid(s, a) and foreign(s, a))
 
 
 def wrapping_key_of_wrong_type(s: State, a: Args) -> bool:
@@ -261,7 +242,7 @@ FUNCTIONS = (
     Function(
         "C_GenerateKey",
         ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, Rule(CKR.MECHANISM_INVALID, mechanism_not_for_generating, "5.1.6")),
+        (*_GENERATING, *mechanism_rows(Role.GENERATE)),
         effects=(Effect(generate_key, "5.13"),),
         outputs=(FRESH,),
         out_of_scope=no_object_left_to_track,
@@ -274,7 +255,7 @@ FUNCTIONS = (
     Function(
         "C_GenerateKeyPair",
         ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, Rule(CKR.MECHANISM_INVALID, mechanism_not_for_pairs, "5.1.6")),
+        (*_GENERATING, *mechanism_rows(Role.GENERATE_KEY_PAIR)),
         effects=(Effect(generate_key_pair, "5.13"),),
         out_of_scope=no_two_objects_left_to_track,
         domains={
@@ -291,9 +272,17 @@ FUNCTIONS = (
             *_CRYPTOGRAPHY,
             *_PARAMETER,
             *NULL_POINTER,
-            Rule(CKR.MECHANISM_INVALID, mechanism_not_for_wrapping, "5.1.6"),
+            *mechanism_rows(Role.WRAP),
             Rule(CKR.WRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6"),
             Rule(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, wrapping_key_of_wrong_type, "5.1.6"),
+            Rule(
+                CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
+                key_given_with_foreign_mechanism(Role.WRAP),
+                "5.1.6",
+                Strength.UNSAID,
+                "A-25",
+            ),
+            Rule(CKR.MECHANISM_INVALID, wrapping_key_of_wrong_type, "5.1.6", Strength.MAY, "A-25"),
             Rule(CKR.WRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
             *_usage(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_HANDLE_INVALID),
             Rule(CKR.KEY_HANDLE_INVALID, other_key_invalid, "5.1.6"),
@@ -313,7 +302,7 @@ FUNCTIONS = (
                 Mech.AES_CBC_PAD,
                 Mech.RSA_PKCS,
                 Mech.RSA_PKCS_OAEP,
-                Mech.AES_ECB,
+                Mech.SHA256,
                 Mech.UNKNOWN,
             )
         },
@@ -329,9 +318,17 @@ FUNCTIONS = (
             Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
             Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
             Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
-            Rule(CKR.MECHANISM_INVALID, mechanism_not_for_unwrapping, "5.1.6"),
+            *mechanism_rows(Role.UNWRAP),
             Rule(CKR.UNWRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6"),
             Rule(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, unwrapping_key_of_wrong_type, "5.1.6"),
+            Rule(
+                CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
+                key_given_with_foreign_mechanism(Role.UNWRAP),
+                "5.1.6",
+                Strength.UNSAID,
+                "A-25",
+            ),
+            Rule(CKR.MECHANISM_INVALID, unwrapping_key_of_wrong_type, "5.1.6", Strength.MAY, "A-25"),
             Rule(CKR.UNWRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
             *_usage(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_HANDLE_INVALID),
             Rule(CKR.WRAPPED_KEY_LEN_RANGE, blob_of_impossible_length, "5.1.6"),
@@ -356,7 +353,7 @@ FUNCTIONS = (
                 Mech.AES_CBC_PAD,
                 Mech.RSA_PKCS,
                 Mech.RSA_PKCS_OAEP,
-                Mech.AES_ECB,
+                Mech.SHA256,
                 Mech.UNKNOWN,
             ),
             "kind": (Kind.AES, Kind.GENERIC_SECRET),
@@ -377,9 +374,17 @@ FUNCTIONS = (
             Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
             Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
             Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
-            Rule(CKR.MECHANISM_INVALID, mechanism_not_for_deriving, "5.1.6"),
+            *mechanism_rows(Role.DERIVE),
             Rule(CKR.KEY_HANDLE_INVALID, key_invalid, "5.1.6"),
             Rule(CKR.KEY_TYPE_INCONSISTENT, base_key_of_wrong_type, "5.1.6"),
+            Rule(
+                CKR.KEY_TYPE_INCONSISTENT,
+                key_given_with_foreign_mechanism(Role.DERIVE),
+                "5.1.6",
+                Strength.UNSAID,
+                "A-25",
+            ),
+            Rule(CKR.MECHANISM_INVALID, base_key_of_wrong_type, "5.1.6", Strength.MAY, "A-25"),
             Rule(CKR.KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
             *_usage(CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_HANDLE_INVALID),
         ),

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from .call import Args, Buffer, Data, Parameter
-from .common import NULL_POINTER, SESSION, arguments_bad
+from .common import NULL_POINTER, SESSION, arguments_bad, mechanism_rows
 from .conditions import (
     callback_may_cancel,
     key_hidden,
     key_invalid,
     key_of_another_token,
     key_valid,
-    mechanism_invalid,
     object_reachable,
     one_of,
     pin_to_be_changed,
@@ -26,8 +25,8 @@ from .conditions import (
     slot_of,
     user_required_but_absent,
 )
-from .mechanisms import MECHANISMS, Role, taking, with_role
-from .rule import Change, Condition, Effect, Function, Rule, Strength, never
+from .mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
+from .rule import Change, Condition, Effect, Function, Rule, Strength, named, never, one_fact
 from .state import (
     Kept,
     Kind,
@@ -51,14 +50,13 @@ V2_01, V2_20 = Version.V2_01, Version.V2_20
 class Activity:
     """A kind of operation.
 
-    `field` is its place in `Operations` and `noun` its name in conditions. `unfit` are the codes by which its
+    `field` is its place in `Operations`. `unfit` are the codes by which its
     functions refuse their input, `partners` the kinds that it may share a session with for dual functions (5.12).
     `private` says that what it does may want the user there, `part_needed` that 5.11 wants an Update before the Final,
     `keyed` that it has a key, `parted` that there are functions to do it in parts.
     """
 
     field: str
-    noun: str
     section: str
     role: Role
     unfit: tuple[CKR, ...] = ()
@@ -68,22 +66,23 @@ class Activity:
     keyed: bool = True
     parted: bool = True
 
+    @property
+    def noun(self) -> str:
+        """Its name in conditions."""
+        return NOUNS[self.role]
+
 
 _PLAINTEXT = (CKR.DATA_INVALID, CKR.DATA_LEN_RANGE)
 _CIPHERTEXT = (CKR.ENCRYPTED_DATA_INVALID, CKR.ENCRYPTED_DATA_LEN_RANGE)
 _SIGNED = (*_PLAINTEXT, CKR.SIGNATURE_INVALID, CKR.SIGNATURE_LEN_RANGE)
 
-ENCRYPTION = Activity("encrypt", "encryption", "5.8", Role.ENCRYPT, _PLAINTEXT, ("digest", "sign"))
-DECRYPTION = Activity("decrypt", "decryption", "5.9", Role.DECRYPT, _CIPHERTEXT, ("digest", "verify"), private=True)
-DIGESTING = Activity("digest", "digesting", "5.10", Role.DIGEST, (), ("encrypt", "decrypt"), keyed=False)
-SIGNING = Activity("sign", "signing", "5.11", Role.SIGN, _PLAINTEXT, ("encrypt",), private=True, part_needed=True)
-SIGNING_RECOVERABLY = Activity(
-    "sign_recover", "signing with recovery", "5.11", Role.SIGN_RECOVER, _PLAINTEXT, private=True, parted=False
-)
-VERIFYING = Activity("verify", "verification", "5.11", Role.VERIFY, _SIGNED, ("decrypt",), part_needed=True)
-RECOVERING = Activity(
-    "verify_recover", "verification with recovery", "5.11", Role.VERIFY_RECOVER, _SIGNED, parted=False
-)
+ENCRYPTION = Activity("encrypt", "5.8", Role.ENCRYPT, _PLAINTEXT, ("digest", "sign"))
+DECRYPTION = Activity("decrypt", "5.9", Role.DECRYPT, _CIPHERTEXT, ("digest", "verify"), private=True)
+DIGESTING = Activity("digest", "5.10", Role.DIGEST, (), ("encrypt", "decrypt"), keyed=False)
+SIGNING = Activity("sign", "5.11", Role.SIGN, _PLAINTEXT, ("encrypt",), private=True, part_needed=True)
+SIGNING_RECOVERABLY = Activity("sign_recover", "5.11", Role.SIGN_RECOVER, _PLAINTEXT, private=True, parted=False)
+VERIFYING = Activity("verify", "5.11", Role.VERIFY, _SIGNED, ("decrypt",), part_needed=True)
+RECOVERING = Activity("verify_recover", "5.11", Role.VERIFY_RECOVER, _SIGNED, parted=False)
 
 ACTIVITIES = (ENCRYPTION, DECRYPTION, DIGESTING, SIGNING, SIGNING_RECOVERABLY, VERIFYING, RECOVERING)
 
@@ -103,15 +102,6 @@ class Shape:
     step: Step
     data: bool = True
     output: bool = True
-
-
-_Named = TypeVar("_Named", Condition, Change)
-
-
-def named(words: str, f: _Named) -> _Named:
-    """The function under a name in words."""
-    f.__name__ = words.replace(" ", "_")
-    return f
 
 
 def operation(s: State, a: Args, k: Activity) -> Operation:
@@ -137,25 +127,25 @@ def _phase(words: str, k: Activity, *phases: Phase) -> Condition:
     return named(words, lambda s, a: session_valid(s, a) and one_of(operation(s, a, k).phase, phases))
 
 
-@cache
+@one_fact
 def active(k: Activity) -> Condition:
     """An operation of the kind is active."""
     return _phase(f"{k.noun} active", k, Phase.READY, Phase.UPDATED)
 
 
-@cache
+@one_fact
 def not_active(k: Activity) -> Condition:
     """No operation of the kind is active."""
     return _phase(f"{k.noun} not active", k, Phase.NONE)
 
 
-@cache
+@one_fact
 def begun(k: Activity) -> Condition:
     """An operation of the kind is active, and was not fed by an Update."""
     return _phase(f"{k.noun} begun without an update", k, Phase.READY)
 
 
-@cache
+@one_fact
 def updated(k: Activity) -> Condition:
     """An operation of the kind is active, and was fed by an Update."""
     return _phase(f"{k.noun} under way in parts", k, Phase.UPDATED)
@@ -169,7 +159,7 @@ def something_active(s: State, a: Args) -> bool:
     return o.search != Search.NONE or _running(o, (k.field for k in ACTIVITIES))
 
 
-@cache
+@one_fact
 def conflicting(k: Activity) -> Condition:
     """An operation is active that one of this kind cannot stand beside, itself included."""
     strangers = tuple(sorted({x.field for x in ACTIVITIES} - set(k.partners)))
@@ -186,7 +176,7 @@ def conflicting(k: Activity) -> Condition:
     return named(f"{k.noun} or what excludes it active", holds)
 
 
-@cache
+@one_fact
 def partner_active(k: Activity) -> Condition:
     """An operation is active that dual functions may use beside one of this kind."""
     return named(
@@ -197,12 +187,6 @@ def partner_active(k: Activity) -> Condition:
 
 # What Init functions refuse (6.2 of the list of conditions in 5.1.6).
 
-
-_ANTICIPATED = (Mech.AES_KEY_WRAP,)
-"""Mechanisms that later versions let encrypt and decrypt, as some modules always did."""
-
-_KEPT_FOR_SOME_USES = tuple(m.mech for m in MECHANISMS.values() if m.public != m.private)
-"""Mechanisms of key pairs: a token may offer one half of the uses, and list the mechanism all the same."""
 
 _PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
 _HALVES = ((Kind.RSA_PUBLIC, Kind.RSA_PRIVATE), (Kind.EC_PUBLIC, Kind.EC_PRIVATE))
@@ -224,27 +208,12 @@ def _key_among(s: State, a: Args, taken: _Taken) -> bool:
     return any(s.objects[a.key].kind == kind and one_of(a.mechanism, mechs) for kind, mechs in taken)
 
 
-@cache
-def mechanism_foreign(k: Activity) -> Condition:
-    """The mechanism is known, and for another use."""
-    foreign = tuple(sorted({*MECHANISMS} - {*with_role(k.role), *_ANTICIPATED}))
-
-    def holds(s: State, a: Args) -> bool:
-        return one_of(a.mechanism, foreign)
-
-    return named(f"mechanism not for {k.noun}", holds)
+_VARIED = (Mech.AES_CTR, Mech.AES_GCM, Mech.RSA_PKCS_OAEP, Mech.RSA_PKCS_PSS)
+"""Mechanisms whose parameter chooses a hash, a length or the like, of which a token need not know every one."""
 
 
-@cache
-def mechanism_refused(k: Activity) -> Condition:
-    """The token does not list the mechanism, or may offer it for other uses only."""
-    offered = (*_KEPT_FOR_SOME_USES, *_ANTICIPATED)
-    return named(
-        f"token may not offer mechanism for {k.noun}",
-        lambda s, a: (
-            session_valid(s, a) and (one_of(a.mechanism, offered) or not one_of(a.mechanism, slot_of(s, a).mechanisms))
-        ),
-    )
+def parameter_perhaps_unsupported(s: State, a: Args) -> bool:
+    return not a.null and one_of(a.mechanism, _VARIED)
 
 
 def parameter_wrong(s: State, a: Args) -> bool:
@@ -257,7 +226,7 @@ def parameter_not_wanted(s: State, a: Args) -> bool:
     return not a.null and a.parameter == Parameter.WRONG and not one_of(a.mechanism, _PARAMETRIC)
 
 
-@cache
+@one_fact
 def key_of_wrong_type(k: Activity) -> Condition:
     """The mechanism takes neither the key nor its other half."""
     own, either = with_role(k.role), (*_TAKEN[k.role], *_TAKEN_OTHERWISE[k.role])
@@ -267,7 +236,7 @@ def key_of_wrong_type(k: Activity) -> Condition:
     )
 
 
-@cache
+@one_fact
 def key_of_wrong_half(k: Activity) -> Condition:
     """The mechanism takes the other half of the pair."""
     other = _TAKEN_OTHERWISE[k.role]
@@ -277,7 +246,7 @@ def key_of_wrong_half(k: Activity) -> Condition:
     )
 
 
-@cache
+@one_fact
 def key_without_usage(k: Activity) -> Condition:
     """No mechanism has this use for keys of the kind, so that they lack the attribute for it."""
     kinds = tuple(kind for kind, mechs in _TAKEN[k.role] if mechs)
@@ -287,7 +256,7 @@ def key_without_usage(k: Activity) -> Condition:
     )
 
 
-@cache
+@one_fact
 def key_usage_denied(k: Activity) -> Condition:
     """The key's attribute for this use is FALSE."""
     return named(
@@ -295,15 +264,17 @@ def key_usage_denied(k: Activity) -> Condition:
     )
 
 
-@cache
+@one_fact
 def key_with_foreign_mechanism(k: Activity) -> Condition:
     """A key and a mechanism of another use."""
-    foreign = mechanism_foreign(k)
-    return named(f"key and mechanism not for {k.noun}", lambda s, a: key_valid(s, a) and foreign(s, a))
+    own = with_role(k.role)
+    others = tuple(mech for mech in MECHANISMS if mech not in own)
+    return named(f"key and mechanism not for {k.noun}", lambda s, a: key_valid(s, a) and one_of(a.mechanism, others))
 
 
 def _key_rows(k: Activity) -> tuple[Rule, ...]:
-    codes, parametric = (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD), {*with_role(k.role)} & {*_PARAMETRIC}
+    codes, own = (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD), {*with_role(k.role)}
+    parametric, varied = own & {*_PARAMETRIC}, own & {*_VARIED}
     return (
         Rule(CKR.KEY_HANDLE_INVALID, key_invalid, k.section, reading="A-23"),
         Rule(CKR.USER_NOT_LOGGED_IN, key_hidden, "5.1.6", Strength.MAY, "A-12"),
@@ -316,6 +287,7 @@ def _key_rows(k: Activity) -> tuple[Rule, ...]:
         Rule(CKR.KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
         *(Rule(code, parameter_wrong, "5.1.6", Strength.INFERRED, "A-26") for code in codes if parametric),
         *(Rule(code, parameter_not_wanted, "5.1.6", Strength.MAY, "A-26") for code in codes),
+        *(Rule(code, parameter_perhaps_unsupported, "5.1.6", Strength.MAY, "A-26") for code in codes if varied),
     )
 
 
@@ -364,10 +336,7 @@ def init(name: str, k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
             *SESSION,
             *arguments_bad(pointer_null, k.section, "A-27"),
             Rule(CKR.MECHANISM_INVALID, pointer_null, k.section, Strength.INFERRED, "A-27"),
-            Rule(CKR.MECHANISM_INVALID, mechanism_invalid, "5.1.6"),
-            Rule(CKR.MECHANISM_INVALID, mechanism_foreign(k), "5.1.6"),
-            Rule(CKR.MECHANISM_INVALID, mechanism_refused(k), "5.1.6", Strength.MAY),
-            Rule(CKR.MECHANISM_PARAM_INVALID, mechanism_refused(k), "5.1.6", Strength.MAY),
+            *mechanism_rows(k.role),
             *(_key_rows(k) if k.keyed else ()),
             Rule(CKR.OPERATION_ACTIVE, conflicting(k), "5.1.6", Strength.MAY, "A-16"),
             *((Rule(CKR.OPERATION_ACTIVE, partner_active(k), "5.12", Strength.UNSAID),) if k.partners else ()),
@@ -427,7 +396,7 @@ def data_empty(s: State, a: Args) -> bool:
     return a.data == Data.EMPTY
 
 
-@cache
+@one_fact
 def key_lost(k: Activity) -> Condition:
     """The key of the operation was destroyed or hidden meanwhile."""
     working = active(k)
@@ -437,14 +406,14 @@ def key_lost(k: Activity) -> Condition:
     )
 
 
-@cache
+@one_fact
 def user_gone(k: Activity) -> Condition:
     """The user is not logged in while the operation is active."""
     working = active(k)
     return named(f"{k.noun} without the user", lambda s, a: working(s, a) and slot_of(s, a).login != Login.USER)
 
 
-@cache
+@one_fact
 def parts_unforeseen(k: Activity) -> Condition:
     """The mechanism takes its input at once only."""
     working = active(k)
@@ -454,21 +423,21 @@ def parts_unforeseen(k: Activity) -> Condition:
     )
 
 
-@cache
+@one_fact
 def whole_after_parts(k: Activity) -> Condition:
     """Data for the whole operation is given, after an Update."""
     parts = updated(k)
     return named(f"{k.noun} at once after parts", lambda s, a: parts(s, a) and a.buffer != Buffer.NULL)
 
 
-@cache
+@one_fact
 def whole_asked_after_parts(k: Activity) -> Condition:
     """The length of the whole output is asked for, after an Update."""
     parts = updated(k)
     return named(f"length of {k.noun} at once asked after parts", lambda s, a: parts(s, a) and a.buffer == Buffer.NULL)
 
 
-@cache
+@one_fact
 def short(k: Activity) -> Condition:
     """The buffer is one byte shorter than a length query said."""
     working = active(k)
@@ -477,7 +446,7 @@ def short(k: Activity) -> Condition:
     )
 
 
-@cache
+@one_fact
 def too_short(k: Activity, exact: tuple[Mech, ...]) -> Condition:
     """The buffer is too short for the output, whose length everybody knows."""
     small = short(k)
@@ -565,7 +534,7 @@ _TOO_LONG: tuple[tuple[tuple[Mech, ...], tuple[Data, ...]], ...] = (
 """Mechanisms with input whose length they cannot take: no multiple of the block, or more than the modulus leaves."""
 
 
-@cache
+@one_fact
 def length_unfit(k: Activity) -> Condition:
     """Data of a length that the mechanism cannot take, to be processed into a buffer."""
     working = active(k)
@@ -579,7 +548,7 @@ def length_unfit(k: Activity) -> Condition:
     return named(f"data of a length unfit for {k.noun}", holds)
 
 
-@cache
+@one_fact
 def number_too_large(k: Activity) -> Condition:
     """Data that is as long as the modulus, and above it, for RSA without padding."""
     working = active(k)
@@ -592,14 +561,14 @@ def number_too_large(k: Activity) -> Condition:
     return named(f"data above the modulus for {k.noun}", holds)
 
 
-@cache
+@one_fact
 def data_unusual(k: Activity) -> Condition:
     """Data that is not plainly of a length that the mechanism takes."""
     working = active(k)
     return named(f"unusual data for {k.noun}", lambda s, a: working(s, a) and a.data != Data.FITTING)
 
 
-@cache
+@one_fact
 def short_of_unusual(k: Activity) -> Condition:
     """A buffer that is short of what cannot be told: where a length query fails, it ends the operation."""
     return named(

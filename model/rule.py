@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 from .call import Args, Call, combine, domain
 from .interface import SIGNATURES, Signature
@@ -14,6 +15,31 @@ Condition = Callable[[State, Args], bool]
 """A fact about a state and the arguments of a call. Lifted to z3 as it stands: compare with ==, never with `is`."""
 
 Change = Callable[[State, Args], State]
+
+
+_Named = TypeVar("_Named", Condition, Change)
+_Kinds = ParamSpec("_Kinds")
+
+
+def named(words: str, f: _Named) -> _Named:
+    """The function under a name in words."""
+    f.__name__ = words.replace(" ", "_")
+    return f
+
+
+def one_fact(make: Callable[_Kinds, Condition]) -> Callable[_Kinds, Condition]:
+    """Decorates what makes conditions that are one fact about several kinds of operation: see `fact`.
+
+    The condition for a kind is made once, so that it is lifted once.
+    """
+
+    @wraps(make)
+    def made(*args: _Kinds.args, **kwargs: _Kinds.kwargs) -> Condition:
+        condition = make(*args, **kwargs)
+        condition.__qualname__ = make.__name__
+        return condition
+
+    return cast("Callable[_Kinds, Condition]", cache(made))
 
 
 class Strength(Enum):
@@ -51,6 +77,11 @@ class Rule:
     def condition(self) -> str:
         """The name of the condition, in words."""
         return self.when.__name__.replace("_", " ")
+
+
+def fact(rule: Rule) -> str:
+    """What the condition of a row is about, one name for all kinds of operation that it may speak of."""
+    return rule.when.__qualname__
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,53 @@ class Mech(IntEnum):
     EC_KEY_PAIR_GEN = 20
 
 
+class Role(IntEnum):
+    """What a mechanism can be for, named as the flag of CK_MECHANISM_INFO that says so."""
+
+    ENCRYPT = 0
+    DECRYPT = 1
+    DIGEST = 2
+    SIGN = 3
+    SIGN_RECOVER = 4
+    VERIFY = 5
+    VERIFY_RECOVER = 6
+    WRAP = 7
+    UNWRAP = 8
+    DERIVE = 9
+    GENERATE = 10
+    GENERATE_KEY_PAIR = 11
+
+
+_CIPHER = (Role.ENCRYPT, Role.DECRYPT)
+_WRAP = (Role.WRAP, Role.UNWRAP)
+_SIGN = (Role.SIGN, Role.VERIFY)
+_RECOVER = (*_SIGN, Role.SIGN_RECOVER, Role.VERIFY_RECOVER)
+
+ROLES: tuple[tuple[Mech, tuple[Role, ...]], ...] = (
+    (Mech.SHA_1, (Role.DIGEST,)),
+    (Mech.SHA256, (Role.DIGEST,)),
+    (Mech.SHA256_HMAC, _SIGN),
+    (Mech.AES_ECB, _CIPHER),
+    (Mech.AES_CBC, _CIPHER),
+    (Mech.AES_CBC_PAD, (*_CIPHER, *_WRAP)),
+    (Mech.AES_CTR, _CIPHER),
+    (Mech.AES_GCM, _CIPHER),
+    (Mech.AES_KEY_WRAP, _WRAP),
+    (Mech.RSA_PKCS, (*_CIPHER, *_RECOVER, *_WRAP)),
+    (Mech.RSA_X_509, (*_CIPHER, *_RECOVER)),
+    (Mech.RSA_PKCS_OAEP, (*_CIPHER, *_WRAP)),
+    (Mech.RSA_PKCS_PSS, _SIGN),
+    (Mech.SHA256_RSA_PKCS, _SIGN),
+    (Mech.ECDSA, _SIGN),
+    (Mech.ECDH1_DERIVE, (Role.DERIVE,)),
+    (Mech.GENERIC_SECRET_KEY_GEN, (Role.GENERATE,)),
+    (Mech.AES_KEY_GEN, (Role.GENERATE,)),
+    (Mech.RSA_PKCS_KEY_PAIR_GEN, (Role.GENERATE_KEY_PAIR,)),
+    (Mech.EC_KEY_PAIR_GEN, (Role.GENERATE_KEY_PAIR,)),
+)
+"""What each mechanism is for, as far as the model follows it."""
+
+
 class Phase(IntEnum):
     """How far an operation is (5.8 to 5.11): not active; begun by an Init; fed by an Update at least once."""
 
@@ -186,7 +233,8 @@ class Slot:
     PIN was given since the last right one, so that the token may count, and may have locked the PIN.
     Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
     applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
-    `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it.
+    `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it, and
+    `abilities` says what the token offers each of them for (CK_MECHANISM_INFO).
     `login_required` is its CKF_LOGIN_REQUIRED, `rng` its CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS;
     `pin_to_be_changed` says that one of its PINs is flagged so.
     """
@@ -201,7 +249,8 @@ class Slot:
     rng: bool = fixed(True)
     dual: bool = fixed(False)
     has_mechanisms: bool = fixed(True)
-    mechanisms: tuple[Mech, ...] = fixed(tuple(m for m in Mech if m is not Mech.UNKNOWN))
+    mechanisms: tuple[Mech, ...] = fixed(tuple(mech for mech, _ in ROLES))
+    abilities: tuple[tuple[Mech, Role], ...] = fixed(tuple((mech, role) for mech, roles in ROLES for role in roles))
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)
     initialized: bool = True

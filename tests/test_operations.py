@@ -25,6 +25,7 @@ from p11conform.model.state import (
     Operation,
     Operations,
     Phase,
+    Role,
     Search,
     Session,
     Slot,
@@ -108,6 +109,10 @@ NO_USAGE = put_object(USER_IN, AES, Object(True, True, Kind.AES, trait=Trait.NO_
 HIDDEN = put_object(NOBODY_IN, AES, Object(True, False, Kind.AES, token=True, private=True))
 DUAL = put_slot(USER_IN, 0, Slot(login=Login.USER, dual=True))
 WITHOUT_RNG = put_slot(USER_IN, 0, Slot(login=Login.USER, rng=False))
+NOT_OFFERED = put_slot(USER_IN, 0, Slot(login=Login.USER, abilities=((Mech.RSA_PKCS, Role.SIGN),)))
+NOT_LISTED = put_slot(USER_IN, 0, Slot(login=Login.USER, mechanisms=(Mech.AES_ECB,)))
+OFFERED = put_slot(USER_IN, 0, Slot(login=Login.USER, abilities=((Mech.ECDSA, Role.ENCRYPT),)))
+FOREIGN = do("C_EncryptInit", mechanism=Mech.ECDSA)
 UNINITIALIZED = replace(USER_IN, initialized=False)
 AES_GONE = put_object(USER_IN, AES, Object())
 OTHER_SESSION = {"session": 1}
@@ -133,7 +138,7 @@ STORIES = (
         "5.1.6",
         "an unknown mechanism",
         last=do("C_EncryptInit", mechanism=Mech.UNKNOWN),
-        codes="MECHANISM_INVALID MECHANISM_PARAM_INVALID KEY_SIZE_RANGE",
+        codes="MECHANISM_INVALID KEY_SIZE_RANGE",
     ),
     tell(
         "5.1.6",
@@ -159,7 +164,7 @@ STORIES = (
         "5.1.6",
         "the wrong half",
         last=do("C_SignInit", mechanism=Mech.SHA256_RSA_PKCS, key=RSA_PUBLIC),
-        codes=f"KEY_FUNCTION_NOT_PERMITTED KEY_TYPE_INCONSISTENT {PERHAPS}",
+        codes="KEY_FUNCTION_NOT_PERMITTED KEY_TYPE_INCONSISTENT KEY_SIZE_RANGE",
     ),
     tell(
         "5.8",
@@ -180,8 +185,23 @@ STORIES = (
     tell("5.16", "a callback that cancels", start=CANCELLING, last=DIGEST_INIT, codes="OK FUNCTION_CANCELED"),
     tell("5.1.6", "a second operation", DIGEST_INIT, last=SIGN_INIT, codes="OK OPERATION_ACTIVE KEY_SIZE_RANGE"),
     tell("5.1.6", "the same again", VERIFY_INIT, last=VERIFY_INIT, codes="OK OPERATION_ACTIVE KEY_SIZE_RANGE"),
-    tell("5.1.6", "a recovering one", last=RECOVERABLE[0], codes=f"OK {PERHAPS}"),
-    tell("5.1.6", "a recovered one", last=RECOVER_INIT, codes=f"OK {PERHAPS}"),
+    tell("5.1.6", "a recovering one", last=RECOVERABLE[0], codes="OK KEY_SIZE_RANGE"),
+    tell("5.1.6", "a recovered one", last=RECOVER_INIT, codes="OK KEY_SIZE_RANGE"),
+    tell("5.1.6", "a mechanism not offered", start=NOT_OFFERED, last=RECOVER_INIT, codes=f"OK {PERHAPS}"),
+    tell("5.1.6", "a mechanism not listed", start=NOT_LISTED, last=RECOVER_INIT, codes=PERHAPS),
+    tell(
+        "5.1.6",
+        "a foreign mechanism offered",
+        start=OFFERED,
+        last=FOREIGN,
+        codes="OK KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT",
+    ),
+    tell(
+        "5.1.6",
+        "parameters vary",
+        last=do("C_EncryptInit", mechanism=Mech.AES_GCM),
+        codes="OK ARGUMENTS_BAD KEY_SIZE_RANGE MECHANISM_PARAM_INVALID",
+    ),
     tell(
         "5.1.6",
         "after a second began, the first goes on or not",

@@ -10,7 +10,7 @@ from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, softhsm2
 from .adapters.modules.module import Module
 from .adapters.simulated import Simulated
-from .model.mechanisms import MECHANISMS
+from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Object, Pin, Slot, State
 from .model.vocabulary import CKF, CKU
@@ -47,7 +47,7 @@ SIMULATED_STATE = State(
         Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, session_limit=LIMIT_UNKNOWN),
         Slot(present=False),
         Slot(recognized=False),
-        Slot(write_protected=True, has_mechanisms=False, mechanisms=(), rng=False, shared=True),
+        Slot(write_protected=True, has_mechanisms=False, mechanisms=(), abilities=(), rng=False, shared=True),
     ),
 )
 """The slots of the embedded module: one of every sort that a rule of the table tells apart."""
@@ -121,6 +121,8 @@ _USER_TRIED = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOC
 def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
     """A measured slot as the model sees it."""
     flags = slot.flags
+    offered = dict(zip(slot.mechanisms, slot.mechanism_flags, strict=True))
+    listed = tuple(m for m in MECHANISMS.values() if m.number in offered)
     return Slot(
         present=slot.token_present,
         recognized=slot.recognized,
@@ -130,7 +132,8 @@ def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
         shared=not owned,
         protected_path=bool(flags & CKF.PROTECTED_AUTHENTICATION_PATH),
         has_mechanisms=bool(slot.mechanisms),
-        mechanisms=tuple(m.mech for m in MECHANISMS.values() if m.number in slot.mechanisms),
+        mechanisms=tuple(m.mech for m in listed),
+        abilities=tuple((m.mech, role) for m in listed for role, flag in FLAGS.items() if offered[m.number] & flag),
         login_required=bool(flags & CKF.LOGIN_REQUIRED),
         rng=bool(flags & CKF.RNG),
         dual=bool(flags & CKF.DUAL_CRYPTO_OPERATIONS),
