@@ -24,6 +24,7 @@ from p11conform.model.state import (
     Object,
     Operation,
     Operations,
+    Origin,
     Phase,
     Role,
     Search,
@@ -44,7 +45,7 @@ USER_IN = State(
     initialized=True,
     slots=(Slot(login=Login.USER), Slot()),
     sessions=(Session(True, 0, True), Session(True, 0, True), Session()),
-    objects=tuple(Object(True, True, kind) for kind in KINDS),
+    objects=tuple(Object(True, True, kind, origin=Origin.GENERATED) for kind in KINDS),
 )
 MINE = tuple(f for m in (searches, ciphers, digests, signatures, dual, randomness, parallel) for f in m.FUNCTIONS)
 MODEL = build()
