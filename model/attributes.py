@@ -9,6 +9,7 @@ from .state import Kind
 SECRET_KEYS = (Kind.GENERIC_SECRET, Kind.AES)
 PRIVATE_KEYS = (Kind.RSA_PRIVATE, Kind.EC_PRIVATE)
 PUBLIC_KEYS = (Kind.RSA_PUBLIC, Kind.EC_PUBLIC)
+PAIRS = ((Kind.RSA_PUBLIC, Kind.RSA_PRIVATE), (Kind.EC_PUBLIC, Kind.EC_PRIVATE))
 GUARDED_KEYS = (*SECRET_KEYS, *PRIVATE_KEYS)
 """Kinds whose value CKA_SENSITIVE and CKA_EXTRACTABLE guard (note 7 of the attribute tables)."""
 

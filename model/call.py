@@ -23,7 +23,7 @@ from .state import (
     State,
     Trait,
 )
-from .vocabulary import CKR, CKU, VENDOR_DEFINED
+from .vocabulary import CKR, CKU
 
 
 class InitArgs(IntEnum):
@@ -251,11 +251,6 @@ class Observation:
 def code_text(code: int) -> str:
     """The CKR name of a return value, or its hexadecimal number where the standard has no name for it."""
     return _NAMES.get(code) or f"0x{code:08X}"
-
-
-def is_vendor_defined(code: int) -> bool:
-    """Whether the value lies in the range that 5.1 leaves to vendors."""
-    return code >= VENDOR_DEFINED
 
 
 _NAMES = {int(code): str(code) for code in CKR}

@@ -4,10 +4,11 @@ A condition says what is so (`session_invalid`), never what is done about it. Th
 chapters; what only one chapter needs stands there.
 """
 
+from .attributes import PAIRS
 from .call import Args
 from .mechanisms import MECHANISMS, NOT_FOLLOWED, NOUNS, Role, with_role
 from .rule import Condition, named, one_fact
-from .state import Kind, Login, Mech, Pin, Session, Slot, State
+from .state import Kind, Login, Mech, Object, Origin, Pin, Session, Slot, State
 from .vocabulary import CKS
 
 
@@ -179,12 +180,23 @@ def key_of_another_token(s: State, a: Args) -> bool:
     """Tokens number their objects each for itself (3.4), so the handle may be valid here, and name anything."""
     if not session_valid(s, a) or a.key >= len(s.objects):
         return False
-    return s.objects[a.key].known and s.objects[a.key].slot != s.sessions[a.session].slot
+    return s.objects[a.key].exists and s.objects[a.key].slot != s.sessions[a.session].slot
 
 
 def halves(s: State, public: int, private: int) -> bool:
-    """Whether two numbers are those of a key pair: its halves are made side by side, the public one first."""
-    return any(public == k and private == k + 1 for k in range(len(s.objects)))
+    """Whether two numbers are those of the halves of one key pair."""
+    return any(
+        public == j and any(private == k and _paired(x, y, k - j) for k, y in enumerate(s.objects))
+        for j, x in enumerate(s.objects)
+    )
+
+
+def _paired(x: Object, y: Object, apart: int) -> bool:
+    if not any(x.kind == public and y.kind == private for public, private in PAIRS):
+        return False
+    if x.origin == Origin.IMPORTED and y.origin == Origin.IMPORTED:
+        return True
+    return apart == 1 and x.origin == Origin.GENERATED and y.origin == Origin.GENERATED
 
 
 # PINs.

@@ -5,6 +5,7 @@ from dataclasses import replace
 from .call import Args, InitArgs
 from .common import LIBRARY, NULL_POINTER
 from .conditions import reserved_given
+from .operations import forget_outputs
 from .rule import Effect, Function, Rule, Strength
 from .state import Login, Object, Session, State, carry_saved
 from .vocabulary import CKR, Version
@@ -40,7 +41,7 @@ def initialize(s: State, a: Args) -> State:
 
 def finalize(s: State, a: Args) -> State:
     return replace(
-        carry_saved(s),
+        carry_saved(forget_outputs(s)),
         initialized=False,
         objects=tuple(replace(x, known=False) if x.token else Object() for x in s.objects),
         sessions=(Session(),) * len(s.sessions),

@@ -7,37 +7,51 @@ from .call import Args, Buffer, Data, Flaw, Parameter
 from .common import NULL_POINTER, SESSION, mechanism_rows
 from .conditions import (
     callback_may_cancel,
+    halves,
     key_invalid,
     key_of_another_token,
     key_valid,
     mechanism_foreign,
     object_reachable,
+    one_of,
     session_valid,
     user_required_but_absent,
 )
-from .mechanisms import NOUNS, Role, taking, with_role
+from .mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
 from .objects import (
     FRESH,
     MAKING,
     TEMPLATE_CODES,
     attribute_missing,
     attributes_inconsistent,
+    free_object,
     made,
-    no_object_left_to_track,
+    object_not_followed,
     template_empty,
 )
-from .operations import something_active, unsettle_searches
+from .operations import lost_key_in_use, something_active, unsettle_searches
 from .rule import Condition, Effect, Function, Rule, Strength, named, one_fact
-from .state import Kept, Kind, Mech, State, Trait
+from .state import Kept, Kind, Mech, Origin, State, Trait
 from .vocabulary import CKR, Version
 
 V2_20, V2_40 = Version.V2_20, Version.V2_40
-PAIR = 2
-"""Objects that C_GenerateKeyPair makes."""
+
+
+_PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
 
 
 def parameter_invalid(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.parameter == Parameter.WRONG
+    return a.parameter == Parameter.WRONG and one_of(a.mechanism, _PARAMETRIC)
+
+
+def parameter_unwanted(s: State, a: Args) -> bool:
+    """A parameter for a mechanism that can do without one."""
+    return a.parameter == Parameter.WRONG and not one_of(a.mechanism, _PARAMETRIC)
+
+
+def parameter_perhaps_unsupported(s: State, a: Args) -> bool:
+    """A parameter that chooses a hash or the form of a point, of which a token need not know every one."""
+    return a.mechanism == Mech.RSA_PKCS_OAEP or a.mechanism == Mech.ECDH1_DERIVE
 
 
 _WRAPS, _UNWRAPS, _DERIVES = with_role(Role.WRAP), with_role(Role.UNWRAP), with_role(Role.DERIVE)
@@ -65,8 +79,8 @@ def key_not_followed(s: State, a: Args) -> bool:
     return s.objects[a.other_key].exists and s.objects[a.other_key].slot != s.sessions[a.session].slot
 
 
-def making_with_key_not_followed(s: State, a: Args) -> bool:
-    return no_object_left_to_track(s, a) or key_of_another_token(s, a)
+def object_or_key_not_followed(s: State, a: Args) -> bool:
+    return object_not_followed(s, a) or key_of_another_token(s, a)
 
 
 def key_usage_denied(s: State, a: Args) -> bool:
@@ -144,14 +158,11 @@ _SYMMETRIC = (Mech.AES_CBC_PAD, Mech.AES_KEY_WRAP)
 
 
 def blob_right(s: State, a: Args) -> bool:
-    """The blob is one that the matching key wrapped, with this mechanism, around a key of the kind asked for.
-
-    The two halves of a pair have neighbouring numbers, the public one first.
-    """
+    """The blob is one that the matching key wrapped, with this mechanism, around a key of the kind asked for."""
     w = s.wrapped
     if not (w.valid and a.data == Data.KEPT and w.mechanism == a.mechanism and w.kind == a.kind):
         return False
-    return w.key == a.key if a.mechanism in _SYMMETRIC else w.key + 1 == a.key
+    return w.key == a.key if one_of(a.mechanism, _SYMMETRIC) else halves(s, w.key, a.key)
 
 
 def blob_not_known_to_be_right(s: State, a: Args) -> bool:
@@ -167,15 +178,15 @@ def blob_fails_integrity_check(s: State, a: Args) -> bool:
 
 
 def blob_null(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.data == Data.NULL
+    return a.data == Data.NULL
 
 
 def blob_empty(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.data == Data.EMPTY
+    return a.data == Data.EMPTY
 
 
 def unwrap_key(s: State, a: Args) -> State:
-    return unsettle_searches(made(s, a, a.kind, private=a.private))
+    return unsettle_searches(made(s, a, a.kind, Origin.OTHER, private=a.private))
 
 
 # C_GenerateKey, C_GenerateKeyPair, C_DeriveKey.
@@ -183,19 +194,21 @@ def unwrap_key(s: State, a: Args) -> State:
 
 def generate_key(s: State, a: Args) -> State:
     kind = Kind.AES if a.mechanism == Mech.AES_KEY_GEN else Kind.GENERIC_SECRET
-    return unsettle_searches(made(s, a, kind, private=a.private))
+    return unsettle_searches(made(s, a, kind, Origin.GENERATED, private=a.private))
 
 
-def no_two_objects_left_to_track(s: State, a: Args) -> bool:
-    """The halves of a pair take neighbouring numbers, the public one first: `blob_right` depends on it."""
-    free = [k for k, x in enumerate(s.objects) if not x.exists]
-    return len(free) < PAIR or free[1] != free[0] + 1
+def pair_not_followed(s: State, a: Args) -> bool:
+    """As for one new object; the halves of a pair take neighbouring numbers, the public one first (see `halves`)."""
+    if object_not_followed(s, a):
+        return True
+    second = free_object(s) + 1
+    return second >= len(s.objects) or s.objects[second].exists or lost_key_in_use(s, second)
 
 
 def generate_key_pair(s: State, a: Args) -> State:
     rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
-    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, private=False)
-    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, private=a.private)
+    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, Origin.GENERATED, private=False)
+    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, Origin.GENERATED, private=a.private)
     return unsettle_searches(s)
 
 
@@ -207,9 +220,14 @@ _CRYPTOGRAPHY = (
     Rule(CKR.OPERATION_ACTIVE, something_active, "5.1.6", Strength.MAY, "A-48"),
     Rule(CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", Strength.MAY),
 )
-_PARAMETER = (
-    Rule(CKR.MECHANISM_PARAM_INVALID, parameter_invalid, "5.1.6", Strength.INFERRED, "A-26"),
-    Rule(CKR.ARGUMENTS_BAD, parameter_invalid, "5.1.6", Strength.INFERRED, "A-26"),
+_PARAMETER = tuple(
+    Rule(code, when, "5.1.6", strength, "A-26")
+    for when, strength in (
+        (parameter_invalid, Strength.INFERRED),
+        (parameter_unwanted, Strength.MAY),
+        (parameter_perhaps_unsupported, Strength.MAY),
+    )
+    for code in (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
 )
 _GENERATING = (
     *SESSION,
@@ -228,14 +246,18 @@ _MADE_FLAWS = (
     Flaw.TWICE,
     Flaw.TWO_VALUES,
     Flaw.NULL,
-    Flaw.EMPTY,
 )
+"""Flaws of the templates of keys; without any template much about the key is for the token to choose."""
 
 
 def _usage(own: CKR, handle: CKR) -> tuple[Rule, ...]:
-    """A usage attribute that is FALSE for wrapping, unwrapping or deriving has no code of its own (A-07)."""
-    codes = dict.fromkeys((CKR.KEY_FUNCTION_NOT_PERMITTED, CKR.KEY_TYPE_INCONSISTENT, own, handle))
-    return tuple(Rule(code, key_usage_denied, "5.13", Strength.INFERRED, "A-07") for code in codes)
+    """A usage attribute that is FALSE for wrapping, unwrapping or deriving has no code of its own (A-07).
+
+    CKR_KEY_TYPE_INCONSISTENT is one of those that fit, but must not outrank the others, as it does where it is due.
+    """
+    strengths = dict.fromkeys((CKR.KEY_FUNCTION_NOT_PERMITTED, own, handle), Strength.INFERRED)
+    strengths[CKR.KEY_TYPE_INCONSISTENT] = Strength.UNSAID
+    return tuple(Rule(code, key_usage_denied, "5.13", strength, "A-07") for code, strength in strengths.items())
 
 
 FUNCTIONS = (
@@ -245,10 +267,10 @@ FUNCTIONS = (
         (*_GENERATING, *mechanism_rows(Role.GENERATE)),
         effects=(Effect(generate_key, "5.13"),),
         outputs=(FRESH,),
-        out_of_scope=no_object_left_to_track,
+        out_of_scope=object_not_followed,
         domains={
             "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
-            "flaw": _MADE_FLAWS,
+            "flaw": (*_MADE_FLAWS, Flaw.EMPTY),
         },
         deviations=2,
     ),
@@ -257,7 +279,7 @@ FUNCTIONS = (
         ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
         (*_GENERATING, *mechanism_rows(Role.GENERATE_KEY_PAIR)),
         effects=(Effect(generate_key_pair, "5.13"),),
-        out_of_scope=no_two_objects_left_to_track,
+        out_of_scope=pair_not_followed,
         domains={
             "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
             "flaw": _MADE_FLAWS,
@@ -346,7 +368,7 @@ FUNCTIONS = (
         ),
         effects=(Effect(unwrap_key, "5.13"),),
         outputs=(FRESH,),
-        out_of_scope=making_with_key_not_followed,
+        out_of_scope=object_or_key_not_followed,
         domains={
             "mechanism": (
                 Mech.AES_KEY_WRAP,
@@ -390,7 +412,7 @@ FUNCTIONS = (
         ),
         effects=(Effect(unwrap_key, "5.13"),),
         outputs=(FRESH,),
-        out_of_scope=making_with_key_not_followed,
+        out_of_scope=object_or_key_not_followed,
         domains={
             "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
             "kind": (Kind.GENERIC_SECRET, Kind.AES),

@@ -16,9 +16,10 @@ from .attributes import (
 from .call import Args, Attribute, Buffer, Flaw, Setting
 from .common import NULL_POINTER, SESSION
 from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
-from .operations import unsettle_searches
+from .operations import forget_outputs, lost_key_in_use, unsettle_searches
 from .rule import Effect, Function, Output, Rule, Strength
-from .state import Kind, Login, Object, State, Trait, put_object
+from .sessions import fresh_handle
+from .state import Kind, Login, Object, Origin, State, Trait, put_object
 from .vocabulary import CKR, Version
 
 V2_20, V2_40 = Version.V2_20, Version.V2_40
@@ -123,6 +124,11 @@ def template_empty(s: State, a: Args) -> bool:
     return a.flaw == Flaw.EMPTY
 
 
+def template_empty_without_user(s: State, a: Args) -> bool:
+    """CKA_PRIVATE may be TRUE where no template says otherwise (4.4)."""
+    return session_valid(s, a) and a.flaw == Flaw.EMPTY and slot_of(s, a).login != Login.USER
+
+
 def template_flawed(s: State, a: Args) -> bool:
     return a.flaw != Flaw.NONE
 
@@ -157,6 +163,7 @@ PLACE = (
     Rule(CKR.TOKEN_WRITE_PROTECTED, token_object_on_protected_token, "5.1.6", Strength.MAY, "A-30"),
     Rule(CKR.USER_NOT_LOGGED_IN, private_without_user, "5.1.6"),
     Rule(CKR.TEMPLATE_INCONSISTENT, private_by_so, "4.1.1", Strength.INFERRED),
+    Rule(CKR.USER_NOT_LOGGED_IN, template_empty_without_user, "4.4", Strength.MAY),
     Rule(CKR.USER_NOT_LOGGED_IN, nobody_for_token_object, "5.1.6", Strength.MAY, "A-30"),
     Rule(CKR.PIN_EXPIRED, pin_to_be_changed, "5.1.6", Strength.MAY, since=V2_20),
 )
@@ -178,19 +185,37 @@ def no_object_left_to_track(s: State, a: Args) -> bool:
     return all(x.exists for x in s.objects)
 
 
+def no_template(a: Args) -> bool:
+    """Nothing in the call says what kind of object it is to be, and where."""
+    return a.flaw == Flaw.NULL or a.flaw == Flaw.EMPTY
+
+
+def object_not_followed(s: State, a: Args) -> bool:
+    """A new object that the model cannot follow, for want of a number or of a template that says what it says."""
+    if no_object_left_to_track(s, a) or lost_key_in_use(s, free_object(s)):
+        return True
+    return no_template(a) and (a.token or a.private or a.trait != Trait.PLAIN)
+
+
 def copy_not_followed(s: State, a: Args) -> bool:
-    return no_object_left_to_track(s, a) or object_of_another_token(s, a)
+    """As for a new object; what no template says of a copy is as in its original."""
+    if no_object_left_to_track(s, a) or lost_key_in_use(s, free_object(s)) or object_of_another_token(s, a):
+        return True
+    if not (no_template(a) and object_valid(s, a)):
+        return False
+    x = s.objects[a.object]
+    return a.token != x.token or a.private != x.private or a.attribute != Attribute.LABEL
 
 
-def made(s: State, a: Args, kind: Kind, *, private: bool) -> State:
+def made(s: State, a: Args, kind: Kind, origin: Origin, *, private: bool) -> State:
     """`s` with a new object of a kind, made in the call's session as its template says."""
     slot = s.sessions[a.session].slot
-    new = Object(True, True, kind, slot, a.token, a.session, private, a.trait)
+    new = Object(True, True, kind, slot, a.token, a.session, private, a.trait, origin=origin)
     return put_object(s, free_object(s), new)
 
 
 def create_object(s: State, a: Args) -> State:
-    return unsettle_searches(made(s, a, a.kind, private=a.private))
+    return unsettle_searches(made(s, a, a.kind, Origin.IMPORTED, private=a.private))
 
 
 # C_CopyObject.
@@ -219,7 +244,9 @@ def copy_not_plain(s: State, a: Args) -> bool:
 def copy_object(s: State, a: Args) -> State:
     source = s.objects[a.object]
     slot = s.sessions[a.session].slot
-    new = Object(True, True, source.kind, slot, a.token, a.session, a.private, source.trait)
+    labelled = source.labelled if a.flaw == Flaw.EMPTY else False
+    origin = Origin.IMPORTED if source.origin == Origin.IMPORTED else Origin.OTHER
+    new = Object(True, True, source.kind, slot, a.token, a.session, a.private, source.trait, labelled, origin)
     return unsettle_searches(put_object(s, free_object(s), new))
 
 
@@ -247,7 +274,7 @@ def changing_prohibited(s: State, a: Args) -> bool:
 
 
 def destroy_object(s: State, a: Args) -> State:
-    return unsettle_searches(put_object(s, a.object, Object()))
+    return forget_outputs(unsettle_searches(put_object(s, a.object, Object())))
 
 
 def possesses(kind: Kind, attribute: Attribute) -> bool:
@@ -344,7 +371,7 @@ def value_given(s: State, a: Args) -> Sequence[int]:
     return (0,) if value_guarded(s, a) else ()
 
 
-FRESH = Output("handle", lambda s, a: (1,), "5.7")
+FRESH = Output("handle", fresh_handle, "5.7")
 HANDLE = Rule(CKR.OBJECT_HANDLE_INVALID, object_invalid, "5.1.6")
 HIDDEN = Rule(CKR.USER_NOT_LOGGED_IN, object_hidden, "5.1.6", Strength.UNSAID, "A-12")
 WRITING = (
@@ -369,7 +396,7 @@ FUNCTIONS = (
         ),
         effects=(Effect(create_object, "5.7"),),
         outputs=(FRESH,),
-        out_of_scope=no_object_left_to_track,
+        out_of_scope=object_not_followed,
         domains={
             "kind": (Kind.AES, Kind.DATA, Kind.CERTIFICATE, Kind.GENERIC_SECRET, Kind.RSA_PUBLIC, Kind.RSA_PRIVATE)
         },

@@ -9,6 +9,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, cast
 
+from .attributes import PAIRS
 from .call import Args, Buffer, Data, Parameter
 from .common import NULL_POINTER, SESSION, arguments_bad, mechanism_rows
 from .conditions import (
@@ -189,8 +190,7 @@ def partner_active(k: Activity) -> Condition:
 
 
 _PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
-_HALVES = ((Kind.RSA_PUBLIC, Kind.RSA_PRIVATE), (Kind.EC_PUBLIC, Kind.EC_PRIVATE))
-_OTHER_HALF = {**dict(_HALVES), **{private: public for public, private in _HALVES}}
+_OTHER_HALF = {**dict(PAIRS), **{private: public for public, private in PAIRS}}
 
 _Taken = tuple[tuple[Kind, tuple[Mech, ...]], ...]
 
@@ -424,10 +424,13 @@ def parts_unforeseen(k: Activity) -> Condition:
 
 
 @one_fact
-def whole_after_parts(k: Activity) -> Condition:
+def whole_after_parts(k: Activity, shape: Shape) -> Condition:
     """Data for the whole operation is given, after an Update."""
     parts = updated(k)
-    return named(f"{k.noun} at once after parts", lambda s, a: parts(s, a) and a.buffer != Buffer.NULL)
+    return named(
+        f"{k.noun} at once after parts",
+        lambda s, a: parts(s, a) and not (shape.output and a.buffer == Buffer.NULL),
+    )
 
 
 @one_fact
@@ -464,7 +467,7 @@ def short_while_cancelled(s: State, a: Args) -> bool:
 def _whole_after_parts_rows(k: Activity, shape: Shape) -> tuple[Rule, ...]:
     if not k.parted:
         return ()
-    given = whole_after_parts(k) if shape.output else updated(k)
+    given = whole_after_parts(k, shape)
     codes = (CKR.OPERATION_ACTIVE, CKR.OPERATION_NOT_INITIALIZED)
     return (
         *(Rule(code, given, k.section, Strength.INFERRED, "A-11", since=V2_20) for code in codes),
@@ -654,16 +657,20 @@ def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
 # Outputs that the application keeps, and what they are good for.
 
 
+def _kept(s: State, a: Args, k: Activity, valid: bool) -> Kept:
+    """What is known of the output that the operation just gave: little, if its key is gone."""
+    o = operation(s, a, k)
+    return Kept(valid and object_reachable(s, a.session, o.key), o.mechanism, o.key)
+
+
 def ciphertext_of(s: State, a: Args, k: Activity, valid: bool) -> State:
     """`s` with the ciphertext kept that the operation just gave."""
-    o = operation(s, a, k)
-    return replace(s, ciphertext=Kept(valid, o.mechanism, o.key)) if a.buffer == Buffer.ENOUGH else s
+    return replace(s, ciphertext=_kept(s, a, k, valid)) if a.buffer == Buffer.ENOUGH else s
 
 
 def signature_of(s: State, a: Args, k: Activity, valid: bool) -> State:
     """`s` with the signature kept that the operation just gave."""
-    o = operation(s, a, k)
-    return replace(s, signature=Kept(valid, o.mechanism, o.key)) if a.buffer == Buffer.ENOUGH else s
+    return replace(s, signature=_kept(s, a, k, valid)) if a.buffer == Buffer.ENOUGH else s
 
 
 def lengths(found: Sequence[tuple[Mech, int]], kept: Kept) -> tuple[int, ...]:
@@ -694,12 +701,13 @@ def unsettle_searches(s: State) -> State:
 
 
 def lost_key_in_use(s: State, number: int) -> bool:
-    """Whether an operation still goes by a key of this number that is no more, so that no new object may take it."""
+    """Whether an operation, or a saved one, still goes by a key of this number.
+
+    Where the key is no more, no new object may take the number: it would be mistaken for the key.
+    """
+    held = ((x.open, x.operations) for x in s.sessions)
     return any(
-        x.open and any(_goes_by(getattr(x.operations, k.field), number) for k in ACTIVITIES if k.keyed)
-        for x in s.sessions
+        there & (o.phase != Phase.NONE) & (o.key == number)
+        for there, operations in (*held, (s.saved.valid, s.saved.operations))
+        for o in (getattr(operations, k.field) for k in ACTIVITIES if k.keyed)
     )
-
-
-def _goes_by(o: Operation, number: int) -> bool:
-    return o.phase != Phase.NONE and o.key == number

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .call import Call
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Relation, order
-from .rule import Function, Rule, Strength
+from .rule import Effect, Function, Rule, Strength
 from .state import State
 from .table import TABLE
 from .vocabulary import CKR, Version
@@ -45,6 +45,10 @@ def _strength(rule: Rule, readings: Mapping[str, str]) -> Strength:
     return INTERPRETATIONS[depends].strengths.get(readings[depends], rule.strength)
 
 
+def _loose(effect: Effect, readings: Mapping[str, str]) -> bool:
+    return effect.reading is not None and readings[effect.reading] in INTERPRETATIONS[effect.reading].loose
+
+
 def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None = None) -> Model:
     """The model of a version, under the default readings except as chosen.
 
@@ -55,6 +59,7 @@ def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None =
     functions = {
         name: replace(
             f,
+            effects=tuple(replace(e, certain=e.certain and not _loose(e, chosen)) for e in f.effects),
             rules=tuple(replace(r, strength=_strength(r, chosen)) for r in f.rules if r.since <= version <= r.until),
         )
         for name, f in TABLE.items()

@@ -14,17 +14,19 @@ from .conditions import (
     token_asks_for_pin,
     token_there,
 )
-from .operations import end_all_operations, unsettle_searches
+from .operations import end_all_operations, forget_outputs, unsettle_searches
 from .rule import Effect, Function, Output, Rule, Strength
 from .state import (
     LIMIT_UNKNOWN,
     NO_LIMIT,
     Login,
     Object,
+    Operation,
     Operations,
     Phase,
     Pin,
     Saved,
+    Search,
     Session,
     State,
     carry_saved,
@@ -89,7 +91,7 @@ def open_session(s: State, a: Args) -> State:
 def close_session(s: State, a: Args) -> State:
     """A session takes its objects with it; the last one with a token takes the login, as C_Logout does."""
     slot = s.sessions[a.session].slot
-    s = unsettle_searches(put_session(s, a.session, Session()))
+    s = forget_outputs(unsettle_searches(put_session(s, a.session, Session())))
     s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.owner == a.session else x)
     if any(x.open and x.slot == slot for x in s.sessions):
         return s
@@ -119,7 +121,9 @@ def logged_out(s: State, slot: int) -> State:
             return x
         return replace(x, known=False) if x.token else Object()
 
-    return put_slot(map_objects(carry_saved(s), after), slot, replace(s.slots[slot], login=Login.NOBODY))
+    return put_slot(
+        map_objects(carry_saved(forget_outputs(s)), after), slot, replace(s.slots[slot], login=Login.NOBODY)
+    )
 
 
 # C_GetOperationState, C_SetOperationState.
@@ -142,10 +146,13 @@ def state_does_not_fit(s: State, a: Args) -> bool:
 
 
 def save_state(s: State, a: Args) -> State:
+    """A search and the operations with recovery are not in it."""
     if a.buffer != Buffer.ENOUGH:
         return s
     session = s.sessions[a.session]
-    return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login, session.operations))
+    left_out = {"sign_recover": Operation(), "verify_recover": Operation(), "search": Search.NONE}
+    operations = replace(session.operations, **left_out)  # type: ignore[arg-type]
+    return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login, operations))
 
 
 def saved_elsewhere(s: State, a: Args) -> bool:

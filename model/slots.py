@@ -16,6 +16,7 @@ from .conditions import (
     token_asks_for_pin,
     token_there,
 )
+from .operations import forget_outputs
 from .rule import Effect, Function, Output, Rule, Strength
 from .state import Login, Mech, Object, Pin, State, map_objects, put_slot
 from .vocabulary import CKR, CKS, Version
@@ -78,7 +79,7 @@ def so_pin_chosen(s: State, a: Args) -> bool:
 def init_token(s: State, a: Args) -> State:
     """Objects that can be destroyed are gone (5.5); what the standard lets a token keep, none of ours is."""
     slot = s.slots[a.slot]
-    s = map_objects(s, lambda x: Object() if x.exists and x.slot == a.slot else x)
+    s = map_objects(forget_outputs(s), lambda x: Object() if x.exists and x.slot == a.slot else x)
     return put_slot(
         s, a.slot, replace(slot, initialized=True, so_pin=a.pin, user_pin=Pin.NULL, so_failed=False, user_failed=False)
     )

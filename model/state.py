@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from operator import index
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 SLOT: Final = "slot"
 SESSION: Final = "session"
@@ -75,6 +75,18 @@ class Trait(IntEnum):
     UNMODIFIABLE = 4
     UNCOPYABLE = 5
     UNDESTROYABLE = 6
+
+
+class Origin(IntEnum):
+    """Where a key came from, so that one half of a pair can be told from another.
+
+    IMPORTED: from C_CreateObject, which gives all keys of a kind the same value. GENERATED: from C_GenerateKeyPair,
+    whose halves take neighbouring numbers, the public one first, or from C_GenerateKey. OTHER: all else.
+    """
+
+    OTHER = 0
+    IMPORTED = 1
+    GENERATED = 2
 
 
 class Mech(IntEnum):
@@ -210,6 +222,7 @@ class Object:
     private: bool = False
     trait: Trait = Trait.PLAIN
     labelled: bool = False
+    origin: Origin = Origin.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,21 +317,29 @@ class State:
     wrapped: Kept = Kept()
 
 
+_Item = TypeVar("_Item")
+
+
 def carry_saved(s: State) -> State:
     """`s` with the saved operation state carried across a login, a logout or the end of the library."""
     return replace(s, saved=replace(s.saved, carried=s.saved.valid))
 
 
+def _put(items: tuple[_Item, ...], i: int, new: _Item) -> tuple[_Item, ...]:
+    k = index(i)
+    if k >= len(items):
+        raise IndexError(f"there are {len(items)}, and no number {k}")
+    return (*items[:k], new, *items[k + 1 :])
+
+
 def put_session(s: State, i: int, new: Session) -> State:
     """`s` with session `i` replaced."""
-    k = index(i)
-    return replace(s, sessions=(*s.sessions[:k], new, *s.sessions[k + 1 :]))
+    return replace(s, sessions=_put(s.sessions, i, new))
 
 
 def put_slot(s: State, i: int, new: Slot) -> State:
     """`s` with slot `i` replaced."""
-    k = index(i)
-    return replace(s, slots=(*s.slots[:k], new, *s.slots[k + 1 :]))
+    return replace(s, slots=_put(s.slots, i, new))
 
 
 def map_sessions(s: State, change: Callable[[Session], Session]) -> State:
@@ -328,8 +349,7 @@ def map_sessions(s: State, change: Callable[[Session], Session]) -> State:
 
 def put_object(s: State, i: int, new: Object) -> State:
     """`s` with object `i` replaced."""
-    k = index(i)
-    return replace(s, objects=(*s.objects[:k], new, *s.objects[k + 1 :]))
+    return replace(s, objects=_put(s.objects, i, new))
 
 
 def map_objects(s: State, change: Callable[[Object], Object]) -> State:

@@ -139,9 +139,6 @@ class CKR(IntEnum):
         return f"CKR_{self.name}"
 
 
-VENDOR_DEFINED = 0x8000_0000
-"""First of the return values that section 5.1 leaves to vendors."""
-
 ENVIRONMENT = frozenset(
     {
         CKR.GENERAL_ERROR,

@@ -13,7 +13,7 @@ import z3
 from ..model.call import Args, Call, domain
 from ..model.oracle import Model, forbids_ok, outranks
 from ..model.rule import Condition, Effect, Function
-from ..model.state import SESSION, SLOT, State
+from ..model.state import OBJECT, SESSION, SLOT, State
 from ..model.vocabulary import CKR
 from .lift import (
     WIDTH,
@@ -63,7 +63,7 @@ class System:
     def __init__(self, model: Model, initial: State) -> None:
         self.model, self.initial = model, initial
         self.names = tuple(model.functions)
-        sizes = {SLOT: len(initial.slots), SESSION: len(initial.sessions)}
+        sizes = {SLOT: len(initial.slots), SESSION: len(initial.sessions), OBJECT: len(initial.objects)}
         self.state: State = map_leaves(initial, lambda _, hint, path: _symbol(path, _values(hint, sizes, path)), "s")
         self.args: Args = map_leaves(
             Args(), lambda _, __, path: _symbol(path, domain(path.partition(".")[2], initial)), "a"

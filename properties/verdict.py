@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from ..model.call import Call, Ending, Observation, code_text, is_vendor_defined
+from ..model.call import Call, Ending, Observation, code_text
 from ..model.oracle import Model, applicable, forbids_ok, outputs, permitted, prevailing, successors
 from ..model.rule import Rule, Strength
 from ..model.state import State
@@ -11,6 +11,11 @@ from ..model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
 
 Beliefs = frozenset[State]
 """The states that a module may be in, after all that was seen of it."""
+
+
+def one_of(beliefs: Beliefs) -> State:
+    """One of the believed states, the same one every time; nearly always there is but one."""
+    return next(iter(beliefs)) if len(beliefs) == 1 else min(beliefs, key=repr)
 
 
 class Outcome(Enum):
@@ -137,7 +142,7 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
         kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
         return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), frozenset()
     # The rows that explain the code are those of one believed state; which one does not matter to the coverage.
-    rules = applicable(model, min(allowing, key=repr), call)
+    rules = applicable(model, one_of(frozenset(allowing)), call)
     gave = tuple(r for r in rules if r.code == seen.code)
     ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
     return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), frozenset(after)
@@ -183,8 +188,8 @@ def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) 
         # Trouble that may have changed anything leaves nothing to go on.
         lost = seen.code in (CKR.GENERAL_ERROR, CKR.DEVICE_REMOVED)
         verdict = Verdict(Outcome.INCONCLUSIVE, call, seen, permitted=allowed, why=lenient)
-        return verdict, frozenset() if lost else beliefs
-    state = min(beliefs, key=repr)
+        return verdict, frozenset() if lost else beliefs | _after_error(model, beliefs, call, seen.code)
+    state = one_of(beliefs)
     rules = applicable(model, state, call)
     at_fault = tuple(r for r in prevailing(model, call.function, rules) if forbids_ok(r))
     if seen.code == CKR.OK:
@@ -201,6 +206,16 @@ def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) 
     return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), frozenset()
 
 
+def _after_error(model: Model, beliefs: Beliefs, call: Call, code: int) -> Beliefs:
+    """What an error may have done; one that the standard does not name may have done what any error may."""
+    known = CKR.FUNCTION_FAILED if _unnamed(code) else code
+    return frozenset(t for s in beliefs for t in successors(model, s, call, known))
+
+
+def _unnamed(code: int) -> bool:
+    return code_text(code).startswith("0x")
+
+
 def _inconclusive(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> str:
     """Why a code outside the model is legal all the same; empty where it is not."""
     signature = model.functions[call.function].signature
@@ -210,7 +225,6 @@ def _inconclusive(model: Model, beliefs: Beliefs, call: Call, seen: Observation)
         return "a stub, whatever else is wrong (5.1.6, A-03)"
     if seen.code == CKR.TOKEN_NOT_PRESENT and signature.uses_token and not signature.takes_session:
         return "the token class stands in for a specific code (5.1.3)"
-    unknown = is_vendor_defined(seen.code) or code_text(seen.code).startswith("0x")
-    if unknown and any(CKR.OK in permitted(model, s, call) for s in beliefs):
+    if _unnamed(seen.code) and any(CKR.OK in permitted(model, s, call) for s in beliefs):
         return "a code of the vendor's own where the text expects success (5.1)"
     return ""
