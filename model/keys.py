@@ -49,7 +49,7 @@ def parameter_unwanted(s: State, a: Args) -> bool:
     return a.parameter == Parameter.WRONG and not one_of(a.mechanism, _PARAMETRIC)
 
 
-def parameter_perhaps_unsupported(s: State, a: Args) -> bool:
+def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
     """A parameter that chooses a hash or the form of a point, of which a token need not know every one."""
     return a.mechanism == Mech.RSA_PKCS_OAEP or a.mechanism == Mech.ECDH1_DERIVE
 
@@ -225,7 +225,7 @@ _PARAMETER = tuple(
     for when, strength in (
         (parameter_invalid, Strength.INFERRED),
         (parameter_unwanted, Strength.MAY),
-        (parameter_perhaps_unsupported, Strength.MAY),
+        (hash_or_point_perhaps_unsupported, Strength.MAY),
     )
     for code in (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
 )

@@ -8,7 +8,7 @@ from typing import Any
 from ..model.call import Call, Observation, arguments, code_text
 from ..model.interpretations import INTERPRETATIONS
 from ..model.oracle import Model
-from ..model.rule import Rule, Strength
+from ..model.rule import Rule, Strength, fact
 from ..model.vocabulary import CKR
 from .verdict import Kind, Verdict
 
@@ -35,7 +35,7 @@ class Finding:
     def id(self) -> str:
         """A short name that stays the same from run to run: the cause, hashed."""
         v = self.verdict
-        rows = sorted(f"{r.code.name}:{r.when.__name__}" for r in v.rules)
+        rows = sorted({f"{r.code.name}:{fact(r)}" for r in v.rules})
         where = [] if rows else [v.call.function]
         output = [v.mismatch.output] if v.mismatch else []
         text = "|".join([v.kind.value if v.kind else "", _observed(v), *where, *output, *rows])

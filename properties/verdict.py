@@ -5,7 +5,7 @@ from enum import Enum
 
 from ..model.call import Call, Ending, Observation, code_text
 from ..model.oracle import Model, applicable, forbids_ok, outputs, permitted, prevailing, successors
-from ..model.rule import Rule, Strength
+from ..model.rule import Rule, Strength, fact
 from ..model.state import State
 from ..model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
 
@@ -112,8 +112,8 @@ class Verdict:
 
     @property
     def cause(self) -> tuple[object, ...]:
-        """What two failures share when they are one fault: the rows at fault, or else the function itself."""
-        at_fault = frozenset((r.code, r.when) for r in self.rules)
+        """What two failures share when they are one fault: the facts that the rows at fault speak of, or the function."""
+        at_fault = frozenset((r.code, fact(r)) for r in self.rules)
         if self.kind in (Kind.DIED, Kind.HUNG, Kind.ABSENT):
             return (self.kind, self.call.function)
         if self.mismatch is not None:
