@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ..model.call import Call, Observation
-from ..model.oracle import Model, in_scope
+from ..model.oracle import Model, applicable, in_scope
 from ..model.state import Slot, State
 from ..model.vocabulary import CKR
 from .cover import closing, witnesses
@@ -20,7 +20,7 @@ from .findings import Finding, Steps
 from .policy import Policy, anything
 from .shrink import shrink
 from .strategies import conformance_machine
-from .verdict import Beliefs, Outcome, Severity, Verdict, judge
+from .verdict import Beliefs, Outcome, Severity, Verdict, judge, one_of
 
 
 class Target(Protocol):
@@ -62,7 +62,11 @@ def token_contents(s: State) -> tuple[object, ...]:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has counted and covered so far."""
+    """What a run has counted and covered so far.
+
+    `followed` counts, for each open question of the text that a call met, what the module did: the interpretation
+    and the code. `choices` holds the same by function and by the rows that applied.
+    """
 
     calls: int = 0
     sequences: int = 0
@@ -71,6 +75,8 @@ class Tally:
     states: set[State] = field(default_factory=set)
     inconclusive: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     advice: Counter[tuple[str, CKR, str, str]] = field(default_factory=Counter)
+    followed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
 
 
 class Driver:
@@ -104,6 +110,8 @@ class Driver:
         seen = self.target.call(call)
         verdict, after = judge(self.model, self.beliefs, call, seen)
         self._count(call, verdict)
+        if verdict.outcome is Outcome.PASS:
+            self._note_readings(call, seen)
         at_start = token_contents(self.initial)
         self._clean = bool(after) and all(token_contents(s) == at_start for s in after)
         self.beliefs = after
@@ -121,6 +129,15 @@ class Driver:
             tally.inconclusive[call.function, seen, verdict.why] += 1
         for r in verdict.advice:
             tally.advice[call.function, r.code, r.condition, r.section] += 1
+
+    def _note_readings(self, call: Call, seen: Observation) -> None:
+        """Count which way the module goes where the text leaves it open."""
+        rules = applicable(self.model, one_of(self.beliefs), call)
+        open_rows = tuple(r for r in rules if r.reading)
+        for id in {r.reading for r in open_rows if r.reading}:
+            rows = tuple(sorted(f"{r.code} {r.condition}" for r in rules))
+            self.tally.followed[id, seen.text] += 1
+            self.tally.choices.setdefault((id, call.function, rows), set()).add(seen.text)
 
     def replay(self, calls: Sequence[Call]) -> Replay:
         """Run a sequence until it ends or fails; calls that cannot be made are left out."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
-from ..model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism, Role
+from ..model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
 from ..model.oracle import Model, in_scope, may_succeed, successors
-from ..model.state import Kind, Mech, Pin, State, Trait
+from ..model.state import Kind, Mech, Pin, Role, State, Trait
 from ..model.vocabulary import CKR, CKU
 
 Way = tuple[Call, ...]

@@ -14,7 +14,7 @@ from ..model.oracle import Model, in_scope, may_succeed
 from ..model.state import State
 from .cover import all_calls, by_function
 from .policy import Policy
-from .verdict import Outcome, Verdict
+from .verdict import Outcome, Verdict, one_of
 
 HOSTILE_IN_TEN = 3
 """How many calls in ten are made without asking whether they may succeed."""
@@ -151,7 +151,7 @@ def conformance_machine(
             """Make one call, unless the sequence has ended."""
             if self.over:
                 return
-            chosen = choose(min(driver.beliefs, key=repr), choice)
+            chosen = choose(one_of(driver.beliefs), choice)
             if not driver.can(chosen):
                 return
             verdict = driver.step(chosen)
