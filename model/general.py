@@ -7,7 +7,7 @@ from .common import LIBRARY, NULL_POINTER
 from .conditions import reserved_given
 from .operations import forget_outputs
 from .rule import Effect, Function, Rule, Strength
-from .state import Login, Object, Session, State, carry_saved
+from .state import Login, Object, Session, State, carry_saved, map_objects
 from .vocabulary import CKR, Version
 
 
@@ -40,10 +40,10 @@ def initialize(s: State, a: Args) -> State:
 
 
 def finalize(s: State, a: Args) -> State:
+    s = map_objects(carry_saved(forget_outputs(s)), lambda x: replace(x, known=False) if x.token else Object())
     return replace(
-        carry_saved(forget_outputs(s)),
+        s,
         initialized=False,
-        objects=tuple(replace(x, known=False) if x.token else Object() for x in s.objects),
         sessions=(Session(),) * len(s.sessions),
         slots=tuple(replace(x, login=Login.NOBODY) for x in s.slots),
     )

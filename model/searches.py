@@ -8,7 +8,7 @@ from .common import NULL_POINTER, SESSION, arguments_bad
 from .conditions import pin_to_be_changed, session_valid, slot_of
 from .operations import DISPLACING, ERRORS, all_dropped, something_active
 from .rule import Effect, Function, Output, Rule, Strength
-from .state import Login, Object, Search, State, put_session
+from .state import Login, Object, Search, State, map_objects, put_session
 from .vocabulary import CKR, Version
 
 
@@ -65,8 +65,8 @@ def fetch(s: State, a: Args) -> State:
         return s
     if a.many == Many.ONE or _search(s, a) != Search.FRESH:
         return _with_search(s, a, Search.UNSURE)
-    met = tuple(replace(x, known=True) if _visible(s, a, x) else x for x in s.objects)
-    return _with_search(replace(s, objects=met), a, Search.DRAINED)
+    met = map_objects(s, lambda x: replace(x, known=True) if _visible(s, a, x) else x)
+    return _with_search(met, a, Search.DRAINED)
 
 
 def end_search(s: State, a: Args) -> State:

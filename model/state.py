@@ -5,8 +5,10 @@ that a profile supplies, and a proof treats it as a constant of the scope.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import partial
 from operator import index
 from typing import Annotated, Any, Final, TypeVar
 
@@ -342,9 +344,13 @@ def put_slot(s: State, i: int, new: Slot) -> State:
     return replace(s, slots=_put(s.slots, i, new))
 
 
+EACH: ContextVar[Callable[[Callable[[Any], Any], Any], Any]] = ContextVar("EACH", default=lambda change, x: change(x))
+"""How a change is made to each of several records; a proof follows it for each alone, so that ways do not multiply."""
+
+
 def map_sessions(s: State, change: Callable[[Session], Session]) -> State:
     """`s` with every session changed alike."""
-    return replace(s, sessions=tuple(map(change, s.sessions)))
+    return replace(s, sessions=tuple(map(partial(EACH.get(), change), s.sessions)))
 
 
 def put_object(s: State, i: int, new: Object) -> State:
@@ -354,4 +360,4 @@ def put_object(s: State, i: int, new: Object) -> State:
 
 def map_objects(s: State, change: Callable[[Object], Object]) -> State:
     """`s` with every object changed alike."""
-    return replace(s, objects=tuple(map(change, s.objects)))
+    return replace(s, objects=tuple(map(partial(EACH.get(), change), s.objects)))

@@ -7,7 +7,7 @@ Numbers have finite domains, and a run remembers what its answers left of each, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -198,12 +198,16 @@ Tree = Result | Failure | Branch
 def explore(f: Callable[..., Any], *args: Any) -> Tree:
     """Every path of a function run on symbols. Lookups and conversions that fail end a path; they do not propagate.
 
+    Within a run of another function only the paths are walked that the answers given there leave.
+
     Raises:
         TypeError: if the function hashes a symbol, computes with it, or asks for it in another unfit way.
     """
 
+    outer = _RUN.get(None)
+
     def grow(answers: tuple[bool, ...]) -> Tree:
-        run = _Run(answers)
+        run = _Run(answers, known=dict(outer.known), live=dict(outer.live)) if outer else _Run(answers)
         token = _RUN.set(run)
         tree: Tree
         try:
@@ -230,6 +234,15 @@ def merge(tree: Tree, read: Callable[[Any], Iterable[Any]]) -> tuple[z3.ExprRef,
     if yes is None or no is None:
         return yes or no
     return tuple(_choose(tree.asked, x, y) for x, y in zip(yes, no, strict=True))
+
+
+def results(tree: Tree) -> Iterator[Any]:
+    """What the function returned, path by path."""
+    if isinstance(tree, Branch):
+        yield from results(tree.yes)
+        yield from results(tree.no)
+    elif isinstance(tree, Result):
+        yield tree.value
 
 
 def failing(tree: Tree) -> z3.BoolRef:

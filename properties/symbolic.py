@@ -13,7 +13,7 @@ import z3
 from ..model.call import Args, Call, domain
 from ..model.oracle import Model, forbids_ok, outranks
 from ..model.rule import Condition, Effect, Function
-from ..model.state import OBJECT, SESSION, SLOT, State
+from ..model.state import EACH, OBJECT, SESSION, SLOT, State
 from ..model.vocabulary import CKR
 from .lift import (
     WIDTH,
@@ -29,6 +29,7 @@ from .lift import (
     merge,
     one_of,
     predicate,
+    results,
 )
 
 Terms = tuple[z3.ExprRef, ...]
@@ -111,7 +112,9 @@ class System:
         if not effects:
             return self.current
         if effects not in self._trees:
+            token = EACH.set(_changed)
             self._trees[effects] = explore(self._follow, effects)
+            EACH.reset(token)
         tree = self._trees[effects]
         broken = failing(tree)
         if not z3.is_false(broken) and satisfying(self.state_domain, _domain(self.args), given, broken) is not None:
@@ -267,6 +270,25 @@ def _values(hint: Any, sizes: Mapping[str, int], path: str) -> Sequence[int]:
     if not hasattr(hint, "__metadata__"):
         raise Unliftable(f"{path} has no domain: annotate its type with what it counts, or make the field fixed")
     return range(sizes[hint.__metadata__[0]])
+
+
+def _changed(change: Callable[[Any], Any], record: Any) -> Any:
+    """A record after a change, its paths merged into terms: nothing that the change asked is asked of the whole run."""
+    tree = explore(change, record)
+    terms = merge(tree, leaves)
+    if terms is None or not z3.is_false(failing(tree)):
+        raise Unliftable(f"a change of {type(record).__name__} fails: let it give a record for every one")
+    symbols = map(_joined, terms, zip(*map(leaves, results(tree)), strict=True))
+    return map_leaves(record, lambda *_: next(symbols))
+
+
+def _joined(term: z3.ExprRef, values: tuple[Any, ...]) -> Any:
+    """The symbol of a term that has one of some values, or the value where there is but one."""
+    if all(lower(v).eq(term) for v in values):
+        return values[0]
+    if isinstance(term, z3.BoolRef):
+        return Truth(term)
+    return Number(term, {n for v in values for n in (v.domain if isinstance(v, Number) else (v,))})
 
 
 def _symbol(path: str, values: Sequence[int]) -> Symbol:
