@@ -8,7 +8,7 @@ from typing import Any
 from ..model.call import Args, Call
 from ..model.interface import SIGNATURES
 from ..model.oracle import Model, forbids_ok, in_scope, may_succeed, permitted, prevailing, successors
-from ..model.rule import Rule
+from ..model.rule import Function, Rule
 from ..model.state import Pin, State
 from ..model.vocabulary import CKR, CKU
 from .policy import Policy, anything
@@ -81,6 +81,12 @@ def explore(
                     queue.append((t, (*way, call)))
 
 
+def worth_trying(f: Function, name: str, s: State) -> tuple[Any, ...]:
+    """The values of an argument that deserve a sequence of their own: of handles on objects only the last, handle 0."""
+    values = f.domain(name, s)[1:]
+    return values[-1:] if name in ("object", "key", "other_key") else values
+
+
 def _way_on(model: Model, s: State, call: Call) -> CKR | None:
     """The code with which a call leads on: success, or the one error that changes something; None where it may not."""
     if may_succeed(model, s, call):
@@ -95,7 +101,7 @@ def goals(model: Model, initial: State) -> Iterator[Goal]:
     """Everything worth a sequence: success, each row, firm rows alone, each precedence, each argument beside each."""
     for f in model.functions.values():
         pairs = model.orders[f.name]
-        values = [(name, value) for name in f.uses for value in f.domain(name, initial)[1:]]
+        values = [(name, value) for name in f.uses for value in worth_trying(f, name, initial)]
         yield from (Goal(f.name, None, effect=n) for n in range(len(f.effects)))
         for k in (None, *range(len(f.rules))):
             yield Goal(f.name, k)

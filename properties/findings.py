@@ -8,7 +8,7 @@ from typing import Any
 from ..model.call import Call, Observation, arguments, code_text
 from ..model.interpretations import INTERPRETATIONS
 from ..model.oracle import Model
-from ..model.rule import Rule, Strength, fact
+from ..model.rule import Rule, Strength
 from ..model.vocabulary import CKR
 from .verdict import Kind, Verdict
 
@@ -34,18 +34,7 @@ class Finding:
     @property
     def id(self) -> str:
         """A short name that stays the same from run to run: the cause, hashed."""
-        v = self.verdict
-        rows = sorted({f"{r.code.name}:{fact(r)}" for r in v.rules})
-        where = [] if rows else [v.call.function]
-        output = [v.mismatch.output] if v.mismatch else []
-        text = "|".join([v.kind.value if v.kind else "", _observed(v), *where, *output, *rows])
-        return "F-" + hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _observed(verdict: Verdict) -> str:
-    # How a module died may differ from machine to machine; that it died does not.
-    died = verdict.kind in (Kind.DIED, Kind.HUNG)
-    return verdict.observation.ending.value if died else verdict.observation.text
+        return "F-" + hashlib.sha256("|".join(self.verdict.cause).encode()).hexdigest()[:8]
 
 
 def beside_setup(steps: Steps) -> int:

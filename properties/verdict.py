@@ -111,16 +111,32 @@ class Verdict:
         return _SEVERITY[self.kind] if self.kind else Severity.LOW
 
     @property
-    def cause(self) -> tuple[object, ...]:
-        """What two failures share when they are one fault: the facts that the rows at fault speak of, or the function."""
-        at_fault = frozenset((r.code, fact(r)) for r in self.rules)
-        if self.kind in (Kind.DIED, Kind.HUNG, Kind.ABSENT):
-            return (self.kind, self.call.function)
-        if self.mismatch is not None:
-            return (self.kind, self.call.function, self.mismatch.output)
-        if self.kind is Kind.CALLBACK_MISUSE:
-            return (self.kind, self.observation.misuse)
-        return (self.kind, self.observation.code, at_fault or self.call.function)
+    def facts(self) -> frozenset[str]:
+        """The facts that the rows at fault speak of."""
+        return frozenset(fact(r) for r in self.rules)
+
+    @property
+    def cause(self) -> tuple[str, ...]:
+        """What two failures share when they are one fault, whatever the function: its kind and the facts misjudged.
+
+        A module that answers one fact by this wrong code here and by that one there has one fault.
+        """
+        kind = self.kind.value if self.kind else ""
+        facts = sorted(self.facts)
+        match self.kind:
+            case Kind.DIED | Kind.HUNG | Kind.ABSENT:
+                return (kind, self.call.function)
+            case Kind.CALLBACK_MISUSE:
+                return (kind, *self.observation.misuse)
+            case Kind.MISSING_ERROR:
+                return (kind, *facts)
+            case _ if self.mismatch is not None:
+                return (kind, self.call.function, self.mismatch.output)
+            case Kind.PRECEDENCE:
+                return (kind, self.observation.text, *facts)
+            case _ if facts:
+                return ("another code", *facts)
+        return (kind, self.observation.text, self.call.function)
 
 
 def _family(code: int) -> str:
