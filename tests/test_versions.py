@@ -108,7 +108,7 @@ DIFFERING = {
             ("C_Decrypt", "decryption at once after parts"),
             ("C_Digest", "digesting at once after parts"),
             ("C_Sign", "signing at once after parts"),
-            ("C_Verify", "verification under way in parts"),
+            ("C_Verify", "verification at once after parts"),
         )
         for code in (CKR.OPERATION_ACTIVE, CKR.OPERATION_NOT_INITIALIZED)
     ),
@@ -135,7 +135,7 @@ def test_versions_differ_in_these_rows_only() -> None:
 
 
 POINTERS = {"null", "data", "signature", "want"}
-"""Arguments that can be NULL where a pointer is needed, PINs apart, and templates, for which another code stands too."""
+"""Arguments that can be NULL where a pointer is needed; PINs apart, and templates, for which another code stands too."""
 
 
 def test_arguments_bad_became_firm_with_v2_20() -> None:
