@@ -17,8 +17,13 @@ from .situations import likeliest, situations
 DEPTH = 3
 """Calls to the state in which a row is looked for; no row of the table needs more."""
 
-NEAR = frozenset(name for name, signature in SIGNATURES.items() if signature.section in ("5.4", "5.5", "5.6"))
-"""Functions through which the search walks and at which it looks: those of the library, tokens and sessions."""
+NEAR = frozenset(
+    {name for name, signature in SIGNATURES.items() if signature.section in ("5.4", "5.5", "5.6")} | {"C_DigestInit"}
+)
+"""Functions through which the search walks and at which it looks: those of the library, of tokens and of sessions,
+
+and one that begins an operation without a key.
+"""
 
 DEPTH_OF_COMBINATIONS = 2
 """The same for precedences and arguments, of which many are never met, so that the search for them must end."""

@@ -177,6 +177,7 @@ def _several() -> Iterator[Place]:
     yield Place((*BEGIN, digest, _c("C_DigestUpdate")), DIGESTS | STATES)
     yield Place(saved, STATES)
     yield Place((*saved, READ_ONLY_BESIDE), STATES)
+    yield Place((*saved, BEGIN[1]), STATES)
     yield Place((*saved, _c("C_Login"), _c("C_Logout")), STATES)
     yield Place((*USER, *SECRET, digest), DIGESTS)
     yield Place((*USER, *SECRET, digest, _c("C_DigestKey", key=0)), DIGESTS)

@@ -243,7 +243,7 @@ def agree(lifted: System, s: State, call: Call) -> None:
 @pytest.mark.parametrize("version", VERSIONS, ids=str)
 @pytest.mark.parametrize("scope", SCOPES)
 def test_formulas_agree_with_the_oracle(version: Version, scope: str) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(situations(system(version, scope)))
     def anywhere(situation: tuple[State, Call]) -> None:
         agree(system(version, scope), *situation)

@@ -70,7 +70,6 @@ OFF_LIST_ELSEWHERE = {
     "KIND begun without an update": ("OPERATION_ACTIVE DATA_INVALID", "A-11"),
     "KIND at once after parts": ("OPERATION_ACTIVE", "A-11"),
     "length of KIND at once asked after parts": ("OPERATION_ACTIVE", "A-11"),
-    "KIND under way in parts": ("OPERATION_ACTIVE", "A-11"),
     "KIND and KIND active without dual functions": ("OPERATION_ACTIVE MECHANISM_INVALID", "5.12 has no code for it"),
     "pointer null": ("ARGUMENTS_BAD", "A-27: C_EncryptInit alone does not list it"),
     "parameter (not wanted|perhaps unsupported|wrong)": ("ARGUMENTS_BAD", "A-26: the same"),
@@ -94,7 +93,7 @@ FIRM_OFF_LIST = {
     "context specific and nobody",
     "nobody logged in",
     "user pin unset in public",
-    "verification under way in parts",
+    "verification at once after parts",
     *(f"{kind} at once after parts" for kind in ("encryption", "decryption", "digesting", "signing")),
 }
 """Conditions among them that forbid success, as some code must stand for them."""

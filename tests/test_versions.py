@@ -135,7 +135,7 @@ def test_versions_differ_in_these_rows_only() -> None:
 
 
 POINTERS = {"null", "data", "signature", "want"}
-"""Arguments that can be NULL where a pointer is needed; PINs apart, and templates, for which another code stands too."""
+"""Arguments that can be NULL where a pointer is needed; templates apart, for which another code stands too."""
 
 
 def test_arguments_bad_became_firm_with_v2_20() -> None:
