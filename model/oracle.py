@@ -8,13 +8,13 @@ legal at any time and prove nothing.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .call import Call
+from .call import Call, code_text, is_vendor_defined
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Relation, order
 from .rule import Function, Rule, Strength
 from .state import State
 from .table import TABLE
-from .vocabulary import CKR, Version
+from .vocabulary import CKR, ENVIRONMENT, Version
 
 _FORBIDDING = frozenset({Strength.MUST, Strength.INFERRED})
 
@@ -112,3 +112,21 @@ def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State
 def outputs(model: Model, s: State, call: Call) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """What a successful call may give out, seen from the state after it: each output with its permitted values."""
     return tuple((o.name, o.permitted(s, call.args)) for o in model.functions[call.function].outputs)
+
+
+def legal_anyway(model: Model, function: str, code: int, succeeds: bool) -> str:
+    """Why a code that no row gives is legal all the same, and proves nothing; empty where it is not.
+
+    `succeeds` says that the text permits success there.
+    """
+    signature = model.functions[function].signature
+    if code in ENVIRONMENT:
+        return "trouble of the environment, legal at any time (5.1.1, 5.1.3)"
+    if code == CKR.FUNCTION_NOT_SUPPORTED:
+        return "a stub, whatever else is wrong (5.1.6, A-03)"
+    if code == CKR.TOKEN_NOT_PRESENT and signature.uses_token and not signature.takes_session:
+        return "the token class stands in for a specific code (5.1.3)"
+    unknown = is_vendor_defined(code) or code_text(code).startswith("0x")
+    if unknown and succeeds:
+        return "a code of the vendor's own where the text expects success (5.1)"
+    return ""

@@ -154,6 +154,9 @@ ENVIRONMENT = frozenset(
 )
 """Codes that trouble outside the model explains at any time (5.1.1, 5.1.3): legal, and never a pass."""
 
+LEAVES_ANYTHING = frozenset({CKR.GENERAL_ERROR, CKR.DEVICE_REMOVED})
+"""Of these, the ones after which the state may be anything: 5.1.1 waives the rule that a failure changes nothing."""
+
 CALLBACK_ONLY = frozenset({CKR.CANCEL, CKR.MUTEX_BAD, CKR.MUTEX_NOT_LOCKED})
 """Codes that only an application's callback returns, never a C_ function (5.1.4, 5.1.5)."""
 

@@ -82,6 +82,7 @@ class Driver:
         self.initial = initial
         self.target = target
         self.tally = Tally()
+        self._at_start = token_contents(initial)
         self._clean = False
         self.begin()
 
@@ -104,8 +105,7 @@ class Driver:
         seen = self.target.call(call)
         verdict, after = judge(self.model, self.beliefs, call, seen)
         self._count(call, verdict)
-        at_start = token_contents(self.initial)
-        self._clean = bool(after) and all(token_contents(s) == at_start for s in after)
+        self._clean = bool(after) and all(token_contents(s) == self._at_start for s in after)
         self.beliefs = after
         return verdict
 

@@ -16,7 +16,7 @@ from ..model.state import State
 from ..model.vocabulary import CKR
 from .cover import all_calls
 from .policy import Policy
-from .verdict import Outcome, Verdict
+from .verdict import Outcome, Verdict, one_of
 
 HOSTILE_IN_TEN = 3
 """How many calls in ten are made without asking whether they may succeed."""
@@ -24,10 +24,6 @@ HOSTILE_IN_TEN = 3
 CACHED_STATES = 4096
 
 ByFunction = Mapping[str, tuple[Call, ...]]
-
-
-class Divergence(AssertionError):
-    """A module answered what the text does not permit; the text explains it."""
 
 
 class Drives(Protocol):
@@ -103,8 +99,8 @@ def conformance_machine(
 ) -> type[RuleBasedStateMachine]:
     """A state machine that drives a module and checks each answer.
 
-    A sequence ends at its first failure; `ended` is then told its steps and verdicts, and may raise `Divergence` to
-    have Hypothesis shrink it. Once `enough` says so the run ends with `unittest.SkipTest`.
+    A sequence ends at its first failure; `ended` is then told its steps and verdicts, and may raise an
+    AssertionError to have Hypothesis shrink it. Once `enough` says so the run ends with `unittest.SkipTest`.
     """
     choose = chooser(driver.model, driver.initial, policy)
 
@@ -126,7 +122,7 @@ def conformance_machine(
             """Make one call, unless the sequence has ended."""
             if self.over:
                 return
-            chosen = choose(min(driver.beliefs, key=repr), choice)
+            chosen = choose(one_of(driver.beliefs), choice)
             if not driver.can(chosen):
                 return
             verdict = driver.step(chosen)

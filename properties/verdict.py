@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from ..model.call import Call, Ending, Observation, code_text, is_vendor_defined
-from ..model.oracle import Model, applicable, forbids_ok, outputs, permitted, prevailing, successors
+from ..model.call import Call, Ending, Observation, code_text
+from ..model.oracle import Model, applicable, forbids_ok, legal_anyway, outputs, permitted, prevailing, successors
 from ..model.rule import Rule, Strength
 from ..model.state import State
-from ..model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
+from ..model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 
 Beliefs = frozenset[State]
 """The states that a module may be in, after all that was seen of it."""
+
+
+def one_of(beliefs: Beliefs) -> State:
+    """One of the believed states, the same one every time; nearly always there is but one."""
+    return next(iter(beliefs)) if len(beliefs) == 1 else min(beliefs, key=repr)
 
 
 class Outcome(Enum):
@@ -137,7 +142,7 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
         kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
         return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), frozenset()
     # The rows that explain the code are those of one believed state; which one does not matter to the coverage.
-    rules = applicable(model, min(allowing, key=repr), call)
+    rules = applicable(model, one_of(frozenset(allowing)), call)
     gave = tuple(r for r in rules if r.code == seen.code)
     ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
     return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), frozenset(after)
@@ -178,13 +183,14 @@ def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) 
     allowed = _union(model, beliefs, call)
     if seen.code in CALLBACK_ONLY:
         return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_ONLY, allowed), frozenset()
-    lenient = _inconclusive(model, beliefs, call, seen)
+    succeeds = any(CKR.OK in permitted(model, s, call) for s in beliefs)
+    lenient = legal_anyway(model, call.function, seen.code, succeeds)
     if lenient:
         # Trouble that may have changed anything leaves nothing to go on.
-        lost = seen.code in (CKR.GENERAL_ERROR, CKR.DEVICE_REMOVED)
+        lost = seen.code in LEAVES_ANYTHING
         verdict = Verdict(Outcome.INCONCLUSIVE, call, seen, permitted=allowed, why=lenient)
         return verdict, frozenset() if lost else beliefs
-    state = min(beliefs, key=repr)
+    state = one_of(beliefs)
     rules = applicable(model, state, call)
     at_fault = tuple(r for r in prevailing(model, call.function, rules) if forbids_ok(r))
     if seen.code == CKR.OK:
@@ -199,18 +205,3 @@ def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) 
         kind = next((k for k, names in _FAMILIES.items() if families & set(names)), Kind.WRONG_CODE)
         kind = kind if kind is Kind.OPERATION_STATE or not at_fault else Kind.WRONG_CODE
     return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), frozenset()
-
-
-def _inconclusive(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> str:
-    """Why a code outside the model is legal all the same; empty where it is not."""
-    signature = model.functions[call.function].signature
-    if seen.code in ENVIRONMENT:
-        return "trouble of the environment, legal at any time (5.1.1, 5.1.3)"
-    if seen.code == CKR.FUNCTION_NOT_SUPPORTED:
-        return "a stub, whatever else is wrong (5.1.6, A-03)"
-    if seen.code == CKR.TOKEN_NOT_PRESENT and signature.uses_token and not signature.takes_session:
-        return "the token class stands in for a specific code (5.1.3)"
-    unknown = is_vendor_defined(seen.code) or code_text(seen.code).startswith("0x")
-    if unknown and any(CKR.OK in permitted(model, s, call) for s in beliefs):
-        return "a code of the vendor's own where the text expects success (5.1)"
-    return ""
