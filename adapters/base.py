@@ -17,17 +17,16 @@ class Binding:
     """What the abstract names of a call stand for on a real module.
 
     `slots` gives the CK_SLOT_ID of each slot of the model, `labels` the label of the token in it where it has one.
-    `pins` maps the names of `Pin` to their bytes, and is never shown. `mechanism` is a digest mechanism that the
-    token lists. `init_reserved` is the string some modules want in CK_C_INITIALIZE_ARGS.pReserved. `sessions` is the
-    number of session handles that the model tracks.
+    `pins` maps the names of `Pin` to their bytes, and is never shown. `init_reserved` is the string some modules want
+    in CK_C_INITIALIZE_ARGS.pReserved. `sessions` and `objects` are the numbers of handles that the model tracks.
     """
 
     slots: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     pins: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    mechanism: int = 0x220
     init_reserved: str | None = None
     sessions: int = 3
+    objects: int = 5
 
 
 class Adapter(Protocol):

@@ -91,10 +91,20 @@ MUTEXES: Final = Mutexes()
 """The mutexes of this process, which is one application. They outlive every adapter: a module may still call them."""
 
 
+SURRENDER = 0
+"""CKN_SURRENDER: the module offers the application to go on or to cancel."""
+
+
 @ffi.callback("CK_NOTIFY")
 def notify(_session: int, _event: int, _application: CData) -> int:
     """A Notify callback (5.16) that lets the module go on."""
     return CKR.OK
+
+
+@ffi.callback("CK_NOTIFY")
+def cancel(_session: int, event: int, _application: CData) -> int:
+    """A Notify callback that cancels whatever surrenders to it, and takes no offence at any other event (5.16)."""
+    return CKR.CANCEL if event == SURRENDER else CKR.OK
 
 
 def _name(pointer: CData) -> int:

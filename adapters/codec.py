@@ -86,9 +86,9 @@ def from_binding(binding: Binding) -> dict[str, Any]:
         "slots": binding.slots,
         "labels": binding.labels,
         "pins": {name: pin.hex() for name, pin in binding.pins.items()},
-        "mechanism": binding.mechanism,
         "init_reserved": binding.init_reserved,
         "sessions": binding.sessions,
+        "objects": binding.objects,
     }
 
 
@@ -98,7 +98,7 @@ def to_binding(given: Mapping[str, Any]) -> Binding:
         slots=tuple(given["slots"]),
         labels=tuple(given["labels"]),
         pins={name: bytes.fromhex(pin) for name, pin in given["pins"].items()},
-        mechanism=given["mechanism"],
         init_reserved=given["init_reserved"],
         sessions=given["sessions"],
+        objects=given["objects"],
     )

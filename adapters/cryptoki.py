@@ -1,6 +1,7 @@
 """The C interface through cffi: the types of Cryptoki, and a module's function list.
 
-The prototypes are those of `model.interface`; only the records that they point to are written down here (chapter 3).
+The prototypes are those of `model.interface`; only the records that they point to are written down here (chapter 3,
+and the parameters of mechanisms).
 """
 
 from collections.abc import Iterator
@@ -40,6 +41,14 @@ _RECORDS = {
     "CK_ATTRIBUTE": "CK_ATTRIBUTE_TYPE type; CK_VOID_PTR pValue; CK_ULONG ulValueLen;",
     "CK_MECHANISM": "CK_MECHANISM_TYPE mechanism; CK_VOID_PTR pParameter; CK_ULONG ulParameterLen;",
     "CK_MECHANISM_INFO": "CK_ULONG ulMinKeySize; CK_ULONG ulMaxKeySize; CK_FLAGS flags;",
+    "CK_AES_CTR_PARAMS": "CK_ULONG ulCounterBits; CK_BYTE cb[16];",
+    "CK_GCM_PARAMS": """CK_BYTE_PTR pIv; CK_ULONG ulIvLen; CK_ULONG ulIvBits; CK_BYTE_PTR pAAD; CK_ULONG ulAADLen;
+        CK_ULONG ulTagBits;""",
+    "CK_RSA_PKCS_OAEP_PARAMS": """CK_MECHANISM_TYPE hashAlg; CK_ULONG mgf; CK_ULONG source; CK_VOID_PTR pSourceData;
+        CK_ULONG ulSourceDataLen;""",
+    "CK_RSA_PKCS_PSS_PARAMS": "CK_MECHANISM_TYPE hashAlg; CK_ULONG mgf; CK_ULONG sLen;",
+    "CK_ECDH1_DERIVE_PARAMS": """CK_ULONG kdf; CK_ULONG ulSharedDataLen; CK_BYTE_PTR pSharedData;
+        CK_ULONG ulPublicDataLen; CK_BYTE_PTR pPublicData;""",
     "CK_C_INITIALIZE_ARGS": """CK_CREATEMUTEX CreateMutex; CK_DESTROYMUTEX DestroyMutex; CK_LOCKMUTEX LockMutex;
         CK_UNLOCKMUTEX UnlockMutex; CK_FLAGS flags; CK_VOID_PTR pReserved;""",
 }
@@ -77,6 +86,11 @@ ffi.cdef("\n".join(_declarations()))
 def new(kind: str, value: Any = None) -> CData:
     """A C value of the given pointer or array type; it lives as long as the object returned."""
     return ffi.new(kind, value)
+
+
+def octets(content: bytes) -> CData:
+    """A copy of some bytes, without the NUL that cffi appends where it may choose the length."""
+    return ffi.new(f"CK_BYTE[{len(content)}]", content)
 
 
 @cache

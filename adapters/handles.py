@@ -1,6 +1,6 @@
-"""Which real session handle and slot ID stand for each index of the model."""
+"""Which real session handle and slot ID stand for each index of the model. Object handles: objects.py."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from enum import IntEnum
 from itertools import count
 
@@ -17,11 +17,23 @@ FORGED = 0x7F00_0000
 
 
 class Issued(IntEnum):
-    """What a module issued as a new session handle: the values of the output `handle` of C_OpenSession."""
+    """What a module issued as a new handle: the values of the output `handle`. DUPLICATE is one of a live thing."""
 
     ZERO = 0
     FRESH = 1
     DUPLICATE = 2
+
+
+def issued(handle: int, live: Container[int]) -> Issued:
+    """What kind of new handle this is, beside those that are live."""
+    return Issued.ZERO if handle == 0 else Issued.DUPLICATE if handle in live else Issued.FRESH
+
+
+def stale_or_forged(stale: int | None, live: Container[int], forgeries: range) -> int:
+    """A handle that is not valid: a dead one, or the first forgery where there is none or its number lives again."""
+    if stale is not None and stale not in live:
+        return stale
+    return next(forged for forged in forgeries if forged not in live)
 
 
 class Handles:
@@ -45,19 +57,21 @@ class Handles:
             return 0
         if index in self._slot:
             return self._handle[index]
-        stale = self._handle.get(index)
-        live = self._live()
-        if stale is not None and stale not in live:
-            return stale
-        return next(forged for forged in range(FORGED + index, 2**32, self._sessions) if forged not in live)
+        forgeries = range(FORGED + index, 2**32, self._sessions)
+        return stale_or_forged(self._handle.get(index), self._live(), forgeries)
+
+    @property
+    def open(self) -> Mapping[int, int]:
+        """The open sessions, each with the index of its slot."""
+        return self._slot
 
     def opened(self, handle: int, slot: int) -> Issued:
         """Note a session that C_OpenSession opened on the slot with this index, and say what kind its handle is."""
-        issued = Issued.ZERO if handle == 0 else Issued.DUPLICATE if handle in self._live() else Issued.FRESH
+        kind = issued(handle, self._live())
         index = next(i for i in count() if i not in self._slot and i != self._sessions)
         self._handle[index] = handle
         self._slot[index] = slot
-        return issued
+        return kind
 
     def closed(self, index: int) -> None:
         """Note the end of one session; its handle stays known as a stale one."""

@@ -16,11 +16,11 @@ _CAPACITY = 1024
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSlot:
-    """A slot and its token, by C_GetSlotInfo, C_GetTokenInfo and C_GetMechanismList (5.5).
+    """A slot and its token, by C_GetSlotInfo, C_GetTokenInfo, C_GetMechanismList and C_GetMechanismInfo (5.5).
 
     `recognized` is False where C_GetTokenInfo gave CKR_TOKEN_NOT_RECOGNIZED; what follows it is empty where that call
     did not succeed. `flags` are those of the token. PIN lengths are in bytes. Limits count sessions: 0 for none, -1
-    where the token does not tell.
+    where the token does not tell. `mechanism_flags` are those of each of its `mechanisms`, 0 where it does not tell.
     """
 
     id: int
@@ -33,6 +33,7 @@ class MeasuredSlot:
     session_limit: int = 0
     rw_session_limit: int = 0
     mechanisms: tuple[int, ...] = ()
+    mechanism_flags: tuple[int, ...] = ()
 
     @property
     def initialized(self) -> bool:
@@ -61,7 +62,8 @@ class Measured:
         Raises:
             TypeError: if a member is missing or unknown.
         """
-        slots = (MeasuredSlot(**{**slot, "mechanisms": tuple(slot["mechanisms"])}) for slot in data["slots"])
+        lists = ("mechanisms", "mechanism_flags")
+        slots = (MeasuredSlot(**slot | {name: tuple(slot[name]) for name in lists}) for slot in data["slots"])
         return cls(**{**data, "slots": tuple(slots)})
 
 
@@ -149,6 +151,7 @@ def _slot(module: _Library, number: int) -> MeasuredSlot:
         return MeasuredSlot(number, present, recognized=code != CKR.TOKEN_NOT_RECOGNIZED)
     mechanisms, length = new("CK_MECHANISM_TYPE[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
     listed = module.call("C_GetMechanismList", number, mechanisms, length) == CKR.OK
+    known = tuple(mechanisms[0 : min(length[0], _CAPACITY)]) if listed else ()
     return MeasuredSlot(
         number,
         present,
@@ -159,8 +162,14 @@ def _slot(module: _Library, number: int) -> MeasuredSlot:
         max_pin=count(token.ulMaxPinLen),
         session_limit=count(token.ulMaxSessionCount),
         rw_session_limit=count(token.ulMaxRwSessionCount),
-        mechanisms=tuple(mechanisms[0 : min(length[0], _CAPACITY)]) if listed else (),
+        mechanisms=known,
+        mechanism_flags=tuple(_mechanism_flags(module, number, mechanism) for mechanism in known),
     )
+
+
+def _mechanism_flags(module: _Library, number: int, mechanism: int) -> int:
+    info = new("CK_MECHANISM_INFO *")
+    return int(info.flags) if module.call("C_GetMechanismInfo", number, mechanism, info) == CKR.OK else 0
 
 
 def _version(version: CData) -> str:

@@ -12,13 +12,13 @@ from typing import Any, Self, TypeAlias
 
 from PyKCS11 import LowLevel as Swig
 
-from ..model.call import Args, Buffer, Call, InitArgs, Mechanism, Observation, code_text
-from ..model.state import Pin
+from ..model.call import Args, Buffer, Call, InitArgs, Observation, code_text
+from ..model.state import Mech, Pin
 from ..model.vocabulary import CKF, CKR
 from .base import Binding, ModuleUnusable
 from .cryptoki import count, padded
 from .handles import Handles, Slots
-from .raw import NO_SUCH_MECHANISM
+from .parameters import number
 
 Outputs: TypeAlias = tuple[tuple[str, int], ...]
 
@@ -50,9 +50,9 @@ class LowLevel:
         self._restore = restore
         self.pins = {Pin[name]: Swig.ckbytelist(pin) for name, pin in binding.pins.items()}
         self.pins[Pin.NULL] = Swig.ckbytelist()
-        self.mechanisms = {Mechanism.LISTED: Swig.CK_MECHANISM(), Mechanism.UNKNOWN: Swig.CK_MECHANISM()}
-        self.mechanisms[Mechanism.LISTED].mechanism = binding.mechanism
-        self.mechanisms[Mechanism.UNKNOWN].mechanism = NO_SUCH_MECHANISM
+        self.mechanisms = {mech: Swig.CK_MECHANISM() for mech in Mech}
+        for mech, record in self.mechanisms.items():
+            record.mechanism = number(mech)
         self.numbers = Swig.ckulonglist()
         self.handle = Swig.CK_SESSION_HANDLE()
         self.info = Swig.CK_INFO()
@@ -258,16 +258,14 @@ _REACHED: Mapping[str, _Reached] = {
         lambda p, a: p.module.C_GetMechanismList(p.slots.id(a.slot), p.numbers), always=_A_LIST
     ),
     "C_GetMechanismInfo": _Reached(
-        lambda p, a: p.module.C_GetMechanismInfo(
-            p.slots.id(a.slot), p.mechanisms[a.mechanism].mechanism, _or_null(a, p.mechanism_info)
-        )
+        lambda p, a: p.module.C_GetMechanismInfo(p.slots.id(a.slot), number(a.mechanism), _or_null(a, p.mechanism_info))
     ),
     "C_InitToken": _Reached(_init_token, _token_initialized, pins=("pin",)),
     "C_InitPIN": _Reached(lambda p, a: p.module.C_InitPIN(p.session(a.session), p.pins[a.new_pin]), pins=("new_pin",)),
     "C_SetPIN": _Reached(
         lambda p, a: p.module.C_SetPIN(p.session(a.session), p.pins[a.pin], p.pins[a.new_pin]), pins=("pin", "new_pin")
     ),
-    "C_OpenSession": _Reached(_open_session, _session_opened, {"null": False}),
+    "C_OpenSession": _Reached(_open_session, _session_opened, {"null": False, "notify": False}),
     "C_CloseSession": _Reached(lambda p, a: p.module.C_CloseSession(p.session(a.session)), _session_closed),
     "C_CloseAllSessions": _Reached(lambda p, a: p.module.C_CloseAllSessions(p.slots.id(a.slot)), _all_sessions_closed),
     "C_GetSessionInfo": _Reached(

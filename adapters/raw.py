@@ -5,33 +5,21 @@ mutex callbacks may call them while the process ends, so a process that gave som
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
-from ..model.call import Args, Blob, Buffer, Call, Ending, InitArgs, Mechanism, Observation, StateKey, code_text
+from ..model.call import Args, Buffer, Call, Ending, InitArgs, Observation, code_text
 from ..model.state import Pin
 from ..model.vocabulary import CKF, CKR
 from .base import Binding, ModuleUnusable
-from .callbacks import MUTEXES, notify
-from .cryptoki import CData, c_string, count, ffi, initialize_args, load, new, padded, unpadded
+from .callbacks import MUTEXES
+from .calls import keys, objects, operations, sessions
+from .calls.concrete import CAPACITY, NULL, Arguments, Concrete, Room
+from .cryptoki import CData, c_string, ffi, initialize_args, load, new, unpadded
 from .handles import NEW_LABEL, Handles, Slots
-
-NULL: Final = ffi.NULL
-NO_SUCH_MECHANISM: Final = 0x7FFF_FFF0
-NO_SUCH_KEY: Final = {StateKey.NONE: 0, StateKey.SAME: 0x7F00_0001, StateKey.DIFFERENT: 0x7F00_0002}
-GARBAGE: Final = b"\xa5" * 24
-"""An operation state that no token ever saved."""
-NEVER_SAVED: Final = b"\x5a" * 24
-"""Stands for the last saved operation state where none was saved."""
-
-_JUNK = b"\xa5" * 256
-_CAPACITY = 1024
-_BLOB_CAPACITY = 65536
-
-Arguments: TypeAlias = tuple[CData, ...]
-Outputs: TypeAlias = tuple[tuple[str, int], ...]
+from .objects import Entry, Objects
+from .values import Kept
 
 _ALL = ("CreateMutex", "DestroyMutex", "LockMutex", "UnlockMutex")
 _INIT_ARGS: Mapping[InitArgs, tuple[tuple[str, ...], int]] = {
@@ -61,8 +49,9 @@ class Raw:
         self.binding = binding
         self.slots = Slots(binding)
         self.handles = Handles(binding.sessions)
+        self.objects = Objects(binding.objects)
+        self.kept = Kept()
         self.initialized = False
-        self.saved = NEVER_SAVED
         self._library = library
         self._restore = restore
         self._functions = load(library)
@@ -72,15 +61,11 @@ class Raw:
         self.init_args = self._all_init_args(reserved)
         self.pins = {Pin[name]: (new("CK_UTF8CHAR[]", pin), len(pin)) for name, pin in binding.pins.items()}
         self.pins[Pin.NULL] = (NULL, 0)
-        self.mechanisms = {
-            which: new("CK_MECHANISM *", (number, NULL, 0))
-            for which, number in ((Mechanism.LISTED, binding.mechanism), (Mechanism.UNKNOWN, NO_SUCH_MECHANISM))
-        }
         # Every buffer is larger than any capacity that is claimed for it, so a module that overruns a short one
         # damages nothing.
         self.length = new("CK_ULONG *")
-        self.numbers = new("CK_ULONG[]", _CAPACITY)
-        self.blob = new("CK_BYTE[]", _BLOB_CAPACITY)
+        self.numbers, self.bytes = (new(room.value, CAPACITY[room]) for room in (Room.NUMBERS, Room.BYTES))
+        self.slot_of_event = new("CK_SLOT_ID *")
         self.handle = new("CK_SESSION_HANDLE *")
         self.list_out = new("CK_FUNCTION_LIST_PTR_PTR")
         self.info = new("CK_INFO *")
@@ -88,6 +73,10 @@ class Raw:
         self.token_info = new("CK_TOKEN_INFO *")
         self.session_info = new("CK_SESSION_INFO *")
         self.mechanism_info = new("CK_MECHANISM_INFO *")
+        self.made = new("CK_OBJECT_HANDLE[2]")
+        self.expected: tuple[Entry, ...] = ()
+        self.asked = new("CK_ATTRIBUTE[1]")
+        self.areas = [new("CK_BYTE[]", objects.VALUE_CAPACITY) for _ in range(objects.MOST_ASKED)]
 
     def call(self, call: Call) -> Observation:
         """Make one call."""
@@ -95,10 +84,11 @@ class Raw:
         if function is None:
             return Observation(ending=Ending.ABSENT)
         concrete, args = _CONCRETE[call.function], call.args
-        code = function(*concrete.build(self, args))
-        outputs: Outputs = ()
+        given = concrete.build(self, args)
+        code = self._fill(function, given, concrete.room, args) if concrete.room else function(*given)
+        outputs = concrete.seen(self, args, code)
         if code == CKR.OK:
-            outputs = concrete.done(self, args)
+            outputs += concrete.done(self, args)
         elif code == CKR.CRYPTOKI_ALREADY_INITIALIZED:  # perhaps by a C_Initialize that failed half-way
             self.initialized = True
         misuse = MUTEXES.take_misuse()
@@ -113,19 +103,28 @@ class Raw:
         self._finalize()
         MUTEXES.take_misuse()
         self.handles.forget()
-        self.saved = NEVER_SAVED
+        self.objects.finalized()
+        self.kept = Kept()
         if restore_token:
             self._restore()
             self.slots.restored()
+            self.objects.restored()
 
     def supports(self, call: Call) -> bool:
-        """Whether this adapter can make the call: no keyed operation states, no PIN that the binding lacks."""
+        """Whether this adapter can make the call.
+
+        Beside PINs that the binding lacks there is no way to make: traits and flaws that are not of the kind
+        (CKA_SENSITIVE of what is no guarded key, usage or key type of what is no key), labels of an illegal length,
+        copies that miss a required attribute, keys unwrapped or derived that are not secret keys, and pairs with an
+        empty private template.
+        """
         concrete, args = _CONCRETE.get(call.function), call.args
         return (
             concrete is not None
             and args.slot <= len(self.binding.slots)
             and args.session <= self.binding.sessions
-            and args.blob != Blob.KEYED
+            and max(args.object, args.key, args.other_key) <= self.binding.objects
+            and concrete.possible(args)
             and all(getattr(args, name) in self.pins for name in concrete.pins)
         )
 
@@ -145,23 +144,45 @@ class Raw:
     ) -> None:
         self.close()
 
-    def ask_length(self, name: str, *arguments: CData) -> int:
-        """What a length query answers, 0 where it fails. The query is the adapter's own."""
+    def own_call(self, name: str, *arguments: CData) -> int:
+        """The code of a call of the adapter's own, which the model knows nothing of."""
         function = self._functions[name]
-        self.length[0] = 0
-        if function is None or function(*arguments, NULL, self.length) != CKR.OK:
-            return 0
-        return int(self.length[0])
+        return int(function(*arguments)) if function else CKR.FUNCTION_NOT_SUPPORTED
+
+    def numbers_given(self) -> list[int]:
+        """The list that the last call gave."""
+        return list(self.numbers[0 : min(self.length[0], CAPACITY[Room.NUMBERS])])
+
+    def bytes_given(self) -> bytes:
+        """The output that the last call gave."""
+        return bytes(ffi.buffer(self.bytes, min(self.length[0], CAPACITY[Room.BYTES])))
 
     def find_slots(self) -> None:
         """Find the tokens again, by label, after a C_InitToken: a module may make its slot IDs from serial numbers."""
-        get_list, get_info = self._functions["C_GetSlotList"], self._functions["C_GetTokenInfo"]
-        self.length[0] = _CAPACITY
-        if not get_list or not get_info or get_list(0, self.numbers, self.length) != CKR.OK:
-            return
-        listed = self.numbers[0 : min(self.length[0], _CAPACITY)]
-        token = self.token_info
-        self.slots.find((unpadded(token.label), n) for n in listed if get_info(n, token) == CKR.OK)
+        self.length[0] = CAPACITY[Room.NUMBERS]
+        if self.own_call("C_GetSlotList", 0, self.numbers, self.length) == CKR.OK:
+            token = self.token_info
+            self.slots.find(
+                (unpadded(token.label), slot_id)
+                for slot_id in self.numbers_given()
+                if self.own_call("C_GetTokenInfo", slot_id, token) == CKR.OK
+            )
+
+    def _fill(self, function: CData, given: Arguments, room: Room, a: Args) -> int:
+        """Make a call that ends in an output buffer and its length (5.2).
+
+        A short buffer is one unit shorter than what a length query says. A query that fails may have ended an
+        operation, so that its code is the answer: the call itself would only see what the query left.
+        """
+        self.length[0] = CAPACITY[room]
+        if a.buffer == Buffer.SHORT and not a.null:
+            self.length[0] = 0
+            code = int(function(*given, NULL, self.length))
+            if code not in (CKR.OK, CKR.BUFFER_TOO_SMALL):
+                return code
+            self.length[0] = max(0, min(self.length[0], CAPACITY[room]) - 1)
+        buffer = self.numbers if room is Room.NUMBERS else self.bytes
+        return int(function(*given, NULL if a.buffer == Buffer.NULL else buffer, NULL if a.null else self.length))
 
     def _finalize(self) -> None:
         finalize = self._functions["C_Finalize"]
@@ -187,238 +208,7 @@ def _returned(code: int) -> Observation:
     return Observation(code)
 
 
-def _nothing(_raw: Raw, _a: Args) -> Outputs:
-    return ()
-
-
-def _bit(flags: int, flag: CKF) -> int:
-    return int(flags & flag != 0)
-
-
-def _pointer(a: Args, target: CData) -> CData:
-    return NULL if a.null else target
-
-
-def _blank(a: Args, record: CData) -> CData:
-    """A record to be filled, with junk in it, so that a module that leaves it alone is found out."""
-    if a.null:
-        return NULL
-    content = ffi.buffer(record)
-    content[:] = _JUNK[: len(content)]
-    return record
-
-
-def _given(a: Args, buffer: CData) -> CData:
-    return NULL if a.buffer == Buffer.NULL else buffer
-
-
-def _offer(raw: Raw, a: Args, capacity: int, name: str, *arguments: CData) -> CData:
-    """The length word of an output buffer, set to what the caller claims to have room for."""
-    if a.null:
-        return NULL
-    raw.length[0] = max(0, raw.ask_length(name, *arguments) - 1) if a.buffer == Buffer.SHORT else capacity
-    return raw.length
-
-
-def _c_initialize(raw: Raw, a: Args) -> Arguments:
-    return (raw.init_args[a.init],)
-
-
-def _initialized(raw: Raw, _a: Args) -> Outputs:
-    raw.initialized = True
-    if raw.slots.moved:
-        raw.find_slots()
-    return ()
-
-
-def _c_finalize(raw: Raw, a: Args) -> Arguments:
-    return (raw.anything if a.reserved else NULL,)
-
-
-def _finalized(raw: Raw, _a: Args) -> Outputs:
-    raw.initialized = False
-    raw.handles.closed_all()
-    return ()
-
-
-def _c_get_info(raw: Raw, a: Args) -> Arguments:
-    return (_pointer(a, raw.info),)
-
-
-def _c_get_function_list(raw: Raw, a: Args) -> Arguments:
-    return (_pointer(a, raw.list_out),)
-
-
-def _c_get_slot_list(raw: Raw, a: Args) -> Arguments:
-    length = _offer(raw, a, _CAPACITY, "C_GetSlotList", a.token_present)
-    return a.token_present, _given(a, raw.numbers), length
-
-
-def _slot_list(raw: Raw, a: Args) -> Outputs:
-    if a.null or a.buffer == Buffer.NULL:
-        return ()
-    listed = frozenset(raw.numbers[0 : min(raw.length[0], _CAPACITY)])
-    return (("slots", raw.slots.mask(listed)),)
-
-
-def _c_get_slot_info(raw: Raw, a: Args) -> Arguments:
-    return raw.slots.id(a.slot), _blank(a, raw.slot_info)
-
-
-def _slot_info(raw: Raw, a: Args) -> Outputs:
-    return () if a.null else (("token_present", _bit(raw.slot_info.flags, CKF.TOKEN_PRESENT)),)
-
-
-def _c_get_token_info(raw: Raw, a: Args) -> Arguments:
-    return raw.slots.id(a.slot), _blank(a, raw.token_info)
-
-
-def _token_info(raw: Raw, a: Args) -> Outputs:
-    if a.null:
-        return ()
-    info = raw.token_info
-    return (
-        ("initialized", _bit(info.flags, CKF.TOKEN_INITIALIZED)),
-        ("user_pin_initialized", _bit(info.flags, CKF.USER_PIN_INITIALIZED)),
-        ("sessions", count(info.ulSessionCount)),
-        ("rw_sessions", count(info.ulRwSessionCount)),
-    )
-
-
-def _c_wait_for_slot_event(raw: Raw, a: Args) -> Arguments:
-    return CKF.DONT_BLOCK, _pointer(a, raw.numbers), raw.anything if a.reserved else NULL
-
-
-def _c_get_mechanism_list(raw: Raw, a: Args) -> Arguments:
-    slot = raw.slots.id(a.slot)
-    length = _offer(raw, a, _CAPACITY, "C_GetMechanismList", slot)
-    return slot, _given(a, raw.numbers), length
-
-
-def _c_get_mechanism_info(raw: Raw, a: Args) -> Arguments:
-    return raw.slots.id(a.slot), raw.mechanisms[a.mechanism].mechanism, _pointer(a, raw.mechanism_info)
-
-
-def _c_init_token(raw: Raw, a: Args) -> Arguments:
-    return raw.slots.id(a.slot), *raw.pins[a.pin], _pointer(a, new("CK_UTF8CHAR[]", padded(raw.slots.label(a.slot))))
-
-
-def _token_initialized(raw: Raw, a: Args) -> Outputs:
-    raw.slots.initialized(a.slot)
-    raw.handles.closed_all(a.slot)
-    return ()
-
-
-def _c_init_pin(raw: Raw, a: Args) -> Arguments:
-    return raw.handles.session(a.session), *raw.pins[a.new_pin]
-
-
-def _c_set_pin(raw: Raw, a: Args) -> Arguments:
-    return raw.handles.session(a.session), *raw.pins[a.pin], *raw.pins[a.new_pin]
-
-
-def _c_open_session(raw: Raw, a: Args) -> Arguments:
-    flags = (CKF.RW_SESSION if a.rw else 0) | (CKF.SERIAL_SESSION if a.serial else 0)
-    raw.handle[0] = 0
-    return raw.slots.id(a.slot), flags, NULL, notify, _pointer(a, raw.handle)
-
-
-def _session_opened(raw: Raw, a: Args) -> Outputs:
-    return () if a.null else (("handle", int(raw.handles.opened(raw.handle[0], a.slot))),)
-
-
-def _c_of_session(raw: Raw, a: Args) -> Arguments:
-    return (raw.handles.session(a.session),)
-
-
-def _session_closed(raw: Raw, a: Args) -> Outputs:
-    raw.handles.closed(a.session)
-    return ()
-
-
-def _c_close_all_sessions(raw: Raw, a: Args) -> Arguments:
-    return (raw.slots.id(a.slot),)
-
-
-def _all_sessions_closed(raw: Raw, a: Args) -> Outputs:
-    raw.handles.closed_all(a.slot)
-    return ()
-
-
-def _c_get_session_info(raw: Raw, a: Args) -> Arguments:
-    return raw.handles.session(a.session), _blank(a, raw.session_info)
-
-
-def _session_info(raw: Raw, a: Args) -> Outputs:
-    if a.null:
-        return ()
-    info = raw.session_info
-    return ("slot", raw.slots.index(info.slotID)), ("state", info.state), ("flags", info.flags)
-
-
-def _c_get_operation_state(raw: Raw, a: Args) -> Arguments:
-    session = raw.handles.session(a.session)
-    length = _offer(raw, a, _BLOB_CAPACITY, "C_GetOperationState", session)
-    return session, _given(a, raw.blob), length
-
-
-def _operation_state(raw: Raw, a: Args) -> Outputs:
-    if not a.null and a.buffer != Buffer.NULL:
-        raw.saved = bytes(ffi.buffer(raw.blob, min(raw.length[0], _BLOB_CAPACITY)))
-    return ()
-
-
-def _c_set_operation_state(raw: Raw, a: Args) -> Arguments:
-    blob = raw.saved if a.blob == Blob.SAVED else GARBAGE
-    keys = NO_SUCH_KEY[a.encryption_key], NO_SUCH_KEY[a.authentication_key]
-    return raw.handles.session(a.session), _pointer(a, new("CK_BYTE[]", blob)), len(blob), *keys
-
-
-def _c_login(raw: Raw, a: Args) -> Arguments:
-    return raw.handles.session(a.session), a.user, *raw.pins[a.pin]
-
-
-def _c_digest_init(raw: Raw, a: Args) -> Arguments:
-    return raw.handles.session(a.session), _pointer(a, raw.mechanisms[a.mechanism])
-
-
-@dataclass(frozen=True, slots=True)
-class _Concrete:
-    """How a function is called for real.
-
-    `build` makes its C arguments. `done` runs after CKR_OK: it notes what changed and reads the outputs. `pins` names
-    the arguments that need a PIN of the binding.
-    """
-
-    build: Callable[[Raw, Args], Arguments]
-    done: Callable[[Raw, Args], Outputs] = _nothing
-    pins: tuple[str, ...] = ()
-
-
-_CONCRETE: Mapping[str, _Concrete] = {
-    "C_Initialize": _Concrete(_c_initialize, _initialized),
-    "C_Finalize": _Concrete(_c_finalize, _finalized),
-    "C_GetInfo": _Concrete(_c_get_info),
-    "C_GetFunctionList": _Concrete(_c_get_function_list),
-    "C_GetSlotList": _Concrete(_c_get_slot_list, _slot_list),
-    "C_GetSlotInfo": _Concrete(_c_get_slot_info, _slot_info),
-    "C_GetTokenInfo": _Concrete(_c_get_token_info, _token_info),
-    "C_WaitForSlotEvent": _Concrete(_c_wait_for_slot_event),
-    "C_GetMechanismList": _Concrete(_c_get_mechanism_list),
-    "C_GetMechanismInfo": _Concrete(_c_get_mechanism_info),
-    "C_InitToken": _Concrete(_c_init_token, _token_initialized, ("pin",)),
-    "C_InitPIN": _Concrete(_c_init_pin, pins=("new_pin",)),
-    "C_SetPIN": _Concrete(_c_set_pin, pins=("pin", "new_pin")),
-    "C_OpenSession": _Concrete(_c_open_session, _session_opened),
-    "C_CloseSession": _Concrete(_c_of_session, _session_closed),
-    "C_CloseAllSessions": _Concrete(_c_close_all_sessions, _all_sessions_closed),
-    "C_GetSessionInfo": _Concrete(_c_get_session_info, _session_info),
-    "C_GetOperationState": _Concrete(_c_get_operation_state, _operation_state),
-    "C_SetOperationState": _Concrete(_c_set_operation_state),
-    "C_Login": _Concrete(_c_login, pins=("pin",)),
-    "C_Logout": _Concrete(_c_of_session),
-    "C_DigestInit": _Concrete(_c_digest_init),
-}
+_CONCRETE: Mapping[str, Concrete] = {**sessions.CALLS, **objects.CALLS, **operations.CALLS, **keys.CALLS}
 
 FUNCTIONS: Final = tuple(_CONCRETE)
-"""The functions that Raw can call."""
+"""The functions that Raw can call: all of them."""

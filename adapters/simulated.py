@@ -33,7 +33,7 @@ class Simulated:
         code = CKR.OK if ok or not choices else self._random.choice(choices)
         try:
             states = sorted(successors(self._model, self._state, call, code), key=repr)
-            given = outputs(self._model, states[0], call) if code == CKR.OK else ()
+            given = outputs(self._model, states[0], call, code)
         except IndexError:
             # A mutant let pass what names nothing: it claims success and changes nothing.
             return Observation(code)

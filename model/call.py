@@ -7,11 +7,23 @@ adapter makes it concrete and abstracts the result.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum, IntEnum
-from itertools import product
+from itertools import combinations, product
 from typing import Any, get_type_hints
 
-from .state import SESSION, SLOT, Pin, SessionIndex, SlotIndex, State
-from .vocabulary import CKR, CKU, VENDOR_DEFINED
+from .state import (
+    OBJECT,
+    SESSION,
+    SLOT,
+    Kind,
+    Mech,
+    ObjectIndex,
+    Pin,
+    SessionIndex,
+    SlotIndex,
+    State,
+    Trait,
+)
+from .vocabulary import CKR, CKU
 
 
 class InitArgs(IntEnum):
@@ -39,27 +51,116 @@ class Buffer(IntEnum):
     SHORT = 2
 
 
-class Mechanism(IntEnum):
-    """A mechanism: one that the token lists for the function, or a number that no token knows."""
-
-    LISTED = 0
-    UNKNOWN = 1
-
-
 class Blob(IntEnum):
-    """An alleged operation state: the last one saved, one of a keyed operation, or bytes that never were one."""
+    """An alleged operation state: the last one saved, or bytes that never were one."""
 
     SAVED = 0
-    KEYED = 1
-    GARBAGE = 2
+    GARBAGE = 1
 
 
 class StateKey(IntEnum):
-    """A key given to C_SetOperationState: none, the one the keyed state was saved with, or another one."""
+    """A key given to C_SetOperationState: none, the one the operation was saved with, or a handle of no object."""
 
     NONE = 0
     SAME = 1
     DIFFERENT = 2
+
+
+class Parameter(IntEnum):
+    """The parameter of a mechanism: what the mechanism wants, or one of a wrong length."""
+
+    RIGHT = 0
+    WRONG = 1
+
+
+class Data(IntEnum):
+    """Input of a cryptographic call.
+
+    FITTING has a length that the mechanism takes (for AES 32 bytes, for RSA and ECDSA 32; for RSA_X_509 as long as
+    the modulus and below it). KEPT is the output kept from an earlier call, TAMPERED the same with a bit flipped,
+    CUT the same less its last byte; where none is kept they are made up. ODD has a length that no block mode takes
+    (5 bytes), HUGE one that no RSA mechanism takes (longer than the modulus). ABOVE is as long as the modulus and
+    above it. EMPTY has length 0. NULL is the NULL pointer with length 8.
+    """
+
+    FITTING = 0
+    KEPT = 1
+    TAMPERED = 2
+    CUT = 3
+    ODD = 4
+    HUGE = 5
+    ABOVE = 6
+    EMPTY = 7
+    NULL = 8
+
+
+class Flaw(IntEnum):
+    """The one thing wrong with a template (4.1.1).
+
+    UNKNOWN_TYPE: an attribute type that no one defines. BAD_VALUE: a value illegal for its attribute (a CK_BBOOL of
+    two bytes). READ_ONLY: an attribute that the application may not set (CKA_LOCAL). MISSING: without an attribute
+    that must be there (CKA_CLASS). INCONSISTENT: values that cannot hold together (key type against mechanism or
+    class). FOREIGN: an attribute of another class (CKA_MODULUS on a secret key). TWICE: an attribute twice with one
+    value. TWO_VALUES: an attribute twice with two values. NULL: the NULL pointer with a count of 1. EMPTY: count 0.
+    """
+
+    NONE = 0
+    UNKNOWN_TYPE = 1
+    BAD_VALUE = 2
+    READ_ONLY = 3
+    MISSING = 4
+    INCONSISTENT = 5
+    FOREIGN = 6
+    TWICE = 7
+    TWO_VALUES = 8
+    NULL = 9
+    EMPTY = 10
+
+
+class Attribute(IntEnum):
+    """Attributes that C_GetAttributeValue and C_SetAttributeValue name. Facts about them: model/attributes.py.
+
+    VALUE stands for what a kind keeps secret or shows: CKA_VALUE, for an RSA private key CKA_PRIVATE_EXPONENT.
+    UNKNOWN is a type that no one defines; FOREIGN is one of another class. SEVERAL asks for CLASS, UNKNOWN and LABEL
+    in one template.
+    """
+
+    LABEL = 0
+    CLASS = 1
+    TOKEN = 2
+    PRIVATE = 3
+    VALUE = 4
+    SENSITIVE = 5
+    EXTRACTABLE = 6
+    MODIFIABLE = 7
+    LOCAL = 8
+    FOREIGN = 9
+    UNKNOWN = 10
+    SEVERAL = 11
+
+
+class Setting(IntEnum):
+    """The value that C_SetAttributeValue or a copy gives an attribute: a legal one, or one of a wrong length."""
+
+    LEGAL = 0
+    ILLEGAL = 1
+
+
+class Want(IntEnum):
+    """What a search asks for: all objects, those with a label that none has, an unknown type, or a NULL template."""
+
+    ALL = 0
+    NOTHING = 1
+    UNKNOWN_TYPE = 2
+    NULL = 3
+
+
+class Many(IntEnum):
+    """ulMaxObjectCount of C_FindObjects."""
+
+    PLENTY = 0
+    ONE = 1
+    ZERO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +168,10 @@ class Args:
     """The arguments of a call. A function uses the fields that its `uses` names; defaults are the harmless values.
 
     `session` counts through the state's sessions, one past the last is handle 0; `slot` counts through the slots, one
-    past the last is an ID that no slot has. `null` puts NULL where the function needs a pointer that is not a PIN and
-    not the buffer of a list. `reserved` gives a pointer where NULL is demanded.
+    past the last is an ID that no slot has. `object`, `key` and `other_key` count through the objects, one
+    past the last is handle 0; an index of no object, or of one that is gone, is a handle that is not valid. `null`
+    puts NULL where the function needs a pointer that is not a PIN, not the buffer of a list or an output, not a
+    template and not input data. `reserved` gives a pointer where NULL is demanded.
     """
 
     session: SessionIndex = 0
@@ -79,12 +182,28 @@ class Args:
     new_pin: Pin = Pin.OTHER
     rw: bool = True
     serial: bool = True
+    notify: bool = False
     token_present: bool = False
-    mechanism: Mechanism = Mechanism.LISTED
+    mechanism: Mech = Mech.SHA256
+    parameter: Parameter = Parameter.RIGHT
     buffer: Buffer = Buffer.ENOUGH
     blob: Blob = Blob.SAVED
+    object: ObjectIndex = 0
+    key: ObjectIndex = 0
+    other_key: ObjectIndex = 0
     encryption_key: StateKey = StateKey.NONE
     authentication_key: StateKey = StateKey.NONE
+    kind: Kind = Kind.AES
+    token: bool = False
+    private: bool = False
+    trait: Trait = Trait.PLAIN
+    flaw: Flaw = Flaw.NONE
+    attribute: Attribute = Attribute.LABEL
+    setting: Setting = Setting.LEGAL
+    want: Want = Want.ALL
+    many: Many = Many.PLENTY
+    data: Data = Data.FITTING
+    signature: Data = Data.KEPT
     null: bool = False
     reserved: bool = False
 
@@ -134,9 +253,9 @@ def code_text(code: int) -> str:
     return _NAMES.get(code) or f"0x{code:08X}"
 
 
-def is_vendor_defined(code: int) -> bool:
-    """Whether the value lies in the range that 5.1 leaves to vendors."""
-    return code >= VENDOR_DEFINED
+def is_unnamed(code: int) -> bool:
+    """Whether the standard has no name for a return value, those of CKR_VENDOR_DEFINED among them."""
+    return code not in _NAMES
 
 
 _NAMES = {int(code): str(code) for code in CKR}
@@ -153,15 +272,18 @@ def domain(name: str, s: State) -> tuple[Any, ...]:
     elif isinstance(hint, type) and issubclass(hint, IntEnum):
         values = tuple(hint)
     else:
-        values = tuple(range(len({SLOT: s.slots, SESSION: s.sessions}[hint.__metadata__[0]]) + 1))
+        values = tuple(range(len({SLOT: s.slots, SESSION: s.sessions, OBJECT: s.objects}[hint.__metadata__[0]]) + 1))
     first = getattr(_DEFAULTS, name)
     return (first, *(v for v in values if v != first))
 
 
-def calls(function: str, uses: tuple[str, ...], s: State) -> Iterator[Call]:
-    """Every call of a function in a state's scope."""
-    for values in product(*(domain(name, s) for name in uses)):
-        yield Call(function, Args(**dict(zip(uses, values, strict=True))))
+def combine(domains: Mapping[str, tuple[Any, ...]], deviations: int) -> Iterator[Args]:
+    """The arguments in which at most so many fields differ from the first value of their domain, plainest first."""
+    plain = {name: values[0] for name, values in domains.items()}
+    for size in range(min(deviations, len(domains)) + 1):
+        for names in combinations(domains, size):
+            for values in product(*(domains[name][1:] for name in names)):
+                yield Args(**{**plain, **dict(zip(names, values, strict=True))})
 
 
 def arguments(call: Call, uses: tuple[str, ...]) -> dict[str, Any]:

@@ -1,6 +1,10 @@
 """Rows that several chapters share."""
 
 from .conditions import (
+    mechanism_foreign,
+    mechanism_invalid,
+    mechanism_unlisted,
+    mechanism_unoffered,
     not_initialized,
     pointer_null,
     reserved_given,
@@ -9,6 +13,7 @@ from .conditions import (
     token_absent,
     token_unrecognized,
 )
+from .mechanisms import Role
 from .rule import Condition, Rule, Strength
 from .vocabulary import CKR, Version
 
@@ -18,6 +23,25 @@ def arguments_bad(when: Condition, section: str, reading: str = "A-50") -> tuple
     return (
         Rule(CKR.ARGUMENTS_BAD, when, section, Strength.INFERRED, reading, since=Version.V2_20),
         Rule(CKR.ARGUMENTS_BAD, when, section, Strength.UNSAID, reading="A-50", until=Version.V2_01),
+    )
+
+
+def mechanism_rows(role: Role) -> tuple[Rule, ...]:
+    """Rows of a function that takes a mechanism for a role."""
+    return (
+        *(
+            Rule(CKR.MECHANISM_INVALID, when, "5.1.6", strength)
+            for when, strength in (
+                (mechanism_invalid, Strength.MUST),
+                (mechanism_foreign(role), Strength.MUST),
+                (mechanism_unlisted, Strength.INFERRED),
+                (mechanism_unoffered(role), Strength.MAY),
+            )
+        ),
+        *(
+            Rule(CKR.MECHANISM_PARAM_INVALID, when, "5.1.6", Strength.MAY)
+            for when in (mechanism_unlisted, mechanism_unoffered(role))
+        ),
     )
 
 

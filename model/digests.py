@@ -1,46 +1,81 @@
-"""Section 5.10: message digesting; as yet C_DigestInit, which starts an operation whose state can be saved."""
+"""Section 5.10: message digesting."""
 
-from dataclasses import replace
+from .call import Args, Buffer, Data
+from .common import SESSION
+from .conditions import callback_may_cancel, key_hidden, key_invalid, key_of_another_token, key_valid
+from .mechanisms import MECHANISMS, Role, with_role
+from .operations import (
+    DIGESTING,
+    ERRORS,
+    Shape,
+    Step,
+    begun,
+    ended,
+    ends,
+    fed,
+    init,
+    not_active,
+    refusals,
+    short_while_cancelled,
+)
+from .rule import Effect, Function, Output, Rule, Strength
+from .state import Mech, State
+from .vocabulary import CKR
 
-from .call import Args
-from .common import SESSION, arguments_bad
-from .conditions import mechanism_invalid, pointer_null, session_valid, slot_of
-from .rule import Effect, Function, Rule, Strength
-from .sessions import operation_active
-from .state import Login, Operation, State, put_session
-from .vocabulary import CKR, Version
+_DIGESTS = with_role(Role.DIGEST)
+_LENGTHS = tuple(sorted({MECHANISMS[m].output for m in _DIGESTS}))
+_DATA = (Data.FITTING, Data.HUGE, Data.EMPTY, Data.NULL)
+_WHOLE, _PART, _LAST = Shape(Step.WHOLE), Shape(Step.PART, output=False), Shape(Step.LAST, data=False)
 
 
-def digest_not_listed(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not slot_of(s, a).digests
-
-
-def user_not_logged_in(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).login != Login.USER
-
-
-def somebody_logged_in(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).login != Login.NOBODY
-
-
-def start_digest(s: State, a: Args) -> State:
-    return put_session(s, a.session, replace(s.sessions[a.session], operation=Operation.DIGEST))
+def digest_length(s: State, a: Args) -> tuple[int, ...]:
+    """The length of a digest: the operation that knew which one is over."""
+    return _LENGTHS if a.buffer == Buffer.ENOUGH else ()
 
 
 FUNCTIONS = (
+    init("C_DigestInit", DIGESTING, (Mech.SHA256, Mech.SHA_1, Mech.AES_ECB, Mech.UNKNOWN)),
     Function(
-        "C_DigestInit",
-        ("session", "mechanism", "null"),
+        "C_Digest",
+        ("session", "data", "buffer", "null"),
+        refusals(DIGESTING, _WHOLE, _DIGESTS),
+        effects=ends(DIGESTING, _WHOLE),
+        outputs=(Output("length", digest_length, "5.2"),),
+        out_of_scope=short_while_cancelled,
+        domains={"data": _DATA},
+    ),
+    Function(
+        "C_DigestUpdate",
+        ("session", "data"),
+        refusals(DIGESTING, _PART),
+        effects=ends(DIGESTING, _PART),
+        domains={"data": _DATA},
+    ),
+    Function(
+        "C_DigestKey",
+        ("session", "key"),
         (
             *SESSION,
-            *arguments_bad(pointer_null, "5.10"),
-            Rule(CKR.MECHANISM_INVALID, pointer_null, "5.10", Strength.INFERRED, "A-27"),
-            Rule(CKR.MECHANISM_INVALID, mechanism_invalid, "5.1.6"),
-            Rule(CKR.MECHANISM_INVALID, digest_not_listed, "5.1.6"),
-            Rule(CKR.OPERATION_ACTIVE, operation_active, "5.1.6", Strength.MAY, "A-16"),
-            Rule(CKR.USER_NOT_LOGGED_IN, user_not_logged_in, "5.1.6", Strength.MAY),
-            Rule(CKR.PIN_EXPIRED, somebody_logged_in, "5.1.6", Strength.MAY, since=Version.V2_20),
+            Rule(CKR.OPERATION_NOT_INITIALIZED, not_active(DIGESTING), "5.10"),
+            Rule(CKR.OPERATION_ACTIVE, begun(DIGESTING), "5.10", Strength.UNSAID, "A-11"),
+            Rule(CKR.KEY_HANDLE_INVALID, key_invalid, "5.10", reading="A-23"),
+            Rule(CKR.USER_NOT_LOGGED_IN, key_hidden, "5.1.6", Strength.UNSAID, "A-12"),
+            Rule(CKR.KEY_INDIGESTIBLE, key_valid, "5.10", Strength.MAY),
+            Rule(CKR.KEY_SIZE_RANGE, key_valid, "5.10", Strength.MAY),
+            Rule(CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", Strength.MAY),
         ),
-        effects=(Effect(start_digest, "5.10"),),
+        effects=(
+            Effect(fed(DIGESTING), "5.10"),
+            Effect(ended(DIGESTING), "5.10", ERRORS, certain=False, reading="A-18"),
+        ),
+        out_of_scope=key_of_another_token,
+    ),
+    Function(
+        "C_DigestFinal",
+        ("session", "buffer", "null"),
+        refusals(DIGESTING, _LAST, _DIGESTS),
+        effects=ends(DIGESTING, _LAST),
+        outputs=(Output("length", digest_length, "5.2"),),
+        out_of_scope=short_while_cancelled,
     ),
 )

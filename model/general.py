@@ -5,8 +5,9 @@ from dataclasses import replace
 from .call import Args, InitArgs
 from .common import LIBRARY, NULL_POINTER
 from .conditions import reserved_given
+from .operations import forget_outputs
 from .rule import Effect, Function, Rule, Strength
-from .state import Login, Session, State, carry_saved
+from .state import Login, Object, Session, State, carry_saved, map_objects
 from .vocabulary import CKR, Version
 
 
@@ -39,8 +40,9 @@ def initialize(s: State, a: Args) -> State:
 
 
 def finalize(s: State, a: Args) -> State:
+    s = map_objects(carry_saved(forget_outputs(s)), lambda x: replace(x, known=False) if x.token else Object())
     return replace(
-        carry_saved(s),
+        s,
         initialized=False,
         sessions=(Session(),) * len(s.sessions),
         slots=tuple(replace(x, login=Login.NOBODY) for x in s.slots),

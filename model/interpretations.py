@@ -15,7 +15,8 @@ class Interpretation:
     """One open question of the text, by its number in the project's list (A-01 …).
 
     `readings` names its answers, the default first. `strengths` holds the strength that a reading gives to the rows
-    that name the interpretation, where it differs from the strength in the table.
+    that name the interpretation, where it differs from the strength in the table. Under the `loose` readings the
+    effects that name it may happen or not.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Interpretation:
     section: str
     readings: tuple[str, ...] = ("any",)
     strengths: Mapping[str, Strength] = field(default_factory=dict)
+    loose: tuple[str, ...] = ()
 
     @property
     def default(self) -> str:
@@ -62,9 +64,26 @@ _ROWS = (
         {"usage guide": Strength.MAY},
     ),
     Interpretation("A-06", "A session with an uninitialised token has no code before v3.2.", "5.6"),
+    Interpretation("A-07", "A key whose usage attribute forbids wrapping, unwrapping or deriving has no code.", "5.13"),
     Interpretation("A-08", "C_InitToken lists no code for an unacceptable PIN or a NULL label.", "5.5"),
     Interpretation("A-09", "C_InitPIN lists CKR_SESSION_READ_ONLY beside what its prose demands.", "5.5"),
     Interpretation("A-10", "C_SetPIN in a public session before the user PIN is set has no code.", "5.5"),
+    Interpretation(
+        "A-11",
+        "All the data at once after a part of it is forbidden, by no code; Finals without parts are not discussed.",
+        "5.8",
+        ("an error", "any"),
+        {"any": Strength.MAY},
+    ),
+    Interpretation("A-12", "A private object without the user: its handle is dead, or the user is missing.", "5.7"),
+    Interpretation("A-13", "Which template code stands for which fault is open, where several fit.", "4.1.1"),
+    Interpretation(
+        "A-15",
+        "Does every error end an operation, one in the arguments too?",
+        "5.8",
+        ("ends", "lenient"),
+        loose=("lenient",),
+    ),
     Interpretation(
         "A-16",
         "An Init while another operation is active: refuse, or drop the old one?",
@@ -72,8 +91,20 @@ _ROWS = (
         ("refuse or replace", "refuse"),
         {"refuse": Strength.MUST},
     ),
+    Interpretation("A-18", "Whether an error of C_DigestKey or of a dual update ends operations is unsaid.", "5.12"),
+    Interpretation("A-19", "Whether an error ends a search is unsaid, and what fetching no handles means.", "5.7"),
+    Interpretation("A-20", "An operation whose key is gone goes on, or fails.", "5.7"),
     Interpretation("A-22", "Whether a slot event is pending after C_Initialize is a race.", "5.5"),
-    Interpretation("A-27", "A NULL mechanism at an Init has no code before v3.0.", "5.10"),
+    Interpretation("A-23", "A bad key handle is CKR_KEY_HANDLE_INVALID, and no other.", "5.1.6", ("key handle",)),
+    Interpretation(
+        "A-25",
+        "A wrong type outranks a forbidden use; against a wrong mechanism it has no order.",
+        "5.1.6",
+        ("type first",),
+    ),
+    Interpretation("A-26", "A bad mechanism parameter has a code of its own, and is a bad argument too.", "5.1.6"),
+    Interpretation("A-27", "A NULL mechanism at an Init has no code before v3.0.", "5.8"),
+    Interpretation("A-28", "Input of length 0 is input, or a bad argument.", "5.2"),
     Interpretation(
         "A-30",
         "What CKF_WRITE_PROTECTED forbids is for the token to define.",
@@ -84,14 +115,28 @@ _ROWS = (
     Interpretation("A-31", "A NULL PIN without a protected authentication path has no code.", "5.5, 5.6"),
     Interpretation("A-32", "A context-specific login with nobody logged in fits two codes.", "5.6"),
     Interpretation("A-33", "Whether operations survive C_Login and C_Logout is left open.", "5.6"),
+    Interpretation("A-34", "Objects need not have a size.", "5.7"),
+    Interpretation("A-35", "An object without a template lacks its attributes, or the call an argument.", "5.7"),
     Interpretation("A-36", "C_Initialize with several faults: any of their codes.", "5.4"),
+    Interpretation("A-37", "The legacy functions may look at the session handle first.", "5.15"),
+    Interpretation(
+        "A-39",
+        "A length query may overstate; do lengths that everybody knows count as exact all the same?",
+        "5.2",
+        ("known lengths exact", "any"),
+        {"any": Strength.MAY},
+    ),
+    Interpretation("A-40", "A copy with less protection may be refused.", "4.1.3"),
     Interpretation("A-43", "How many wrong PINs lock a PIN, and for how long, is left to the token.", "5.5"),
     Interpretation("A-45", "The checks of C_OpenSession have no order, the token class apart.", "5.6"),
+    Interpretation("A-46", "An attribute given twice is inconsistent, with equal values perhaps not.", "4.1.1"),
+    Interpretation("A-48", "Cryptography in one call, while an operation is active: either answer.", "5.1.6"),
     Interpretation("A-49", "C_CloseAllSessions on a slot without a token: either answer.", "5.6"),
     Interpretation("A-50", "A NULL pointer where one is needed has no code of its own.", "5.1.6"),
     Interpretation("A-55", "Codes that are defined and stand in no list apply where their definition does.", "5.1.6"),
     Interpretation("A-57", "What C_Finalize does to sessions and logins is unsaid; it ends them.", "5.4"),
     Interpretation("A-58", "The SO logging in through a read-only session is the session that exists.", "5.6"),
+    Interpretation("A-59", "Do handles on token objects outlive the last session with the token?", "5.6"),
 )
 
 INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}

@@ -1,10 +1,12 @@
 """The shapes that the rule table is made of."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
-from .call import Args
+from .call import Args, Call, combine, domain
 from .interface import SIGNATURES, Signature
 from .state import State
 from .vocabulary import CKR, Version
@@ -13,6 +15,31 @@ Condition = Callable[[State, Args], bool]
 """A fact about a state and the arguments of a call. Lifted to z3 as it stands: compare with ==, never with `is`."""
 
 Change = Callable[[State, Args], State]
+
+
+_Named = TypeVar("_Named", Condition, Change)
+_Kinds = ParamSpec("_Kinds")
+
+
+def named(words: str, f: _Named) -> _Named:
+    """The function under a name in words."""
+    f.__name__ = words.replace(" ", "_")
+    return f
+
+
+def one_fact(make: Callable[_Kinds, Condition]) -> Callable[_Kinds, Condition]:
+    """Decorates what makes conditions that are one fact about several kinds of operation: see `fact`.
+
+    The condition for a kind is made once, so that it is lifted once.
+    """
+
+    @wraps(make)
+    def made(*args: _Kinds.args, **kwargs: _Kinds.kwargs) -> Condition:
+        condition = make(*args, **kwargs)
+        condition.__qualname__ = make.__name__
+        return condition
+
+    return cast("Callable[_Kinds, Condition]", cache(made))
 
 
 class Strength(Enum):
@@ -52,6 +79,11 @@ class Rule:
         return self.when.__name__.replace("_", " ")
 
 
+def fact(rule: Rule) -> str:
+    """What the condition of a row is about, one name for all kinds of operation that it may speak of."""
+    return rule.when.__qualname__
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a call changes when it returns one of `on`; where not `certain`, the text lets it happen or not."""
@@ -62,14 +94,23 @@ class Effect:
     certain: bool = True
     reading: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of the change, in words."""
+        return self.change.__name__.replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A value that a successful call gives out: the values the text permits, seen from the state after the call."""
+    """A value that a call gives out when it returns one of `on`: what the text permits, from the state after it.
+
+    An empty sequence says that the text lets it be anything.
+    """
 
     name: str
-    permitted: Callable[[State, Args], tuple[int, ...]]
+    permitted: Callable[[State, Args], Sequence[int]]
     section: str
+    on: frozenset[CKR] = frozenset({CKR.OK})
 
 
 def never(s: State, a: Args) -> bool:
@@ -81,8 +122,10 @@ def never(s: State, a: Args) -> bool:
 class Function:
     """All that the model says of one C_ function.
 
-    `uses` names the fields of `Args` that it has. `out_of_scope` marks calls that the model cannot follow, and that
-    nobody should make of it. `returns_ok` is False for the functions that 5.1.1 bars from CKR_OK.
+    `uses` names the fields of `Args` that it has; `domains` the values worth giving one where those of its type are
+    too many or begin with one that is not harmless here. Calls are made with at most `deviations` arguments that are
+    not the first of their domain. `out_of_scope` marks calls that the model cannot follow, and that nobody should
+    make of it. `returns_ok` is False for the functions that 5.1.1 bars from CKR_OK.
     """
 
     name: str
@@ -92,6 +135,17 @@ class Function:
     outputs: tuple[Output, ...] = ()
     out_of_scope: Condition = never
     returns_ok: bool = True
+    domains: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    deviations: int = 3
+
+    def domain(self, name: str, s: State) -> tuple[Any, ...]:
+        """Every value that an argument takes in a state's scope, the harmless one first."""
+        return self.domains.get(name) or domain(name, s)
+
+    def calls(self, s: State) -> Iterator[Call]:
+        """Every call worth making in a state's scope."""
+        domains = {name: self.domain(name, s) for name in self.uses}
+        return (Call(self.name, args) for args in combine(domains, self.deviations))
 
     @property
     def signature(self) -> Signature:

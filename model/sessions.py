@@ -14,17 +14,23 @@ from .conditions import (
     token_asks_for_pin,
     token_there,
 )
+from .operations import end_all_operations, forget_outputs, unsettle_searches
 from .rule import Effect, Function, Output, Rule, Strength
 from .state import (
     LIMIT_UNKNOWN,
     NO_LIMIT,
     Login,
+    Object,
     Operation,
+    Operations,
+    Phase,
     Pin,
     Saved,
+    Search,
     Session,
     State,
     carry_saved,
+    map_objects,
     map_sessions,
     put_session,
     put_slot,
@@ -76,34 +82,63 @@ def no_handle_left_to_track(s: State, a: Args) -> bool:
 
 def open_session(s: State, a: Args) -> State:
     free = next(k for k, x in enumerate(s.sessions) if not x.open)
-    return put_session(s, free, Session(open=True, slot=a.slot, rw=a.rw))
+    return put_session(s, free, Session(open=True, slot=a.slot, rw=a.rw, notify=a.notify))
 
 
 # C_CloseSession, C_CloseAllSessions.
 
 
 def close_session(s: State, a: Args) -> State:
+    """A session takes its objects with it; the last one with a token takes the login, as C_Logout does."""
     slot = s.sessions[a.session].slot
-    s = put_session(s, a.session, Session())
+    s = forget_outputs(unsettle_searches(put_session(s, a.session, Session())))
+    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.owner == a.session else x)
     if any(x.open and x.slot == slot for x in s.sessions):
         return s
-    return put_slot(carry_saved(s), slot, replace(s.slots[slot], login=Login.NOBODY))
+    return logged_out(s, slot)
 
 
 def close_all_sessions(s: State, a: Args) -> State:
     s = map_sessions(s, lambda x: Session() if x.open and x.slot == a.slot else x)
-    return put_slot(carry_saved(s), a.slot, replace(s.slots[a.slot], login=Login.NOBODY))
+    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.slot == a.slot else x)
+    return logged_out(s, a.slot)
+
+
+def forget_handles(s: State, a: Args) -> State:
+    """Whether handles on token objects outlive the last session with the token is unsaid."""
+    return map_objects(s, lambda x: x if _has_session(s, x.slot) else replace(x, known=False))
+
+
+def _has_session(s: State, slot: int) -> bool:
+    return any(x.open and x.slot == slot for x in s.sessions)
+
+
+def logged_out(s: State, slot: int) -> State:
+    """Nobody is logged in to a token any more: handles on private objects die, private session objects too (5.6)."""
+
+    def after(x: Object) -> Object:
+        if not (x.exists and x.private and x.slot == slot):
+            return x
+        return replace(x, known=False) if x.token else Object()
+
+    return put_slot(
+        map_objects(carry_saved(forget_outputs(s)), after), slot, replace(s.slots[slot], login=Login.NOBODY)
+    )
 
 
 # C_GetOperationState, C_SetOperationState.
 
 
+def _savable(o: Operations) -> bool:
+    return any(x.phase != Phase.NONE for x in (o.encrypt, o.decrypt, o.digest, o.sign, o.verify))
+
+
 def operation_not_initialized(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.sessions[a.session].operation == Operation.NONE
+    return session_valid(s, a) and not _savable(s.sessions[a.session].operations)
 
 
 def operation_active(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.sessions[a.session].operation != Operation.NONE
+    return session_valid(s, a) and _savable(s.sessions[a.session].operations)
 
 
 def state_does_not_fit(s: State, a: Args) -> bool:
@@ -111,11 +146,13 @@ def state_does_not_fit(s: State, a: Args) -> bool:
 
 
 def save_state(s: State, a: Args) -> State:
+    """A search and the operations with recovery are not in it."""
     if a.buffer != Buffer.ENOUGH:
         return s
     session = s.sessions[a.session]
-    login = s.slots[session.slot].login
-    return replace(s, saved=Saved(True, session.operation, session.slot, session.rw, login))
+    left_out = {"sign_recover": Operation(), "verify_recover": Operation(), "search": Search.NONE}
+    operations = replace(session.operations, **left_out)  # type: ignore[arg-type]
+    return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login, operations))
 
 
 def saved_elsewhere(s: State, a: Args) -> bool:
@@ -124,49 +161,45 @@ def saved_elsewhere(s: State, a: Args) -> bool:
 
 
 def not_a_state_of_this_session(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
-        return False
-    if a.blob == Blob.SAVED:
-        return not s.saved.valid or saved_elsewhere(s, a)
-    return a.blob == Blob.GARBAGE or not s.keyed_blob
+    return session_valid(s, a) and (a.blob == Blob.GARBAGE or not s.saved.valid or saved_elsewhere(s, a))
 
 
 def state_carried_over(s: State, a: Args) -> bool:
-    return session_valid(s, a) and (s.saved.carried or a.blob == Blob.KEYED)
+    return session_valid(s, a) and s.saved.carried
 
 
-def operation_of_blob(s: State, a: Args) -> Operation:
-    return Operation.SIGN if a.blob == Blob.KEYED else s.saved.operation
+def restorable(s: State, a: Args) -> bool:
+    return session_valid(s, a) and a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
 
 
-def state_fits(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not not_a_state_of_this_session(s, a)
+def _enciphers(o: Operations) -> bool:
+    return o.encrypt.phase != Phase.NONE or o.decrypt.phase != Phase.NONE
 
 
-def keyed_state(s: State, a: Args) -> bool:
-    return state_fits(s, a) and operation_of_blob(s, a) == Operation.SIGN
+def _authenticates(o: Operations) -> bool:
+    return o.sign.phase != Phase.NONE or o.verify.phase != Phase.NONE
 
 
-def key_needed(s: State, a: Args) -> bool:
-    return keyed_state(s, a) and a.authentication_key == StateKey.NONE
+def _takes(o: Operations, a: Args) -> tuple[tuple[bool, StateKey], tuple[bool, StateKey]]:
+    return ((_enciphers(o), a.encryption_key), (_authenticates(o), a.authentication_key))
+
+
+def key_may_be_needed(s: State, a: Args) -> bool:
+    """A token may keep the key in the saved state, and then needs none (5.6)."""
+    return restorable(s, a) and any(used and key == StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
 def key_perhaps_changed(s: State, a: Args) -> bool:
     """Only a key that the token can tell from the one used is refused."""
-    return keyed_state(s, a) and a.authentication_key == StateKey.DIFFERENT
+    return restorable(s, a) and any(used and key == StateKey.DIFFERENT for used, key in _takes(s.saved.operations, a))
 
 
 def key_not_needed(s: State, a: Args) -> bool:
-    if not state_fits(s, a):
-        return False
-    plays_none = operation_of_blob(s, a) != Operation.SIGN and a.authentication_key != StateKey.NONE
-    return plays_none or a.encryption_key != StateKey.NONE
+    return restorable(s, a) and any(not used and key != StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
-def key_unavailable(s: State, a: Args) -> bool:
-    return not s.keyed_blob and (
-        a.blob == Blob.KEYED or a.encryption_key == StateKey.SAME or a.authentication_key == StateKey.SAME
-    )
+def key_may_not_be_needed(s: State, a: Args) -> bool:
+    return restorable(s, a) and any(used and key != StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
 def key_handle_made_up(s: State, a: Args) -> bool:
@@ -176,7 +209,7 @@ def key_handle_made_up(s: State, a: Args) -> bool:
 
 
 def restore_state(s: State, a: Args) -> State:
-    return put_session(s, a.session, replace(s.sessions[a.session], operation=operation_of_blob(s, a)))
+    return put_session(s, a.session, replace(s.sessions[a.session], operations=s.saved.operations))
 
 
 # C_Login, C_Logout.
@@ -263,7 +296,7 @@ def others_may_be_logged_in(s: State, a: Args) -> bool:
 def login(s: State, a: Args) -> State:
     k = s.sessions[a.session].slot
     slot = s.slots[k]
-    s = carry_saved(s)
+    s = carry_saved(unsettle_searches(s))
     if a.user == CKU.SO:
         return put_slot(s, k, replace(slot, login=Login.SO, so_failed=False))
     return put_slot(s, k, replace(slot, login=Login.USER, user_failed=False))
@@ -281,19 +314,17 @@ def nobody_to_log_out(s: State, a: Args) -> bool:
 
 
 def logout(s: State, a: Args) -> State:
-    k = s.sessions[a.session].slot
-    return put_slot(carry_saved(s), k, replace(s.slots[k], login=Login.NOBODY))
+    return unsettle_searches(logged_out(s, s.sessions[a.session].slot))
 
 
-def end_own_operation(s: State, a: Args) -> State:
-    return put_session(s, a.session, replace(s.sessions[a.session], operation=Operation.NONE))
+def end_own_operations(s: State, a: Args) -> State:
+    return put_session(s, a.session, replace(s.sessions[a.session], operations=Operations()))
 
 
 def end_operations_elsewhere(s: State, a: Args) -> State:
     """Those of the other sessions with the token."""
     own = s.sessions[a.session]
-    ended = map_sessions(s, lambda x: replace(x, operation=Operation.NONE) if x.slot == own.slot else x)
-    return put_session(ended, a.session, own)
+    return put_session(end_all_operations(s, own.slot), a.session, own)
 
 
 # What calls give out.
@@ -321,7 +352,7 @@ def flags_of_session(s: State, a: Args) -> tuple[int, ...]:
 FUNCTIONS = (
     Function(
         "C_OpenSession",
-        ("slot", "rw", "serial", "null"),
+        ("slot", "rw", "serial", "notify", "null"),
         (
             *TOKEN,
             Rule(CKR.SESSION_PARALLEL_NOT_SUPPORTED, parallel_session, "5.6", Strength.SHOULD, "A-45"),
@@ -336,12 +367,23 @@ FUNCTIONS = (
         outputs=(Output("handle", fresh_handle, "5.6"),),
         out_of_scope=no_handle_left_to_track,
     ),
-    Function("C_CloseSession", ("session",), SESSION, effects=(Effect(close_session, "5.6"),)),
+    Function(
+        "C_CloseSession",
+        ("session",),
+        SESSION,
+        effects=(
+            Effect(close_session, "5.6"),
+            Effect(forget_handles, "5.6", certain=False, reading="A-59"),
+        ),
+    ),
     Function(
         "C_CloseAllSessions",
         ("slot",),
         (*SLOT, Rule(CKR.TOKEN_NOT_PRESENT, token_absent, "5.6", Strength.MAY, "A-49")),
-        effects=(Effect(close_all_sessions, "5.6"),),
+        effects=(
+            Effect(close_all_sessions, "5.6"),
+            Effect(forget_handles, "5.6", certain=False, reading="A-59"),
+        ),
     ),
     Function(
         "C_GetSessionInfo",
@@ -373,13 +415,13 @@ FUNCTIONS = (
             *NULL_POINTER,
             Rule(CKR.SAVED_STATE_INVALID, not_a_state_of_this_session, "5.6"),
             Rule(CKR.SAVED_STATE_INVALID, state_carried_over, "5.6", Strength.MAY),
-            Rule(CKR.KEY_NEEDED, key_needed, "5.6"),
+            Rule(CKR.KEY_NEEDED, key_may_be_needed, "5.6", Strength.MAY),
             Rule(CKR.KEY_CHANGED, key_perhaps_changed, "5.6", Strength.MAY),
             Rule(CKR.KEY_NOT_NEEDED, key_not_needed, "5.6"),
+            Rule(CKR.KEY_NOT_NEEDED, key_may_not_be_needed, "5.6", Strength.MAY),
             Rule(CKR.KEY_HANDLE_INVALID, key_handle_made_up, "5.1.6", Strength.UNSAID),
         ),
         effects=(Effect(restore_state, "5.6"),),
-        out_of_scope=key_unavailable,
     ),
     Function(
         "C_Login",
@@ -409,7 +451,7 @@ FUNCTIONS = (
         out_of_scope=token_asks_for_pin,
         effects=(
             Effect(login, "5.6"),
-            Effect(end_own_operation, "5.6", certain=False, reading="A-33"),
+            Effect(end_own_operations, "5.6", certain=False, reading="A-33"),
             Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
             Effect(count_login_failure, "3.2", frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}), reading="A-43"),
         ),
@@ -420,7 +462,7 @@ FUNCTIONS = (
         (*SESSION, Rule(CKR.USER_NOT_LOGGED_IN, nobody_to_log_out, "5.6")),
         effects=(
             Effect(logout, "5.6"),
-            Effect(end_own_operation, "5.6", certain=False, reading="A-33"),
+            Effect(end_own_operations, "5.6", certain=False, reading="A-33"),
             Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
         ),
     ),

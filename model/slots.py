@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from .call import Args, Buffer, Mechanism
+from .call import Args, Buffer
 from .common import LIBRARY, NULL_POINTER, RESERVED, SESSION, SLOT, TOKEN, arguments_bad
 from .conditions import (
     illegal_length,
@@ -16,8 +16,9 @@ from .conditions import (
     token_asks_for_pin,
     token_there,
 )
+from .operations import forget_outputs
 from .rule import Effect, Function, Output, Rule, Strength
-from .state import Login, Pin, State, put_slot
+from .state import Login, Mech, Object, Pin, State, map_objects, put_slot
 from .vocabulary import CKR, CKS, Version
 
 V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
@@ -37,7 +38,7 @@ def no_event_pending(s: State, a: Args) -> bool:
 
 
 def mechanism_not_listed(s: State, a: Args) -> bool:
-    return token_there(s, a) and (a.mechanism == Mechanism.UNKNOWN or not s.slots[a.slot].digests)
+    return token_there(s, a) and a.mechanism not in s.slots[a.slot].mechanisms
 
 
 # C_InitToken.
@@ -76,7 +77,9 @@ def so_pin_chosen(s: State, a: Args) -> bool:
 
 
 def init_token(s: State, a: Args) -> State:
+    """Objects that can be destroyed are gone (5.5); what the standard lets a token keep, none of ours is."""
     slot = s.slots[a.slot]
+    s = map_objects(forget_outputs(s), lambda x: Object() if x.exists and x.slot == a.slot else x)
     return put_slot(
         s, a.slot, replace(slot, initialized=True, so_pin=a.pin, user_pin=Pin.NULL, so_failed=False, user_failed=False)
     )
@@ -252,6 +255,7 @@ FUNCTIONS = (
         "C_GetMechanismInfo",
         ("slot", "mechanism", "null"),
         (*TOKEN, *NULL_POINTER, Rule(CKR.MECHANISM_INVALID, mechanism_not_listed, "5.1.6")),
+        domains={"mechanism": (Mech.SHA256, Mech.AES_CBC, Mech.RSA_PKCS, Mech.UNKNOWN)},
     ),
     Function(
         "C_InitToken",

@@ -5,17 +5,21 @@ that a profile supplies, and a proof treats it as a constant of the scope.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import partial
 from operator import index
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 SLOT: Final = "slot"
 SESSION: Final = "session"
+OBJECT: Final = "object"
 """Kinds of index: what an `int` field annotated with one of these counts through."""
 
 SlotIndex = Annotated[int, SLOT]
 SessionIndex = Annotated[int, SESSION]
+ObjectIndex = Annotated[int, OBJECT]
 
 NO_LIMIT = 0
 LIMIT_UNKNOWN = -1
@@ -46,12 +50,194 @@ class Pin(IntEnum):
     NULL = 6
 
 
-class Operation(IntEnum):
-    """The operation active in a session."""
+class Kind(IntEnum):
+    """What an object is: its class, and the key type of a key (4.4 to 4.9)."""
+
+    DATA = 0
+    CERTIFICATE = 1
+    GENERIC_SECRET = 2
+    AES = 3
+    RSA_PUBLIC = 4
+    RSA_PRIVATE = 5
+    EC_PUBLIC = 6
+    EC_PRIVATE = 7
+
+
+class Trait(IntEnum):
+    """The one attribute in which an object differs from the plainest of its kind.
+
+    PLAIN: every usage attribute of the kind is TRUE, CKA_SENSITIVE FALSE, CKA_EXTRACTABLE, CKA_MODIFIABLE,
+    CKA_COPYABLE and CKA_DESTROYABLE TRUE. NO_USAGE has every usage attribute FALSE.
+    """
+
+    PLAIN = 0
+    NO_USAGE = 1
+    SENSITIVE = 2
+    UNEXTRACTABLE = 3
+    UNMODIFIABLE = 4
+    UNCOPYABLE = 5
+    UNDESTROYABLE = 6
+
+
+class Origin(IntEnum):
+    """Where a key came from, so that one half of a pair can be told from another.
+
+    IMPORTED: from C_CreateObject, which gives all keys of a kind the same value. GENERATED: from C_GenerateKeyPair,
+    whose halves take neighbouring numbers, the public one first, or from C_GenerateKey. OTHER: all else.
+    """
+
+    OTHER = 0
+    IMPORTED = 1
+    GENERATED = 2
+
+
+class Mech(IntEnum):
+    """Mechanisms that calls name; UNKNOWN is a number that no token knows. Facts about them: model/mechanisms.py."""
+
+    UNKNOWN = 0
+    SHA_1 = 1
+    SHA256 = 2
+    SHA256_HMAC = 3
+    AES_ECB = 4
+    AES_CBC = 5
+    AES_CBC_PAD = 6
+    AES_CTR = 7
+    AES_GCM = 8
+    AES_KEY_WRAP = 9
+    RSA_PKCS = 10
+    RSA_X_509 = 11
+    RSA_PKCS_OAEP = 12
+    RSA_PKCS_PSS = 13
+    SHA256_RSA_PKCS = 14
+    ECDSA = 15
+    ECDH1_DERIVE = 16
+    GENERIC_SECRET_KEY_GEN = 17
+    AES_KEY_GEN = 18
+    RSA_PKCS_KEY_PAIR_GEN = 19
+    EC_KEY_PAIR_GEN = 20
+
+
+class Role(IntEnum):
+    """What a mechanism can be for, named as the flag of CK_MECHANISM_INFO that says so."""
+
+    ENCRYPT = 0
+    DECRYPT = 1
+    DIGEST = 2
+    SIGN = 3
+    SIGN_RECOVER = 4
+    VERIFY = 5
+    VERIFY_RECOVER = 6
+    WRAP = 7
+    UNWRAP = 8
+    DERIVE = 9
+    GENERATE = 10
+    GENERATE_KEY_PAIR = 11
+
+
+_CIPHER = (Role.ENCRYPT, Role.DECRYPT)
+_WRAP = (Role.WRAP, Role.UNWRAP)
+_SIGN = (Role.SIGN, Role.VERIFY)
+_RECOVER = (*_SIGN, Role.SIGN_RECOVER, Role.VERIFY_RECOVER)
+
+ROLES: tuple[tuple[Mech, tuple[Role, ...]], ...] = (
+    (Mech.SHA_1, (Role.DIGEST,)),
+    (Mech.SHA256, (Role.DIGEST,)),
+    (Mech.SHA256_HMAC, _SIGN),
+    (Mech.AES_ECB, _CIPHER),
+    (Mech.AES_CBC, _CIPHER),
+    (Mech.AES_CBC_PAD, (*_CIPHER, *_WRAP)),
+    (Mech.AES_CTR, _CIPHER),
+    (Mech.AES_GCM, _CIPHER),
+    (Mech.AES_KEY_WRAP, _WRAP),
+    (Mech.RSA_PKCS, (*_CIPHER, *_RECOVER, *_WRAP)),
+    (Mech.RSA_X_509, (*_CIPHER, *_RECOVER)),
+    (Mech.RSA_PKCS_OAEP, (*_CIPHER, *_WRAP)),
+    (Mech.RSA_PKCS_PSS, _SIGN),
+    (Mech.SHA256_RSA_PKCS, _SIGN),
+    (Mech.ECDSA, _SIGN),
+    (Mech.ECDH1_DERIVE, (Role.DERIVE,)),
+    (Mech.GENERIC_SECRET_KEY_GEN, (Role.GENERATE,)),
+    (Mech.AES_KEY_GEN, (Role.GENERATE,)),
+    (Mech.RSA_PKCS_KEY_PAIR_GEN, (Role.GENERATE_KEY_PAIR,)),
+    (Mech.EC_KEY_PAIR_GEN, (Role.GENERATE_KEY_PAIR,)),
+)
+"""What each mechanism is for, as far as the model follows it."""
+
+
+class Phase(IntEnum):
+    """How far an operation is (5.8 to 5.11): not active; begun by an Init; fed by an Update at least once."""
 
     NONE = 0
-    DIGEST = 1
-    SIGN = 2
+    READY = 1
+    UPDATED = 2
+
+
+class Search(IntEnum):
+    """How far a search is (5.7). FRESH: begun, and no object was made, destroyed, shown or hidden since.
+
+    UNSURE: objects changed meanwhile, or some handles were fetched. DRAINED: all were fetched.
+    """
+
+    NONE = 0
+    FRESH = 1
+    UNSURE = 2
+    DRAINED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of one kind in a session: how far it is, and the mechanism and the key it was begun with."""
+
+    phase: Phase = Phase.NONE
+    mechanism: Mech = Mech.UNKNOWN
+    key: ObjectIndex = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The operations of a session, one of each kind at most."""
+
+    encrypt: Operation = Operation()
+    decrypt: Operation = Operation()
+    digest: Operation = Operation()
+    sign: Operation = Operation()
+    sign_recover: Operation = Operation()
+    verify: Operation = Operation()
+    verify_recover: Operation = Operation()
+    search: Search = Search.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object that calls can name, once it `exists`.
+
+    `known` says that the application holds a valid handle on it. A session object dies with session `owner`; of a
+    token object `owner` says nothing. `labelled` says that its CKA_LABEL was changed since it was made.
+    """
+
+    exists: bool = False
+    known: bool = False
+    kind: Kind = Kind.DATA
+    slot: SlotIndex = 0
+    token: bool = False
+    owner: SessionIndex = 0
+    private: bool = False
+    trait: Trait = Trait.PLAIN
+    labelled: bool = False
+    origin: Origin = Origin.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An output that the application kept for a later call: which mechanism and key made it, if any did.
+
+    For a wrapped key `key` is the wrapping key, and `kind` what was wrapped.
+    """
+
+    valid: bool = False
+    mechanism: Mech = Mech.UNKNOWN
+    key: ObjectIndex = 0
+    kind: Kind = Kind.DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +248,10 @@ class Slot:
     PIN was given since the last right one, so that the token may count, and may have locked the PIN.
     Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
     applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
-    `has_mechanisms` says that its list of mechanisms is not empty, `digests` that it holds the one that calls name.
+    `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it, and
+    `abilities` says what the token offers each of them for (CK_MECHANISM_INFO).
+    `login_required` is its CKF_LOGIN_REQUIRED, `rng` its CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS;
+    `pin_to_be_changed` says that one of its PINs is flagged so.
     """
 
     present: bool = fixed(True)
@@ -70,8 +259,13 @@ class Slot:
     write_protected: bool = fixed(False)
     shared: bool = fixed(False)
     protected_path: bool = fixed(False)
+    login_required: bool = fixed(True)
+    pin_to_be_changed: bool = fixed(False)
+    rng: bool = fixed(True)
+    dual: bool = fixed(False)
     has_mechanisms: bool = fixed(True)
-    digests: bool = fixed(True)
+    mechanisms: tuple[Mech, ...] = fixed(tuple(mech for mech, _ in ROLES))
+    abilities: tuple[tuple[Mech, Role], ...] = fixed(tuple((mech, role) for mech, roles in ROLES for role in roles))
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)
     initialized: bool = True
@@ -84,38 +278,48 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session handle that the application has had, or may yet have; `open` while it is valid."""
+    """A session handle that the application has had, or may yet have; `open` while it is valid.
+
+    `notify` says that it was opened with a callback that cancels what it can (CKN_SURRENDER, 5.16).
+    """
 
     open: bool = False
     slot: SlotIndex = 0
     rw: bool = False
-    operation: Operation = Operation.NONE
+    operations: Operations = Operations()
+    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the last C_GetOperationState gave: the operation, the token, and the session state it was taken in.
+    """What the last C_GetOperationState gave: the operations, the token, and the session state it was taken in.
 
     `carried` says that somebody logged in or out since, or that the library was finalised.
     """
 
     valid: bool = False
-    operation: Operation = Operation.NONE
     slot: SlotIndex = 0
     rw: bool = False
     login: Login = Login.NOBODY
+    operations: Operations = Operations()
     carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the model knows. `keyed_blob` says that the application holds the saved state of a keyed operation."""
+    """Everything the model knows. `saved`, `ciphertext`, `signature` and `wrapped` are outputs that were kept."""
 
-    keyed_blob: bool = fixed(False)
     initialized: bool = False
     slots: tuple[Slot, ...] = (Slot(),)
     sessions: tuple[Session, ...] = (Session(),) * 3
+    objects: tuple[Object, ...] = ()
     saved: Saved = Saved()
+    ciphertext: Kept = Kept()
+    signature: Kept = Kept()
+    wrapped: Kept = Kept()
+
+
+_Item = TypeVar("_Item")
 
 
 def carry_saved(s: State) -> State:
@@ -123,18 +327,37 @@ def carry_saved(s: State) -> State:
     return replace(s, saved=replace(s.saved, carried=s.saved.valid))
 
 
+def _put(items: tuple[_Item, ...], i: int, new: _Item) -> tuple[_Item, ...]:
+    k = index(i)
+    if k >= len(items):
+        raise IndexError(f"there are {len(items)}, and no number {k}")
+    return (*items[:k], new, *items[k + 1 :])
+
+
 def put_session(s: State, i: int, new: Session) -> State:
     """`s` with session `i` replaced."""
-    k = index(i)
-    return replace(s, sessions=(*s.sessions[:k], new, *s.sessions[k + 1 :]))
+    return replace(s, sessions=_put(s.sessions, i, new))
 
 
 def put_slot(s: State, i: int, new: Slot) -> State:
     """`s` with slot `i` replaced."""
-    k = index(i)
-    return replace(s, slots=(*s.slots[:k], new, *s.slots[k + 1 :]))
+    return replace(s, slots=_put(s.slots, i, new))
+
+
+EACH: ContextVar[Callable[[Callable[[Any], Any], Any], Any]] = ContextVar("EACH", default=lambda change, x: change(x))
+"""How a change is made to each of several records; a proof follows it for each alone, so that ways do not multiply."""
 
 
 def map_sessions(s: State, change: Callable[[Session], Session]) -> State:
     """`s` with every session changed alike."""
-    return replace(s, sessions=tuple(map(change, s.sessions)))
+    return replace(s, sessions=tuple(map(partial(EACH.get(), change), s.sessions)))
+
+
+def put_object(s: State, i: int, new: Object) -> State:
+    """`s` with object `i` replaced."""
+    return replace(s, objects=_put(s.objects, i, new))
+
+
+def map_objects(s: State, change: Callable[[Object], Object]) -> State:
+    """`s` with every object changed alike."""
+    return replace(s, objects=tuple(map(partial(EACH.get(), change), s.objects)))

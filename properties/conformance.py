@@ -12,15 +12,15 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from ..model.call import Call, Observation
-from ..model.oracle import Model, in_scope
+from ..model.oracle import Model, applicable, in_scope
 from ..model.state import Slot, State
 from ..model.vocabulary import CKR
 from .cover import closing, witnesses
-from .findings import Finding, Steps
+from .findings import Finding
 from .policy import Policy, anything
 from .shrink import shrink
 from .strategies import conformance_machine
-from .verdict import Beliefs, Outcome, Severity, Verdict, judge
+from .verdict import Beliefs, Outcome, Severity, Steps, Verdict, blame, judge, one_of
 
 
 class Target(Protocol):
@@ -51,18 +51,22 @@ class Replay:
         return last if last is not None and last.outcome is Outcome.FAIL else None
 
 
-def token_contents(s: State) -> tuple[tuple[object, ...], ...]:
+def token_contents(s: State) -> tuple[object, ...]:
     """What the tokens keep once the library is finalised."""
 
     def kept(x: Slot) -> tuple[object, ...]:
         return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
 
-    return tuple(map(kept, s.slots))
+    return (*map(kept, s.slots), *(x for x in s.objects if x.exists and x.token))
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has counted and covered so far."""
+    """What a run has counted and covered so far.
+
+    `followed` counts, for each open question of the text that a call met, what the module did: the interpretation
+    and the code. `choices` holds the same by function and by the rows that applied.
+    """
 
     calls: int = 0
     sequences: int = 0
@@ -71,6 +75,8 @@ class Tally:
     states: set[State] = field(default_factory=set)
     inconclusive: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     advice: Counter[tuple[str, CKR, str, str]] = field(default_factory=Counter)
+    followed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
 
 
 class Driver:
@@ -105,6 +111,8 @@ class Driver:
         seen = self.target.call(call)
         verdict, after = judge(self.model, self.beliefs, call, seen)
         self._count(call, verdict)
+        if verdict.outcome is Outcome.PASS:
+            self._note_readings(call, seen)
         self._clean = bool(after) and all(token_contents(s) == self._at_start for s in after)
         self.beliefs = after
         return verdict
@@ -122,6 +130,14 @@ class Driver:
         for r in verdict.advice:
             tally.advice[call.function, r.code, r.condition, r.section] += 1
 
+    def _note_readings(self, call: Call, seen: Observation) -> None:
+        """Count which way the module goes where the text leaves it open."""
+        rules = applicable(self.model, one_of(self.beliefs), call)
+        for id in {r.reading for r in rules if r.reading and seen.code in (r.code, CKR.OK)}:
+            rows = tuple(sorted(f"{r.code} {r.condition}" for r in rules))
+            self.tally.followed[id, seen.text] += 1
+            self.tally.choices.setdefault((id, call.function, rows), set()).add(seen.text)
+
     def replay(self, calls: Sequence[Call]) -> Replay:
         """Run a sequence until it ends or fails; calls that cannot be made are left out."""
         self.begin()
@@ -136,7 +152,13 @@ class Driver:
             verdicts.append(verdict)
             if verdict.outcome is Outcome.FAIL or not self.beliefs:
                 break
-        return Replay(tuple(steps), tuple(verdicts), self.beliefs)
+        return self.ended(tuple(steps), tuple(verdicts))
+
+    def ended(self, steps: Steps, verdicts: tuple[Verdict, ...]) -> Replay:
+        """What came of the sequence that was just run; a failure is blamed on what explains it."""
+        if verdicts and verdicts[-1].outcome is Outcome.FAIL:
+            verdicts = (*verdicts[:-1], blame(self.model, self.initial, steps, verdicts[-1]))
+        return Replay(steps, verdicts, self.beliefs)
 
 
 def same_fault(first: Verdict, other: Verdict | None) -> bool:
@@ -145,9 +167,7 @@ def same_fault(first: Verdict, other: Verdict | None) -> bool:
         return False
     if not first.rules:
         return other.cause == first.cause
-    at_fault = {(r.code, r.when) for r in other.rules}
-    same_code = other.observation.code == first.observation.code
-    return same_code and bool(at_fault) and at_fault <= {(r.code, r.when) for r in first.rules}
+    return other.observation.code == first.observation.code and bool(other.facts) and other.facts <= first.facts
 
 
 TRIES_AGAIN = 3
@@ -156,11 +176,15 @@ TRIES_AGAIN = 3
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long a check may run: at most so many random sequences, calls in each, and seconds for all sequences."""
+    """How long a check may run: at most so many random sequences, calls in each, and seconds and calls for all.
+
+    Calls that make a failing sequence shorter count too.
+    """
 
     sequences: int = 300
     length: int = 25
     seconds: float = 45.0
+    calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +236,7 @@ class Tester:
         self.seed = seed
         self.budget = budget or Budget()
         self.findings: list[Finding] = []
-        self._causes: dict[tuple[object, ...], int] = {}
+        self._causes: dict[tuple[str, ...], int] = {}
         self._watch = watch
         self._uses = {name: f.uses for name, f in model.functions.items()}
         self._started = time.monotonic()
@@ -229,7 +253,7 @@ class Tester:
     def derived(self) -> None:
         """The sequences that the model gives: a shortest way to every row, then a look at the state.
 
-        Time counts from here on. If it is too short for all, what is left out is arguments beside rows seen already.
+        Time counts from here on. What a small budget leaves out first is arguments beside rows seen already.
         """
         model, initial = self.driver.model, self.driver.initial
         ways = sorted(witnesses(model, initial, self.driver.policy), key=lambda w: w.goal.given is not None)
@@ -247,7 +271,7 @@ class Tester:
 
         def ended(steps: Steps, verdicts: tuple[Verdict, ...]) -> None:
             driver.tally.sequences += 1
-            self._take(Replay(steps, verdicts, driver.beliefs), "random sequences")
+            self._take(driver.ended(steps, verdicts), "random sequences")
 
         machine = conformance_machine(driver, driver.policy, seed=self.seed, ended=ended, enough=self._over)
         run = settings(
@@ -266,7 +290,9 @@ class Tester:
                 raise
 
     def _over(self) -> bool:
-        return time.monotonic() - self._started > self.budget.seconds
+        calls = self.budget.calls
+        spent = calls is not None and self.driver.tally.calls >= calls
+        return spent or time.monotonic() - self._started > self.budget.seconds
 
     def _take(self, replay: Replay, phase: str) -> None:
         tally = self.driver.tally

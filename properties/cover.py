@@ -1,19 +1,29 @@
 """Sequences derived from the model: for every row, a shortest way to where it decides."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..model.call import Args, Call, calls, domain
-from ..model.oracle import Model, forbids_ok, in_scope, permitted, prevailing, successors
-from ..model.rule import Rule
+from ..model.call import Args, Call
+from ..model.interface import SIGNATURES
+from ..model.oracle import Model, forbids_ok, in_scope, may_succeed, permitted, prevailing, successors
+from ..model.rule import Function, Rule
 from ..model.state import Pin, State
 from ..model.vocabulary import CKR, CKU
 from .policy import Policy, anything
+from .situations import BEGINNING, likeliest, situations
 
 DEPTH = 3
 """Calls to the state in which a row is looked for; no row of the table needs more."""
+
+NEAR = frozenset(
+    {name for name, signature in SIGNATURES.items() if signature.section in ("5.4", "5.5", "5.6")} | {"C_DigestInit"}
+)
+"""Functions through which the search walks and at which it looks: those of the library, of tokens and of sessions,
+
+and one that begins an operation without a key.
+"""
 
 DEPTH_OF_COMBINATIONS = 2
 """The same for precedences and arguments, of which many are never met, so that the search for them must end."""
@@ -46,8 +56,8 @@ class Witness:
 
 
 def all_calls(model: Model, initial: State) -> tuple[Call, ...]:
-    """Every call of the model in a scope, function by function."""
-    return tuple(c for f in model.functions.values() for c in calls(f.name, f.uses, initial))
+    """Every call of the model in a scope that is worth making, function by function."""
+    return tuple(c for f in model.functions.values() for c in f.calls(initial))
 
 
 def explore(
@@ -67,11 +77,8 @@ def explore(
         if len(way) == depth:
             continue
         for call in changing:
-            if not (in_scope(model, s, call) and policy(s, call)):
-                continue
-            codes = permitted(model, s, call)
-            code = CKR.OK if CKR.OK in codes else min(codes, default=CKR.OK)
-            if code != CKR.OK and len(codes) > 1:
+            code = _way_on(model, s, call)
+            if code is None or not (in_scope(model, s, call) and policy(s, call)):
                 continue
             for t in successors(model, s, call, code):
                 if t not in seen:
@@ -79,11 +86,27 @@ def explore(
                     queue.append((t, (*way, call)))
 
 
+def worth_trying(f: Function, name: str, s: State) -> tuple[Any, ...]:
+    """The values of an argument that deserve a sequence of their own: of handles on objects only the last, handle 0."""
+    values = f.domain(name, s)[1:]
+    return values[-1:] if name in ("object", "key", "other_key") else values
+
+
+def _way_on(model: Model, s: State, call: Call) -> CKR | None:
+    """The code with which a call leads on: success, or the one error that changes something; None where it may not."""
+    if may_succeed(model, s, call):
+        return CKR.OK
+    if all(effect.on == {CKR.OK} for effect in model.functions[call.function].effects):
+        return None
+    codes = permitted(model, s, call)
+    return next(iter(codes)) if len(codes) == 1 else None
+
+
 def goals(model: Model, initial: State) -> Iterator[Goal]:
     """Everything worth a sequence: success, each row, firm rows alone, each precedence, each argument beside each."""
     for f in model.functions.values():
         pairs = model.orders[f.name]
-        values = [(name, value) for name in f.uses for value in domain(name, initial)[1:]]
+        values = [(name, value) for name in f.uses for value in worth_trying(f, name, initial)]
         yield from (Goal(f.name, None, effect=n) for n in range(len(f.effects)))
         for k in (None, *range(len(f.rules))):
             yield Goal(f.name, k)
@@ -94,37 +117,44 @@ def goals(model: Model, initial: State) -> Iterator[Goal]:
                 yield from (Goal(f.name, k, under=j) for j, low in enumerate(f.rules) if (r.code, low.code) in pairs)
 
 
-def met(model: Model, s: State, call: Call, rows: tuple[int, ...]) -> Iterator[Goal]:
-    """The goals that a call meets to which these rows of its function apply.
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What rows that apply together show of themselves, whatever the call: goals, and rows that decide cleanly.
 
     A row that outranks another, or that decides beside an argument, must do so while no other firm row prevails:
-    else a module could pass by the other one's code.
+    else a module could pass by the other one's code. None among the clean rows stands for success.
     """
-    f = model.functions[call.function]
-    pairs = model.orders[f.name]
+
+    goals: frozenset[Goal]
+    clean: tuple[int | None, ...]
+
+
+def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
+    """What these rows of a function show when they apply together."""
+    f = model.functions[function]
+    pairs = model.orders[function]
     rules = {k: f.rules[k] for k in rows}
     every = tuple(rules.values())
-    prevail = prevailing(model, f.name, every)
+    prevail = prevailing(model, function, every)
     codes = {r.code for r in prevail}
     firm_codes = {r.code for r in prevail if forbids_ok(r)}
     firm = [k for k, r in rules.items() if forbids_ok(r)]
-    given = [(name, getattr(call.args, name)) for name in f.uses]
+    found: set[Goal] = set()
+    clean: list[int | None] = []
     if not firm and f.returns_ok:
-        yield Goal(f.name, None)
-        yield from (Goal(f.name, None, given=x) for x in given)
-        for n, effect in enumerate(f.effects):
-            if CKR.OK in effect.on and effect.change(s, call.args) != s:
-                yield Goal(f.name, None, effect=n)
+        found.add(Goal(function, None))
+        clean.append(None)
     for k, r in rules.items():
         rest = tuple(x for x in every if x is not r)
-        if r.code in codes and codes != {x.code for x in prevailing(model, f.name, rest)}:
-            yield Goal(f.name, k)
+        if r.code in codes and codes != {x.code for x in prevailing(model, function, rest)}:
+            found.add(Goal(function, k))
             if firm_codes <= {r.code}:
-                yield from (Goal(f.name, k, given=x) for x in given)
+                clean.append(k)
         if firm == [k]:
-            yield Goal(f.name, k, alone=True)
+            found.add(Goal(function, k, alone=True))
         if k in firm and firm_codes == {r.code}:
-            yield from (Goal(f.name, k, under=j) for j, low in rules.items() if (r.code, low.code) in pairs)
+            found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in pairs}
+    return Showing(frozenset(found), tuple(clean))
 
 
 def witnesses(
@@ -136,35 +166,104 @@ def witnesses(
 ) -> tuple[Witness, ...]:
     """A shortest sequence for every goal that the scope reaches, or for those that are wanted."""
     every = all_calls(model, initial)
-    wanted = set(goals(model, initial) if wanted is None else wanted)
-    found: list[Witness] = []
-    for s, way in explore(model, initial, every, depth, policy):
-        if len(way) > DEPTH_OF_COMBINATIONS:
-            wanted = {g for g in wanted if g.under is None and g.given is None}
-        functions = {g.function for g in wanted}
-        if not functions:
+    near = tuple(c for c in every if c.function in NEAR)
+    search = Search(model, policy, goals(model, initial) if wanted is None else wanted)
+    for s, way in explore(model, initial, near, depth, policy):
+        if len(way) > DEPTH_OF_COMBINATIONS and not search.rows_left:
             break
-        for call in every:
-            if call.function not in functions or not (in_scope(model, s, call) and policy(s, call)):
-                continue
-            rules = model.functions[call.function].rules
-            rows = tuple(k for k, r in enumerate(rules) if r.when(s, call.args))
-            for goal in met(model, s, call, rows):
-                if goal in wanted:
-                    wanted.remove(goal)
-                    found.append(Witness(goal, None if goal.row is None else rules[goal.row], (*way, call)))
-    return tuple(found)
+        search.look(s, way, near if way else every)
+    by_name = by_function(every)
+    for s, place in situations(model, initial):
+        if all(map(policy, _along(model, initial, place.way), place.way)):
+            there = sorted(place.functions & by_name.keys())
+            search.look(s, place.way, tuple(c for name in there for c in by_name[name]))
+    return tuple(search.found)
+
+
+class Search:
+    """Goals that are wanted, and the witnesses found for others; a goal is asked about only while it is wanted."""
+
+    def __init__(self, model: Model, policy: Policy, wanted: Iterable[Goal]) -> None:
+        self.found: list[Witness] = []
+        self._model, self._policy = model, policy
+        self._wanted = set(wanted)
+        self._left = Counter(g.function for g in self._wanted)
+        self._beside = {(g.function, g.row, *g.given): g for g in self._wanted if g.given is not None}
+        self._effects = {(g.function, g.effect): g for g in self._wanted if g.effect is not None}
+        self._shown: dict[tuple[str, tuple[int, ...]], Showing] = {}
+
+    @property
+    def rows_left(self) -> bool:
+        """Whether a row is wanted for itself, not for what it outranks or decides beside."""
+        return any(g.under is None and g.given is None for g in self._wanted)
+
+    def look(self, s: State, way: tuple[Call, ...], calls: tuple[Call, ...]) -> None:
+        """Take the goals that these calls meet in a state."""
+        for call in calls:
+            if self._left[call.function] and in_scope(self._model, s, call) and self._policy(s, call):
+                for goal in self._met(s, call):
+                    self._take(goal, (*way, call))
+
+    def _met(self, s: State, call: Call) -> Iterator[Goal]:
+        name, args = call.function, call.args
+        f = self._model.functions[name]
+        rows = tuple([k for k, r in enumerate(f.rules) if r.when(s, args)])
+        show = self._shown.get((name, rows))
+        if show is None:
+            show = self._shown[name, rows] = showing(self._model, name, rows)
+            yield from show.goals
+        for k in show.clean:
+            for field in f.uses:
+                goal = self._beside.get((name, k, field, getattr(args, field)))
+                if goal is not None:
+                    yield goal
+        if None in show.clean:
+            for n, effect in enumerate(f.effects):
+                wanted = (name, n) in self._effects
+                if wanted and CKR.OK in effect.on and effect.change(s, args) != s:
+                    yield self._effects[name, n]
+
+    def _take(self, goal: Goal, calls: tuple[Call, ...]) -> None:
+        if goal not in self._wanted:
+            return
+        self._wanted.remove(goal)
+        self._left[goal.function] -= 1
+        if goal.given is not None:
+            del self._beside[goal.function, goal.row, *goal.given]
+        if goal.effect is not None:
+            del self._effects[goal.function, goal.effect]
+        rules = self._model.functions[goal.function].rules
+        self.found.append(Witness(goal, None if goal.row is None else rules[goal.row], calls))
+
+
+def _along(model: Model, s: State, way: tuple[Call, ...]) -> Iterator[State]:
+    """The states that a way passes through, the last one left out."""
+    for call in way:
+        yield s
+        s = likeliest(model, s, call)
+
+
+def by_function(calls: tuple[Call, ...]) -> Mapping[str, tuple[Call, ...]]:
+    """Calls sorted into their functions."""
+    found: dict[str, list[Call]] = {}
+    for call in calls:
+        found.setdefault(call.function, []).append(call)
+    return {name: tuple(members) for name, members in found.items()}
 
 
 def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
-    """Calls to end a sequence with, that show what the module holds; after an effect, also whether it happened."""
+    """Calls to end a sequence with, that show what the module holds; after an effect, also whether it happened.
+
+    What the sequence began last is begun again: that tells whether its last call ended the operation.
+    """
     sessions, slots = range(len(initial.sessions)), range(len(initial.slots))
     look = (
         *(Call("C_GetSessionInfo", Args(session=k)) for k in sessions),
         *(Call("C_GetTokenInfo", Args(slot=k)) for k in slots),
     )
     if witness.goal.effect is None:
-        return tuple(c for c in look if c.function in model.functions)
+        begun = [c for c in witness.calls[:-1] if c.function in BEGINNING]
+        return tuple(c for c in (*begun[-1:], *look) if c.function in model.functions)
     users = ((CKU.USER, Pin.USER), (CKU.USER, Pin.OTHER), (CKU.SO, Pin.SO), (CKU.SO, Pin.OTHER))
     deep = (
         *look,

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..model.call import Call, Observation, arguments, code_text
+from ..model.call import Call, arguments, code_text
 from ..model.interpretations import INTERPRETATIONS
 from ..model.oracle import Model
 from ..model.rule import Rule, Strength
 from ..model.vocabulary import CKR
-from .verdict import Kind, Verdict
-
-Steps = tuple[tuple[Call, Observation], ...]
+from .verdict import Kind, Steps, Verdict
 
 SETUP = frozenset({"C_Initialize", "C_OpenSession", "C_InitToken"})
 """Functions whose successful calls at the start of a trace only lead up to what it shows."""
@@ -34,18 +32,7 @@ class Finding:
     @property
     def id(self) -> str:
         """A short name that stays the same from run to run: the cause, hashed."""
-        v = self.verdict
-        rows = sorted(f"{r.code.name}:{r.when.__name__}" for r in v.rules)
-        where = [] if rows else [v.call.function]
-        output = [v.mismatch.output] if v.mismatch else []
-        text = "|".join([v.kind.value if v.kind else "", _observed(v), *where, *output, *rows])
-        return "F-" + hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _observed(verdict: Verdict) -> str:
-    # How a module died may differ from machine to machine; that it died does not.
-    died = verdict.kind in (Kind.DIED, Kind.HUNG)
-    return verdict.observation.ending.value if died else verdict.observation.text
+        return "F-" + hashlib.sha256("|".join(self.verdict.cause).encode()).hexdigest()[:8]
 
 
 def beside_setup(steps: Steps) -> int:
@@ -61,6 +48,8 @@ def beside_setup(steps: Steps) -> int:
 def cited(model: Model, verdict: Verdict) -> Mapping[str, str]:
     """The interpretations that a verdict depends on, with the readings in force."""
     ids = {r.reading for r in verdict.rules if r.reading}
+    if verdict.lapse and verdict.lapse.effect.reading:
+        ids.add(verdict.lapse.effect.reading)
     if verdict.kind is Kind.PRECEDENCE:
         pairs = model.orders[verdict.call.function]
         relations = [pairs.get((r.code, CKR(verdict.observation.code))) for r in verdict.rules]
@@ -132,6 +121,11 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
             lines.append(f"Nothing in the call or the state makes {seen} apply.")
         case _:
             lines.append("Nothing in the call or the state makes that code apply, and nothing forbids success.")
+    if verdict.lapse:
+        what, before = verdict.lapse.effect, f"{verdict.lapse.function} returned {code_text(verdict.lapse.code)}"
+        lines.append(
+            f"It would be right if nothing had changed when {before}; but then {what.name} (section {what.section})."
+        )
     if verdict.kind is Kind.OFF_LIST:
         lines.append(f"The return values listed for {f} do not hold it.")
     lines += [

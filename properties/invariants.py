@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ..model.conditions import session_state
-from ..model.state import Login, Operation, Pin, State
+from ..model.state import Login, Operations, Phase, Pin, Search, State
 from ..model.vocabulary import CKS
 
 LOGIN_SHOWN = {
@@ -61,9 +61,14 @@ def sessions_of_a_token_agree(s: State) -> bool:
     )
 
 
+def _active(o: Operations) -> bool:
+    kinds = (o.encrypt, o.decrypt, o.digest, o.sign, o.sign_recover, o.verify, o.verify_recover)
+    return o.search != Search.NONE or any(x.phase != Phase.NONE for x in kinds)
+
+
 def operations_need_a_session(s: State) -> bool:
     """An operation is active in open sessions only."""
-    return all(x.open or x.operation == Operation.NONE for x in s.sessions)
+    return all(x.open or not _active(x.operations) for x in s.sessions)
 
 
 def nothing_outlives_the_library(s: State) -> bool:

@@ -7,7 +7,7 @@ Numbers have finite domains, and a run remembers what its answers left of each, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +60,20 @@ class Truth:
         if key not in run.known:
             run.known[key] = run.ask(self.term)
         return run.known[key]
+
+    def __and__(self, other: object) -> Truth:
+        return self._join(other, z3.And)
+
+    def __or__(self, other: object) -> Truth:
+        return self._join(other, z3.Or)
+
+    __rand__, __ror__ = __and__, __or__
+
+    def _join(self, other: object, join: Callable[..., z3.BoolRef]) -> Truth:
+        """Both at once: unlike `and` and `or` it asks nothing, so that a chain of them makes no paths."""
+        if not isinstance(other, bool | Truth):
+            raise Unliftable(f"a symbolic bool is joined with {other!r}: join it with a bool")
+        return Truth(join(self.term, lower(other)))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, bool | Truth):
@@ -184,12 +198,16 @@ Tree = Result | Failure | Branch
 def explore(f: Callable[..., Any], *args: Any) -> Tree:
     """Every path of a function run on symbols. Lookups and conversions that fail end a path; they do not propagate.
 
+    Within a run of another function only the paths are walked that the answers given there leave.
+
     Raises:
         TypeError: if the function hashes a symbol, computes with it, or asks for it in another unfit way.
     """
 
+    outer = _RUN.get(None)
+
     def grow(answers: tuple[bool, ...]) -> Tree:
-        run = _Run(answers)
+        run = _Run(answers, known=dict(outer.known), live=dict(outer.live)) if outer else _Run(answers)
         token = _RUN.set(run)
         tree: Tree
         try:
@@ -216,6 +234,15 @@ def merge(tree: Tree, read: Callable[[Any], Iterable[Any]]) -> tuple[z3.ExprRef,
     if yes is None or no is None:
         return yes or no
     return tuple(_choose(tree.asked, x, y) for x, y in zip(yes, no, strict=True))
+
+
+def results(tree: Tree) -> Iterator[Any]:
+    """What the function returned, path by path."""
+    if isinstance(tree, Branch):
+        yield from results(tree.yes)
+        yield from results(tree.no)
+    elif isinstance(tree, Result):
+        yield tree.value
 
 
 def failing(tree: Tree) -> z3.BoolRef:

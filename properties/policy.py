@@ -11,7 +11,12 @@ Policy = Callable[[State, Call], bool]
 """Whether a call may be made in a state."""
 
 WRITES_TOKEN = frozenset({"C_InitToken", "C_InitPIN", "C_SetPIN"})
-"""Functions of the model that change what a token keeps."""
+"""Functions that change what a token keeps of itself."""
+
+MAKES_OBJECTS = frozenset(
+    {"C_CreateObject", "C_CopyObject", "C_GenerateKey", "C_GenerateKeyPair", "C_UnwrapKey", "C_DeriveKey"}
+)
+CHANGES_OBJECTS = frozenset({"C_DestroyObject", "C_SetAttributeValue"})
 
 
 def anything(s: State, call: Call) -> bool:  # noqa: ARG001
@@ -41,12 +46,23 @@ def _right_pin(args: Args, users: frozenset[CKU]) -> bool:
     return args.user in users and args.pin == own[CKU(args.user)]
 
 
-def harmless(users: frozenset[CKU]) -> Policy:
-    """No call that writes to the token, and no login but with the right PIN of a user whose PIN we were given."""
+def _own_session_object(s: State, k: int) -> bool:
+    """Whether handle `k` is surely of a session object that we made: a dead handle may name somebody's object anew."""
+    return k < len(s.objects) and s.objects[k].known and not s.objects[k].token
 
-    def allows(s: State, call: Call) -> bool:  # noqa: ARG001
-        if call.function in WRITES_TOKEN:
+
+def harmless(users: frozenset[CKU]) -> Policy:
+    """No call that writes to the token, and no login but with the right PIN of a user whose PIN we were given.
+
+    Objects are made in the session only, and only those are changed or destroyed.
+    """
+
+    def allows(s: State, call: Call) -> bool:
+        name, a = call.function, call.args
+        if name in WRITES_TOKEN or (name in MAKES_OBJECTS and a.token):
             return False
-        return call.function != "C_Login" or _right_pin(call.args, users & {CKU.SO, CKU.USER})
+        if name in CHANGES_OBJECTS:
+            return _own_session_object(s, a.object)
+        return name != "C_Login" or _right_pin(a, users & {CKU.SO, CKU.USER})
 
     return allows

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..model.call import Call, arguments, read_call
+from ..model.interpretations import INTERPRETATIONS
 from ..model.oracle import Model
 from ..model.table import TABLE
 from .conformance import Results
-from .findings import Finding, Steps, cited, explain, explain_rule, permitted_text
+from .findings import Finding, cited, explain, explain_rule, permitted_text
+from .verdict import Steps
 
 SCHEMA = "p11conform.report/1"
 
@@ -50,6 +52,18 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
     }
 
 
+def readings_json(results: Results) -> list[dict[str, Any]]:
+    """Which way the module went at each open question that it met; `inconsistent` names functions that went both."""
+    tally = results.tally
+    found: list[dict[str, Any]] = []
+    for id in sorted({id for id, _ in tally.followed}):
+        codes = {code: n for (i, code), n in sorted(tally.followed.items()) if i == id}
+        both = sorted({f for (i, f, _), seen in tally.choices.items() if i == id and len(seen) > 1})
+        question = INTERPRETATIONS[id].question
+        found.append({"id": id, "question": question, "followed": codes, "inconsistent": both})
+    return found
+
+
 def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
     """The whole report; `module` says what was tested."""
     tally, model = results.tally, results.model
@@ -79,6 +93,7 @@ def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
             {"function": f, "code": str(code), "condition": condition, "section": section, "count": n}
             for (f, code, condition, section), n in sorted(tally.advice.items(), key=lambda x: str(x[0]))
         ],
+        "interpretations": readings_json(results),
     }
 
 

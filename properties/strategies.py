@@ -1,9 +1,8 @@
 """Hypothesis: strategies for calls, mostly meaningful and some hostile, and the state machine that replays them."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from unittest import SkipTest
 
 from hypothesis import seed as fixed_seed
@@ -11,19 +10,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ..model.call import Call, Observation
-from ..model.oracle import Model, in_scope, permitted
+from ..model.oracle import Model, in_scope, may_succeed
 from ..model.state import State
-from ..model.vocabulary import CKR
-from .cover import all_calls
+from .cover import all_calls, by_function
 from .policy import Policy
 from .verdict import Outcome, Verdict, one_of
 
 HOSTILE_IN_TEN = 3
 """How many calls in ten are made without asking whether they may succeed."""
 
-CACHED_STATES = 4096
+TRIES = 40
+"""Calls of a function that are looked at for one that may succeed, before the next function is."""
 
-ByFunction = Mapping[str, tuple[Call, ...]]
+STRIDE = 7919
+"""A prime, so that stepping through a list by it meets every member."""
 
 
 class Drives(Protocol):
@@ -43,14 +43,6 @@ class Drives(Protocol):
         """Make a call and judge it."""
 
 
-def by_function(calls: tuple[Call, ...]) -> ByFunction:
-    """Calls sorted into their functions."""
-    found: dict[str, list[Call]] = {}
-    for call in calls:
-        found.setdefault(call.function, []).append(call)
-    return {name: tuple(members) for name, members in found.items()}
-
-
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What Hypothesis draws for a call: numbers that pick from whatever there is to pick from.
@@ -62,31 +54,64 @@ class Choice:
     hostile: bool
     function: int
     arguments: int
-
-    def of(self, calls: ByFunction) -> Call:
-        """The call picked, every function as likely as the next however many calls it has."""
-        names = sorted(calls)
-        members = calls[names[self.function % len(names)]]
-        return members[self.arguments % len(members)]
+    target: int
 
 
 _NUMBER = st.integers(0, 2**20)
 
-choices = st.builds(Choice, st.integers(0, 9).map(lambda n: n >= 10 - HOSTILE_IN_TEN), _NUMBER, _NUMBER)
+choices = st.builds(Choice, st.integers(0, 9).map(lambda n: n >= 10 - HOSTILE_IN_TEN), _NUMBER, _NUMBER, _NUMBER)
 """Strategy for choices; the simplest is meaningful."""
 
 
+ENDING = frozenset({"C_Finalize", "C_CloseAllSessions", "C_CloseSession", "C_InitToken", "C_Logout", "C_DestroyObject"})
+"""Functions whose success undoes what a sequence has built up."""
+
+OTHERS_PER_ENDING = 5
+
+
 def chooser(model: Model, initial: State, policy: Policy) -> Callable[[State, Choice], Call]:
-    """What a choice means in a state: a call that may succeed there, or, where it is hostile, any at all."""
-    every = all_calls(model, initial)
-    hostile = by_function(every)
+    """What a choice means in a state: a call that may succeed there, or, where it is hostile, any at all.
 
-    @lru_cache(CACHED_STATES)
-    def meaningful(s: State) -> ByFunction:
-        sound = tuple(c for c in every if in_scope(model, s, c) and policy(s, c) and CKR.OK in permitted(model, s, c))
-        return by_function(sound) or hostile
+    Every function is as likely as the next, however many calls it has, but for those that end things.
+    """
+    calls = by_function(all_calls(model, initial))
+    names = [name for name in sorted(calls) for _ in range(1 if name in ENDING else OTHERS_PER_ENDING)]
 
-    return lambda s, choice: choice.of(hostile if choice.hostile else meaningful(s))
+    def at(function: int, number: int) -> Call:
+        members = calls[names[function % len(names)]]
+        return members[number % len(members)]
+
+    def choose(s: State, choice: Choice) -> Call:
+        first = at(choice.function, choice.arguments)
+        if choice.hostile:
+            return first
+        for n in range(len(names)):
+            for step in range(TRIES):
+                call = aimed(
+                    model, s, at(choice.function + n * STRIDE, choice.arguments + step * STRIDE), choice.target + step
+                )
+                if may_succeed(model, s, call) and in_scope(model, s, call) and policy(s, call):
+                    return call
+        return first
+
+    return choose
+
+
+def aimed(model: Model, s: State, call: Call, number: int) -> Call:
+    """The call with its handles turned to sessions that are open and objects that are known, where there are any."""
+    uses = model.functions[call.function].uses
+    sessions = [k for k, x in enumerate(s.sessions) if x.open]
+    objects = [k for k, x in enumerate(s.objects) if x.known]
+    turned: dict[str, Any] = {}
+    if sessions and "session" in uses:
+        turned["session"] = sessions[number % len(sessions)]
+    if objects:
+        turned |= {name: objects[number // n % len(objects)] for name, n in _OBJECTS.items() if name in uses}
+    return Call(call.function, replace(call.args, **turned)) if turned else call
+
+
+_OBJECTS = {"object": 1, "key": 1, "other_key": 7}
+"""Arguments that are objects, with what their choices are divided by, so that two of a call differ."""
 
 
 def conformance_machine(

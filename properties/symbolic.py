@@ -13,7 +13,7 @@ import z3
 from ..model.call import Args, Call, domain
 from ..model.oracle import Model, forbids_ok, outranks
 from ..model.rule import Condition, Effect, Function
-from ..model.state import SESSION, SLOT, State
+from ..model.state import EACH, OBJECT, SESSION, SLOT, State
 from ..model.vocabulary import CKR
 from .lift import (
     WIDTH,
@@ -29,6 +29,7 @@ from .lift import (
     merge,
     one_of,
     predicate,
+    results,
 )
 
 Terms = tuple[z3.ExprRef, ...]
@@ -63,7 +64,7 @@ class System:
     def __init__(self, model: Model, initial: State) -> None:
         self.model, self.initial = model, initial
         self.names = tuple(model.functions)
-        sizes = {SLOT: len(initial.slots), SESSION: len(initial.sessions)}
+        sizes = {SLOT: len(initial.slots), SESSION: len(initial.sessions), OBJECT: len(initial.objects)}
         self.state: State = map_leaves(initial, lambda _, hint, path: _symbol(path, _values(hint, sizes, path)), "s")
         self.args: Args = map_leaves(
             Args(), lambda _, __, path: _symbol(path, domain(path.partition(".")[2], initial)), "a"
@@ -111,7 +112,9 @@ class System:
         if not effects:
             return self.current
         if effects not in self._trees:
+            token = EACH.set(_changed)
             self._trees[effects] = explore(self._follow, effects)
+            EACH.reset(token)
         tree = self._trees[effects]
         broken = failing(tree)
         if not z3.is_false(broken) and satisfying(self.state_domain, _domain(self.args), given, broken) is not None:
@@ -172,7 +175,7 @@ class System:
     def _step(self, i: int) -> list[tuple[z3.ExprRef, z3.ExprRef]]:
         if i not in self._constants:
             variables = (*self.current, *self.inputs)
-            self._constants[i] = [(v, z3.Const(f"{v}@{i}", v.sort())) for v in variables]
+            self._constants[i] = [(v, _timed(v, i)) for v in variables]
         return self._constants[i]
 
     def start(self) -> z3.BoolRef:
@@ -199,21 +202,28 @@ class System:
 
     def read_state(self, model: z3.ModelRef, i: int) -> State:
         """State `i` of a solution."""
-        state: State = map_leaves(self.state, lambda symbol, _, __: self._value(model, symbol, i))
+        state: State = map_leaves(self.state, lambda symbol, _, __: _value(model, symbol, i))
         return state
 
     def read_step(self, model: z3.ModelRef, i: int) -> tuple[Call, CKR]:
         """The call and the code of step `i` of a solution."""
-        args: Args = map_leaves(self.args, lambda symbol, _, __: self._value(model, symbol, i))
-        number = model.eval(self.at(self.function, i), model_completion=True).as_long()
-        code = model.eval(self.at(self.code, i), model_completion=True).as_long()
+        args: Args = map_leaves(self.args, lambda symbol, _, __: _value(model, symbol, i))
+        number = model.eval(_timed(self.function, i), model_completion=True).as_long()
+        code = model.eval(_timed(self.code, i), model_completion=True).as_long()
         return Call(self.names[number], args), CKR(code)
 
-    def _value(self, model: z3.ModelRef, symbol: Symbol, i: int) -> Any:
-        value = model.eval(self.at(symbol.term, i), model_completion=True)
-        if isinstance(symbol, Truth):
-            return z3.is_true(value)
-        return next(v for v in symbol.domain if v == value.as_long())
+
+def _timed(variable: z3.ExprRef, i: int) -> z3.ExprRef:
+    """The constant that stands for a variable at step `i`."""
+    return z3.Const(f"{variable}@{i}", variable.sort())
+
+
+def _value(model: z3.ModelRef, symbol: Symbol, i: int) -> Any:
+    """The value of a variable at step `i` of a solution."""
+    value = model.eval(_timed(symbol.term, i), model_completion=True)
+    if isinstance(symbol, Truth):
+        return z3.is_true(value)
+    return next(v for v in symbol.domain if v == value.as_long())
 
 
 def solver() -> z3.Solver:
@@ -267,6 +277,25 @@ def _values(hint: Any, sizes: Mapping[str, int], path: str) -> Sequence[int]:
     if not hasattr(hint, "__metadata__"):
         raise Unliftable(f"{path} has no domain: annotate its type with what it counts, or make the field fixed")
     return range(sizes[hint.__metadata__[0]])
+
+
+def _changed(change: Callable[[Any], Any], record: Any) -> Any:
+    """A record after a change, its paths merged into terms: nothing that the change asked is asked of the whole run."""
+    tree = explore(change, record)
+    terms = merge(tree, leaves)
+    if terms is None or not z3.is_false(failing(tree)):
+        raise Unliftable(f"a change of {type(record).__name__} fails: let it give a record for every one")
+    symbols = map(_joined, terms, zip(*map(leaves, results(tree)), strict=True))
+    return map_leaves(record, lambda *_: next(symbols))
+
+
+def _joined(term: z3.ExprRef, values: tuple[Any, ...]) -> Any:
+    """The symbol of a term that has one of some values, or the value where there is but one."""
+    if all(lower(v).eq(term) for v in values):
+        return values[0]
+    if isinstance(term, z3.BoolRef):
+        return Truth(term)
+    return Number(term, {n for v in values for n in (v.domain if isinstance(v, Number) else (v,))})
 
 
 def _symbol(path: str, values: Sequence[int]) -> Symbol:

@@ -1,16 +1,20 @@
 """Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from ..model.call import Call, Ending, Observation, code_text
+from ..model.call import Call, Ending, Observation, code_text, is_unnamed
 from ..model.oracle import Model, applicable, forbids_ok, legal_anyway, outputs, permitted, prevailing, successors
-from ..model.rule import Rule, Strength
+from ..model.rule import Effect, Rule, Strength, fact
 from ..model.state import State
 from ..model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 
 Beliefs = frozenset[State]
 """The states that a module may be in, after all that was seen of it."""
+
+
+Steps = tuple[tuple[Call, Observation], ...]
+"""A trace: calls, and what came back."""
 
 
 def one_of(beliefs: Beliefs) -> State:
@@ -85,12 +89,26 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Lapse:
+    """A certain effect of an earlier call that the module seems to have left out: without it there is no failure."""
+
+    function: str
+    code: int
+    effect: Effect
+
+    @property
+    def fact(self) -> str:
+        """What was left out, one name for all kinds of operation: the open question that it rests on, if any."""
+        return self.effect.reading or self.effect.change.__qualname__
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the text says of one observation.
 
     `permitted` holds the codes that the text permits, and `rules` the rows that prevail: for a failure those at
     fault, for a pass those that gave the code. `advice` holds the rows that only recommend, and were not followed.
-    `why` is a line on an inconclusive verdict.
+    `why` is a line on an inconclusive verdict; `lapse` explains a failure that nothing in its call explains.
     """
 
     outcome: Outcome
@@ -102,6 +120,7 @@ class Verdict:
     mismatch: Mismatch | None = None
     advice: tuple[Rule, ...] = ()
     why: str = ""
+    lapse: Lapse | None = None
 
     @property
     def severity(self) -> Severity:
@@ -111,16 +130,32 @@ class Verdict:
         return _SEVERITY[self.kind] if self.kind else Severity.LOW
 
     @property
-    def cause(self) -> tuple[object, ...]:
-        """What two failures share when they are one fault: the rows at fault, or else the function itself."""
-        at_fault = frozenset((r.code, r.when) for r in self.rules)
-        if self.kind in (Kind.DIED, Kind.HUNG, Kind.ABSENT):
-            return (self.kind, self.call.function)
-        if self.mismatch is not None:
-            return (self.kind, self.call.function, self.mismatch.output)
-        if self.kind is Kind.CALLBACK_MISUSE:
-            return (self.kind, self.observation.misuse)
-        return (self.kind, self.observation.code, at_fault or self.call.function)
+    def facts(self) -> frozenset[str]:
+        """The facts that the rows at fault speak of."""
+        return frozenset(fact(r) for r in self.rules)
+
+    @property
+    def cause(self) -> tuple[str, ...]:
+        """What two failures share when they are one fault, whatever the function: its kind and the facts misjudged.
+
+        A module that answers one fact by this wrong code here and by that one there has one fault.
+        """
+        kind = self.kind.value if self.kind else ""
+        facts = sorted(self.facts)
+        match self.kind:
+            case Kind.DIED | Kind.HUNG | Kind.ABSENT:
+                return (kind, self.call.function)
+            case Kind.CALLBACK_MISUSE:
+                return (kind, *self.observation.misuse)
+            case Kind.MISSING_ERROR:
+                return (kind, *facts)
+            case _ if self.mismatch is not None:
+                return (kind, self.call.function, self.mismatch.output)
+            case Kind.PRECEDENCE:
+                return (kind, self.observation.text, *facts)
+            case _ if facts:
+                return ("another code", *facts)
+        return (kind, self.observation.text, self.lapse.fact if self.lapse else self.call.function)
 
 
 def _family(code: int) -> str:
@@ -148,6 +183,28 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
     return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), frozenset(after)
 
 
+def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdict:
+    """The failure of a trace's last step, with the latest lapse that explains it where the call itself does not."""
+    if failure.rules or failure.mismatch or failure.observation.ending is not Ending.RETURNED:
+        return failure
+    for call, seen in reversed(steps[:-1]):
+        for effect in model.functions[call.function].effects:
+            if effect.certain and seen.code in effect.on:
+                lax = model.with_effect(call.function, effect, replace(effect, certain=False))
+                if _explained(lax, initial, steps):
+                    return replace(failure, lapse=Lapse(call.function, seen.code, effect))
+    return failure
+
+
+def _explained(model: Model, initial: State, steps: Steps) -> bool:
+    beliefs: Beliefs = frozenset({initial})
+    for call, seen in steps:
+        verdict, beliefs = judge(model, beliefs, call, seen)
+        if verdict.outcome is Outcome.FAIL or not beliefs:
+            return False
+    return True
+
+
 def _union(model: Model, beliefs: Beliefs, call: Call) -> frozenset[CKR]:
     return frozenset(code for s in beliefs for code in permitted(model, s, call))
 
@@ -160,11 +217,11 @@ def _follow(model: Model, states: list[State], call: Call, seen: Observation) ->
     for s in states:
         for t in successors(model, s, call, seen.code):
             wrong = None
-            if seen.code == CKR.OK and given:
+            if given:
                 wrong = next(
                     (
-                        (name, given[name], values)
-                        for name, values in outputs(model, t, call)
+                        (name, given[name], tuple(values))
+                        for name, values in outputs(model, t, call, seen.code)
                         if values and name in given and given[name] not in values
                     ),
                     None,
@@ -189,7 +246,7 @@ def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) 
         # Trouble that may have changed anything leaves nothing to go on.
         lost = seen.code in LEAVES_ANYTHING
         verdict = Verdict(Outcome.INCONCLUSIVE, call, seen, permitted=allowed, why=lenient)
-        return verdict, frozenset() if lost else beliefs
+        return verdict, frozenset() if lost else beliefs | _after_error(model, beliefs, call, seen.code)
     state = one_of(beliefs)
     rules = applicable(model, state, call)
     at_fault = tuple(r for r in prevailing(model, call.function, rules) if forbids_ok(r))
@@ -205,3 +262,9 @@ def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) 
         kind = next((k for k, names in _FAMILIES.items() if families & set(names)), Kind.WRONG_CODE)
         kind = kind if kind is Kind.OPERATION_STATE or not at_fault else Kind.WRONG_CODE
     return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), frozenset()
+
+
+def _after_error(model: Model, beliefs: Beliefs, call: Call, code: int) -> Beliefs:
+    """What an error may have done; one that the standard does not name may have done what any error may."""
+    known = CKR.FUNCTION_FAILED if is_unnamed(code) else code
+    return frozenset(t for s in beliefs for t in successors(model, s, call, known))

@@ -1,7 +1,8 @@
 """What several test files share: calls to write sequences with, the beliefs after them, and strategies for states."""
 
-from collections.abc import Iterable
-from functools import reduce
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from functools import cache, reduce
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,9 +10,28 @@ import pytest
 from hypothesis import strategies as st
 
 from p11conform.adapters.simulated import Simulated
-from p11conform.model.call import Args, Call, calls
+from p11conform.model.call import Args, Call
+from p11conform.model.interface import SIGNATURES
+from p11conform.model.mechanisms import with_role
+from p11conform.model.operations import ACTIVITIES
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors
-from p11conform.model.state import Login, Operation, Pin, Saved, Session, Slot, State
+from p11conform.model.state import (
+    Kept,
+    Kind,
+    Login,
+    Mech,
+    Object,
+    Operation,
+    Operations,
+    Phase,
+    Pin,
+    Saved,
+    Search,
+    Session,
+    Slot,
+    State,
+    Trait,
+)
 from p11conform.model.vocabulary import CKR, CKU
 
 if TYPE_CHECKING:
@@ -25,6 +45,10 @@ LOGIN, LOGOUT = Call("C_Login"), Call("C_Logout")
 LOGIN_SO = Call("C_Login", Args(user=CKU.SO, pin=Pin.SO))
 
 ONE_SLOT = State()
+OBJECTS = (Object(),) * 3
+
+CORE = frozenset({name for name, x in SIGNATURES.items() if x.section in ("5.4", "5.5", "5.6")} | {"C_DigestInit"})
+"""The functions of the library, its tokens and sessions, and one that begins an operation."""
 
 Step = Call | tuple[Call, CKR]
 """A call that returns CKR_OK, or one with the code that it returns."""
@@ -53,6 +77,16 @@ def model() -> Model:
     return build()
 
 
+def restricted(model: Model, functions: Collection[str] = CORE) -> Model:
+    """The model of some functions only: what takes long for all of them is quick for a few."""
+    return replace(model, functions={name: f for name, f in model.functions.items() if name in functions})
+
+
+@pytest.fixture(scope="session")
+def core(model: Model) -> Model:
+    return restricted(model)
+
+
 def codes(names: str) -> frozenset[CKR]:
     """Return values by their names, less the prefix."""
     return frozenset(CKR[name] for name in names.split())
@@ -71,36 +105,84 @@ def after(model: Model, initial: State, steps: Iterable[Step]) -> frozenset[Stat
 
 
 def every_call(model: Model, s: State) -> list[Call]:
-    return [c for f in model.functions.values() for c in calls(f.name, f.uses, s) if in_scope(model, s, c)]
+    return [c for f in model.functions.values() for c in f.calls(s) if in_scope(model, s, c)]
+
+
+def some_calls(model: Model, s: State) -> st.SearchStrategy[list[Call]]:
+    """Calls of a scope, one function as likely as another."""
+    return st.lists(st.sampled_from(sorted(model.functions)).flatmap(_calls_of(model, s)), min_size=1, max_size=30).map(
+        lambda calls: [c for c in calls if in_scope(model, s, c)]
+    )
+
+
+def _calls_of(model: Model, s: State) -> Callable[[str], st.SearchStrategy[Call]]:
+    return cache(lambda name: st.sampled_from(tuple(model.functions[name].calls(s))))
 
 
 _SLOTS = (
     Slot(),
-    Slot(user_pin=Pin.NULL),
+    Slot(user_pin=Pin.NULL, dual=True),
     Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, shared=True),
     Slot(present=False),
     Slot(recognized=False),
-    Slot(write_protected=True, digests=False, has_mechanisms=False, session_limit=1),
+    Slot(write_protected=True, mechanisms=(), abilities=(), has_mechanisms=False, rng=False, session_limit=1),
+    Slot(login_required=False, pin_to_be_changed=True, abilities=()),
 )
+
+_MECHANISMS = {k.field: with_role(k.role) for k in ACTIVITIES}
+_KEYS = st.integers(0, len(OBJECTS) - 1)
+
+
+@st.composite
+def _operations(draw: st.DrawFn) -> Operations:
+    """Two kinds of operation at most, each with a mechanism of its own, and perhaps a search."""
+    kinds = draw(st.sets(st.sampled_from(sorted(_MECHANISMS)), max_size=2))
+    active = {
+        field: Operation(draw(st.sampled_from(Phase)), draw(st.sampled_from(_MECHANISMS[field])), draw(_KEYS))
+        for field in sorted(kinds)
+    }
+    return Operations(**active, search=draw(st.sampled_from(Search)))
+
+
+@st.composite
+def _objects(draw: st.DrawFn, sessions: tuple[Session, ...], slots: list[int]) -> tuple[Object, ...]:
+    """Objects of open sessions, and of tokens."""
+    owners = [k for k, x in enumerate(sessions) if x.open]
+    found: list[Object] = []
+    for _ in OBJECTS:
+        token = draw(st.booleans())
+        if draw(st.booleans()) or not (slots if token else owners):
+            found.append(Object())
+            continue
+        owner = 0 if token else draw(st.sampled_from(owners))
+        kind, private, trait = draw(st.sampled_from(Kind)), draw(st.booleans()), draw(st.sampled_from(Trait))
+        slot = draw(st.sampled_from(slots)) if token else sessions[owner].slot
+        known = draw(st.booleans()) if token else True
+        found.append(Object(True, known, kind, slot, token, owner, private, trait, draw(st.booleans())))
+    return tuple(found)
+
+
+_KEPT = st.builds(Kept, st.booleans(), st.sampled_from(Mech), _KEYS, st.sampled_from(Kind))
 
 
 @st.composite
 def states(draw: st.DrawFn) -> State:
-    """States of two slots and two sessions: nobody logs in, and nothing is open, where nothing can be."""
+    """States of two slots, two sessions and three objects: nothing is where nothing can be."""
     initialized = draw(st.booleans())
     failed = draw(st.booleans())
     slots = [draw(st.sampled_from(_SLOTS)) for _ in range(2)]
     usable = [k for k, x in enumerate(slots) if initialized and x.present and x.recognized]
     sessions = (Session(), Session())
     if usable:
-        opened = st.builds(Session, st.just(True), st.sampled_from(usable), st.booleans(), st.sampled_from(Operation))
+        opened = st.builds(Session, st.just(True), st.sampled_from(usable), st.booleans(), _operations(), st.booleans())
         sessions = draw(st.tuples(*[st.one_of(st.just(Session()), opened)] * 2))
     in_use = {x.slot for x in sessions if x.open}
     put = [
-        Slot(
-            **{name: getattr(x, name) for name in Slot.__dataclass_fields__}
-            | {"login": draw(st.sampled_from(Login)) if k in in_use else Login.NOBODY}
-            | {"so_failed": failed, "user_failed": not failed}
+        replace(
+            x,
+            login=draw(st.sampled_from(Login)) if k in in_use else Login.NOBODY,
+            so_failed=failed,
+            user_failed=not failed,
         )
         for k, x in enumerate(slots)
     ]
@@ -108,11 +190,18 @@ def states(draw: st.DrawFn) -> State:
         st.builds(
             Saved,
             st.booleans(),
-            st.sampled_from(Operation),
             st.integers(0, 1),
             st.booleans(),
             st.sampled_from(Login),
+            _operations(),
             st.booleans(),
         )
     )
-    return State(draw(st.booleans()), initialized, tuple(put), sessions, saved)
+    return State(
+        initialized,
+        tuple(put),
+        sessions,
+        draw(_objects(sessions, usable)),
+        saved,
+        *(draw(_KEPT) for _ in range(3)),
+    )

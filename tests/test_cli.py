@@ -13,14 +13,16 @@ from typing import Any
 import _cffi_backend
 import pytest
 from click.testing import CliRunner, Result
+from conftest import restricted
 
 from p11conform import cli
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.model.oracle import build
 from p11conform.properties.report import SCHEMA
 
 ROOT = Path(__file__).parents[1]
-FEW = ("--sequences", "3", "--length", "8")
+FEW = ("--sequences", "3", "--length", "8", "--seconds", "6")
 SHARED_OBJECT = _cffi_backend.__file__
 """A library that is certainly there, and is no PKCS#11 module."""
 
@@ -68,8 +70,11 @@ def written(directory: Path, name: str, report: object) -> str:
 
 
 @pytest.mark.parametrize("sequences", ["0", "3"])
-def test_a_module_that_conforms_exits_with_0_and_writes_its_report(tmp_path: Path, sequences: str) -> None:
+def test_a_module_that_conforms_exits_with_0_and_writes_its_report(
+    tmp_path: Path, sequences: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "report.json"
+    monkeypatch.setattr(cli, "build", lambda *choices: restricted(build(*choices)))
     result = p11conform("check", "simulated", "--sequences", sequences, "--json", str(file))
     assert result.exit_code == 0, result.output
     assert "no findings" in result.stdout
@@ -189,7 +194,7 @@ def test_explain_gives_rules_precedence_and_a_sequence() -> None:
     assert "login pin wrong" in result.stdout
     assert "CKR_SESSION_HANDLE_INVALID before CKR_PIN_INCORRECT (section 5.1.7)" in result.stdout
     assert "1. C_Initialize(" in result.stdout
-    assert "3. C_Login(session=0, user=USER, pin=SO) → CKR_PIN_INCORRECT" in result.stdout
+    assert "3. C_Login(session=0, user=SO, pin=USER) → CKR_PIN_INCORRECT" in result.stdout
 
 
 def test_the_package_runs_as_a_program() -> None:

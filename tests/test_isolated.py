@@ -10,13 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from conftest import OBJECTS
 
 from p11conform.adapters.base import Binding, ModuleUnusable, run
 from p11conform.adapters.codec import from_binding, from_call, from_observation, to_binding, to_call, to_observation
 from p11conform.adapters.isolated import LEAVE, Isolated, Kind, login_isolated, measure_isolated
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import Module
-from p11conform.model.call import ARGUMENT_NAMES, Args, Call, Ending, InitArgs, Observation, calls
+from p11conform.model.call import ARGUMENT_NAMES, Args, Call, Ending, InitArgs, Observation, combine, domain
 from p11conform.model.state import Pin, State
 from p11conform.model.vocabulary import CKR, CKU
 
@@ -233,12 +234,16 @@ def test_death_of_the_parent_ends_a_hung_child(faulty: str) -> None:
 
 
 def test_messages_keep_everything() -> None:
-    scope = State()
-    for call in (c for name in ARGUMENT_NAMES for c in calls("C_Any", (name,), scope)):
-        assert to_call(from_call(call)) == call
+    scope = State(objects=OBJECTS)
+    given = [args for name in ARGUMENT_NAMES for args in combine({name: domain(name, scope)}, 1)]
+    assert {name: {getattr(args, name) for args in given} for name in ARGUMENT_NAMES} == {
+        name: set(domain(name, scope)) for name in ARGUMENT_NAMES
+    }
+    for args in given:
+        assert to_call(from_call(Call("C_Any", args))) == Call("C_Any", args)
     seen = Observation(0x80000001, (("state", 3), ("flags", 6)), Ending.DIED, "exit 3", ("unlocked twice",))
     assert to_observation(from_observation(seen)) == seen
-    binding = Binding((1, 2), ("a", "é"), {"USER": b"\x00\xff"}, 0x250, "x", 4)
+    binding = Binding((1, 2), ("a", "é"), {"USER": b"\x00\xff"}, "x", 4, 7)
     assert to_binding(from_binding(binding)) == binding
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 from itertools import chain, combinations
 
 import pytest
-from conftest import ONE_SLOT
+from conftest import CORE, OBJECTS, ONE_SLOT, restricted
 
 from p11conform.model.call import Args, Call
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors
-from p11conform.model.state import Login, Pin, Session, Slot, State
+from p11conform.model.state import Kind, Login, Object, Pin, Session, Slot, State
 from p11conform.model.vocabulary import CKU, Version
 from p11conform.properties.cover import all_calls
 from p11conform.properties.policy import Policy, anything, expendable, harmless
@@ -33,6 +33,23 @@ STATES = [
     )
     if not (slot.login == Login.SO and Session(open=True) in sessions)
     if slot.login == Login.NOBODY or sessions[0].open
+]
+
+KNOWN, UNKNOWN = Object(True, True, Kind.AES), Object(True, False, token=True)
+WITH_OBJECTS = [
+    State(
+        initialized=True,
+        slots=(Slot(login=login),),
+        sessions=(Session(open=True, rw=True), Session(open=True, rw=False)),
+        objects=objects,
+    )
+    for login in (Login.USER, Login.NOBODY)
+    for objects in (
+        OBJECTS,
+        (KNOWN, Object(), Object()),
+        (KNOWN, UNKNOWN, Object()),
+        (replace(KNOWN, kind=Kind.EC_PRIVATE, token=True), Object(), Object()),
+    )
 ]
 
 
@@ -62,10 +79,40 @@ def guessed(before: Slot, now: Slot) -> list[str]:
     return [who for who in ("so_failed", "user_failed") if getattr(now, who) and not getattr(before, who)]
 
 
+def objects_of_tokens(model: Model, policy: Policy) -> set[str]:
+    """The functions by which allowed calls make, change or destroy a token's objects."""
+    return {
+        call.function
+        for s in WITH_OBJECTS
+        for f in restricted(model, set(model.functions) - CORE).functions.values()
+        if f.effects
+        for call in f.calls(s)
+        if in_scope(model, s, call) and policy(s, call)
+        for code in permitted(model, s, call)
+        for t in successors(model, s, call, code)
+        if [x for x in t.objects if x.token] != [x for x in s.objects if x.token]
+    }
+
+
+def test_objects_and_operations_leave_the_rest_of_a_token_alone(model: Model) -> None:
+    """So that the tests of PINs need only look at the core."""
+    others = restricted(model, set(model.functions) - CORE)
+    assert {call.function for call, before, now in changes(others, anything) if before != now} == set()
+
+
+CHANGERS = {"C_DestroyObject", "C_SetAttributeValue"}
+MAKERS = {f"C_{x}" for x in ("CreateObject", "CopyObject", "GenerateKey", "GenerateKeyPair", "UnwrapKey", "DeriveKey")}
+
+
+def test_harmless_leaves_the_objects_of_a_token_alone(model: Model) -> None:
+    assert objects_of_tokens(model, harmless(frozenset(CKU))) == set()
+    assert objects_of_tokens(model, anything) == MAKERS | CHANGERS
+
+
 @pytest.mark.parametrize("users", GIVEN, ids=lambda users: "+".join(sorted(u.name for u in users)) or "nobody")
 @pytest.mark.parametrize("version", [Version.V2_01, Version.V2_40])
 def test_harmless_neither_writes_nor_guesses(users: frozenset[CKU], version: Version) -> None:
-    seen = changes(build(version), harmless(users))
+    seen = changes(restricted(build(version)), harmless(users))
     assert len(seen) > 100
     assert [call for call, before, now in seen if kept(before) != kept(now)] == []
     assert [call for call, before, now in seen if guessed(before, now)] == []
@@ -74,24 +121,34 @@ def test_harmless_neither_writes_nor_guesses(users: frozenset[CKU], version: Ver
 @pytest.mark.parametrize("users", GIVEN)
 def test_harmless_logs_in_only_those_whose_pin_was_given(users: frozenset[CKU], model: Model) -> None:
     own = {CKU.SO: Pin.SO, CKU.USER: Pin.USER}
-    logins = {(c.args.user, c.args.pin) for c in allowed(model, harmless(users)) if c.function == "C_Login"}
+    made = allowed(restricted(model, {"C_Login"}), harmless(users))
+    logins = {(c.args.user, c.args.pin) for c in made}
     assert logins == {(u, own[u]) for u in users}
     assert not harmless(frozenset(CKU))(ONE_SLOT, Call("C_Login", Args(user=CKU.CONTEXT_SPECIFIC)))
 
 
+def test_harmless_changes_only_objects_of_our_own(model: Model) -> None:
+    s = WITH_OBJECTS[2]
+    calls = [c for name in CHANGERS for c in model.functions[name].calls(s) if harmless(frozenset())(s, c)]
+    assert {(c.function, c.args.object) for c in calls} == {(name, 0) for name in CHANGERS}
+
+
 def test_harmless_lets_everything_else_through(model: Model) -> None:
-    barred = allowed(model, anything) - allowed(model, harmless(frozenset()))
-    assert {c.function for c in barred} == {"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login"}
-    assert not {c.function for c in barred} & {c.function for c in allowed(model, harmless(frozenset()))}
+    let = allowed(model, harmless(frozenset()))
+    barred = allowed(model, anything) - let
+    wholly = {"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login"}
+    assert {c.function for c in barred} - {c.function for c in let} == wholly | CHANGERS, "no object here is ours"
+    assert {c.function for c in barred} - wholly - CHANGERS == MAKERS
+    assert all(c.args.token for c in barred if c.function not in wholly | CHANGERS)
 
 
-def test_expendable_never_changes_the_so_pin(model: Model) -> None:
-    assert [call for call, before, now in changes(model, expendable) if now.so_pin != before.so_pin] == []
+def test_expendable_never_changes_the_so_pin(core: Model) -> None:
+    assert [call for call, before, now in changes(core, expendable) if now.so_pin != before.so_pin] == []
 
 
-def test_expendable_never_guesses_the_so_pin(model: Model) -> None:
+def test_expendable_never_guesses_the_so_pin(core: Model) -> None:
     """By C_SetPIN neither, which is about the SO PIN while the SO is logged in."""
-    seen = changes(model, expendable)
+    seen = changes(core, expendable)
     assert [call for call, before, now in seen if "so_failed" in guessed(before, now)] == []
     so_in = [call for call, before, _ in seen if before.login == Login.SO]
     assert {"C_InitPIN", "C_Logout"} <= {call.function for call in so_in}

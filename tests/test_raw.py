@@ -13,13 +13,15 @@ import pytest
 
 from p11conform.adapters import raw as raw_module
 from p11conform.adapters.base import Binding, ModuleUnusable, run
+from p11conform.adapters.calls.sessions import GARBAGE
 from p11conform.adapters.cryptoki import ffi, load, padded
 from p11conform.adapters.measure import Measured, login_works, measure
 from p11conform.adapters.modules import module, softhsm2
-from p11conform.adapters.raw import GARBAGE, Raw
+from p11conform.adapters.raw import Raw
 from p11conform.model.call import Args, Blob, Buffer, Call, Ending, InitArgs, Observation
 from p11conform.model.interface import SIGNATURES
-from p11conform.model.state import Pin
+from p11conform.model.mechanisms import MECHANISMS
+from p11conform.model.state import Mech, Pin
 from p11conform.model.vocabulary import CKF, CKR, CKS, CKU
 
 PINS = {"SO": b"12345678", "USER": b"1234", "OTHER": b"567890", "WRONG": b"99999999"}
@@ -249,8 +251,9 @@ def test_reset_insists_on_c_finalize(scripted: Scripted, codes: tuple[int, ...],
         (Call("C_Logout", Args(pin=Pin.LONG)), True),
         (Call("C_GetTokenInfo", Args(slot=2)), True),
         (Call("C_GetTokenInfo", Args(slot=3)), False),
-        (Call("C_SetOperationState", Args(blob=Blob.KEYED)), False),
-        (Call("C_Sign"), False),
+        (Call("C_DestroyObject", Args(object=5)), True),
+        (Call("C_DestroyObject", Args(object=6)), False),
+        (Call("C_WrapKey", Args(other_key=6)), False),
     ],
 )
 def test_supports_what_the_binding_can_make(scripted: Scripted, call: Call, supported: bool) -> None:
@@ -389,7 +392,7 @@ def test_softhsm_is_measured(soft: module.Module, soft_raw: Raw) -> None:
     assert sorted(slot.label for slot in seen.slots) == ["", "p11conform-1", "p11conform-2"]
     first = next(slot for slot in seen.slots if slot.id == soft.binding.slots[0])
     assert (first.label, first.min_pin, first.max_pin, first.initialized) == ("p11conform-1", 4, 255, True)
-    assert soft.binding.mechanism in first.mechanisms
+    assert MECHANISMS[Mech.SHA256].number in first.mechanisms
     logins = [(CKU.SO, "SO"), (CKU.USER, "USER"), (CKU.USER, "WRONG")]
     codes = [login_works(soft.library, first.id, user, soft.binding.pins[pin]) for user, pin in logins]
     assert codes == [CKR.OK, CKR.OK, CKR.PIN_INCORRECT]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from p11conform import tables
+from p11conform import codes, tables
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
 
@@ -115,8 +115,12 @@ def test_readme_shows_what_happens(block: tuple[Shown, ...], environment: dict[s
         assert not shown.output or matches(seen, shown.output), ran.stdout
 
 
-def test_the_rule_table_is_up_to_date() -> None:
-    result = CliRunner().invoke(tables.main, [str(ROOT / "docs" / "rules.md"), "--check"])
+PAGES = {"rules.md": tables.main, "codes.md": codes.main}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_written_pages_are_up_to_date(name: str) -> None:
+    result = CliRunner().invoke(PAGES[name], [str(ROOT / "docs" / name), "--check"])
     assert result.exit_code == 0, result.output
 
 

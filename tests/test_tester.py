@@ -20,11 +20,17 @@ from p11conform.model.state import Pin
 from p11conform.model.vocabulary import CKR
 from p11conform.properties import conformance
 from p11conform.properties.conformance import Budget, Driver, Progress, Results
-from p11conform.properties.cover import all_calls, explore, goals, met, witnesses
-from p11conform.properties.policy import harmless
+from p11conform.properties.cover import Search, all_calls, explore, goals, witnesses
+from p11conform.properties.policy import anything, harmless
 from p11conform.properties.verdict import Kind
 
 SHORT_RUN = Budget(sequences=30, length=15, seconds=600)
+
+
+@pytest.fixture(scope="session")
+def model(core: Model) -> Model:
+    """The functions of the library, its tokens and sessions: what is tested here is the tester, not the table."""
+    return core
 
 
 def check(model: Model, module: Simulated | Isolated, seed: int = 5, budget: Budget = SHORT_RUN) -> Results:
@@ -197,13 +203,14 @@ def test_every_witness_meets_its_goal(model: Model) -> None:
     found = witnesses(model, ONE_SLOT)
     assert len({w.goal for w in found}) == len(found)
     assert {w.goal for w in found} <= set(goals(model, ONE_SLOT))
-    for w in found:
+    for w in found[::3]:
         driver = Driver(model, ONE_SLOT, Steady(model, ONE_SLOT))
         assert driver.replay(w.calls[:-1]).failure is None
-        (s,) = driver.beliefs
-        function = model.functions[w.calls[-1].function]
-        numbers = tuple(k for k, r in enumerate(function.rules) if r.when(s, w.calls[-1].args))
-        assert w.goal in set(met(model, s, w.calls[-1], numbers))
+        call, function = w.calls[-1], model.functions[w.calls[-1].function]
+        search = Search(model, anything, [w.goal])
+        for s in driver.beliefs:
+            search.look(s, w.calls[:-1], (call,))
+        assert search.found == [w]
         assert w.rule is (None if w.goal.row is None else function.rules[w.goal.row])
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, OPEN_RO, after
 
-from p11conform.model.call import Args, Call, Ending, InitArgs, Observation
+from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observation
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Pin, Slot, State
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
 from p11conform.properties.conformance import Driver
+from p11conform.properties.findings import explain
 from p11conform.properties.verdict import Kind, Outcome, Severity, Verdict, judge
 
 READY = (INIT, OPEN)
@@ -225,3 +226,27 @@ def test_token_is_restored_after_what_may_have_changed_it(
     driver.replay((*READY, call))
     driver.begin()
     assert asked == [True, False, restored]
+
+
+NO_DATA = Call("C_Digest", Args(data=Data.NULL))
+FIND = Call("C_FindObjectsInit")
+
+
+@pytest.mark.parametrize("again", [DIGEST, FIND], ids=lambda call: call.function)
+def test_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Model, again: Call) -> None:
+    bad, active = saw(CKR.ARGUMENTS_BAD), saw(CKR.OPERATION_ACTIVE)
+    replay = Driver(model, ONE_SLOT, Script(OK, OK, OK, bad, active)).replay((*READY, DIGEST, NO_DATA, again))
+    failure = replay.failure
+    assert failure is not None
+    assert failure.lapse is not None
+    assert (failure.lapse.function, failure.lapse.code) == ("C_Digest", CKR.ARGUMENTS_BAD)
+    assert failure.cause == (Kind.OPERATION_STATE.value, "CKR_OPERATION_ACTIVE", "A-15")
+    text = explain(model, failure, ())
+    assert "if nothing had changed when C_Digest returned CKR_ARGUMENTS_BAD" in text
+    assert "Depends on A-15" in text
+
+
+def test_a_failure_that_no_lapse_explains_has_none(model: Model) -> None:
+    replay = Driver(model, ONE_SLOT, Script(OK, OK, saw(CKR.OPERATION_ACTIVE))).replay((*READY, DIGEST))
+    assert replay.failure is not None
+    assert replay.failure.lapse is None

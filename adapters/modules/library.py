@@ -14,10 +14,6 @@ from ..isolated import NO_ENVIRONMENT, Isolated, Kind, login_isolated, measure_i
 from ..measure import Measured, MeasuredSlot
 from .module import NEW_TOKEN, Module
 
-CKM_SHA256 = 0x250
-CKM_SHA_1 = 0x220
-DIGESTS = (CKM_SHA256, CKM_SHA_1)
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -78,7 +74,6 @@ def provision(request: Request) -> tuple[Module, Measured]:
         slots=(slot.id, *([empty.id] if empty else [])),
         labels=(slot.label,),
         pins={pin.name: value for pin, value in known.items() if value is not None},
-        mechanism=next((m for m in DIGESTS if m in slot.mechanisms), CKM_SHA_1),
         init_reserved=request.init_reserved,
     )
     module = Module(

@@ -20,7 +20,6 @@ LIBRARIES = (
 """Where distributions put the library."""
 
 LABELS = ("p11conform-1", "p11conform-2")
-CKM_SHA256 = 0x250
 _SO, _USER, _OTHER, _WRONG = b"12345678", b"1234", b"567890", b"99999999"
 
 
@@ -65,7 +64,6 @@ def _provision(library: str, home: Path) -> Module:
             slots=(first.id, second.id, free.id),
             labels=LABELS,
             pins=pins(first, _SO, _USER, _OTHER, _WRONG),
-            mechanism=CKM_SHA256,
         ),
         owned=True,
         restore=snapshot(tokens),

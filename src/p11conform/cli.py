@@ -132,7 +132,8 @@ _readings = click.option(
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Decides every random choice.")
 @click.option("--sequences", type=click.IntRange(min=0), default=300, show_default=True, help="Random sequences.")
 @click.option("--length", type=click.IntRange(min=1), default=25, show_default=True, help="Calls in each, at most.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=40.0, show_default=True, help="Stop new ones after.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=45.0, show_default=True, help="Stop new ones after.")
+@click.option("--calls", type=click.IntRange(min=1), help="Stop new sequences after so many calls.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
 @_module_options
 def check(
@@ -143,6 +144,7 @@ def check(
     sequences: int,
     length: int,
     seconds: float,
+    calls: int | None,
     json_file: Path | None,
     **options: Any,
 ) -> None:
@@ -171,7 +173,7 @@ def check(
                     adapter,
                     policy=tested.policy,
                     seed=seed,
-                    budget=Budget(sequences, length, seconds),
+                    budget=Budget(sequences, length, seconds, calls),
                     watch=display,
                 )
                 results = tester.run()

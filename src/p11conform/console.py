@@ -106,6 +106,12 @@ def show_report(report: Mapping[str, Any]) -> None:
                 f"    {row['function']}: {row['code']} when {row['condition']} (section {row['section']}) "
                 f"was not given, {times(row['count'])}"
             )
+    if report["interpretations"]:
+        out.print()
+        out.print("[bold]Open questions of the text[/], and what the module does:")
+        for row in report["interpretations"]:
+            codes = ", ".join(f"{code} {times(n)}" for code, n in row["followed"].items())
+            out.print(f"    {row['id']} {escape(row['question'])} {escape(codes)}")
     out.print()
     n = len(report["findings"])
     out.print("no findings: conforms, as far as this check went" if n == 0 else f"{n} finding{'s' if n > 1 else ''}")

@@ -4,14 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .adapters.base import Adapter, Binding
+from .adapters.base import Adapter
 from .adapters.isolated import Isolated, Kind, measure_isolated
 from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, softhsm2
 from .adapters.modules.module import Module
 from .adapters.simulated import Simulated
+from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
-from .model.state import LIMIT_UNKNOWN, Pin, Slot, State
+from .model.state import LIMIT_UNKNOWN, Object, Pin, Slot, State
 from .model.vocabulary import CKF, CKU
 from .properties.policy import Policy, anything, expendable, harmless
 
@@ -35,15 +36,18 @@ class Subject:
     discard: Callable[[], None]
 
 
+OBJECTS = 5
+"""Objects that the model follows at a time."""
+
 SIMULATED_STATE = State(
-    keyed_blob=True,
+    objects=(Object(),) * OBJECTS,
     slots=(
         Slot(),
-        Slot(session_limit=2, rw_session_limit=1),
+        Slot(session_limit=2, rw_session_limit=1, abilities=()),
         Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, session_limit=LIMIT_UNKNOWN),
         Slot(present=False),
         Slot(recognized=False),
-        Slot(write_protected=True, digests=False, has_mechanisms=False, shared=True),
+        Slot(write_protected=True, has_mechanisms=False, mechanisms=(), abilities=(), rng=False, shared=True),
     ),
 )
 """The slots of the embedded module: one of every sort that a rule of the table tells apart."""
@@ -91,7 +95,7 @@ def user_module(request: library.Request, kind: Kind) -> Subject:
 
 def _subject(module: Module, measured: Measured, policy: Policy, kind: Kind, timeout: float) -> Subject:
     by_id = {s.id: s for s in measured.slots}
-    slots = tuple(slot_facts(by_id[id], module.binding, module.owned) for id in module.binding.slots)
+    slots = tuple(slot_facts(by_id[id], module.owned) for id in module.binding.slots)
     about = {
         "name": module.name,
         "library": module.library,
@@ -105,16 +109,20 @@ def _subject(module: Module, measured: Measured, policy: Policy, kind: Kind, tim
     def open_module() -> Adapter:
         return Isolated(kind, module.library, module.binding, module.environment, module.restore, timeout)
 
-    return Subject(module.name, about, State(slots=slots), policy, open_module, module.discard)
+    return Subject(
+        module.name, about, State(slots=slots, objects=(Object(),) * OBJECTS), policy, open_module, module.discard
+    )
 
 
 _SO_TRIED = CKF.SO_PIN_COUNT_LOW | CKF.SO_PIN_FINAL_TRY | CKF.SO_PIN_LOCKED
 _USER_TRIED = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED
 
 
-def slot_facts(slot: MeasuredSlot, binding: Binding, owned: bool) -> Slot:
+def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
     """A measured slot as the model sees it."""
     flags = slot.flags
+    offered = dict(zip(slot.mechanisms, slot.mechanism_flags, strict=True))
+    listed = tuple(m for m in MECHANISMS.values() if m.number in offered)
     return Slot(
         present=slot.token_present,
         recognized=slot.recognized,
@@ -124,7 +132,12 @@ def slot_facts(slot: MeasuredSlot, binding: Binding, owned: bool) -> Slot:
         shared=not owned,
         protected_path=bool(flags & CKF.PROTECTED_AUTHENTICATION_PATH),
         has_mechanisms=bool(slot.mechanisms),
-        digests=binding.mechanism in slot.mechanisms,
+        mechanisms=tuple(m.mech for m in listed),
+        abilities=tuple((m.mech, role) for m in listed for role, flag in FLAGS.items() if offered[m.number] & flag),
+        login_required=bool(flags & CKF.LOGIN_REQUIRED),
+        rng=bool(flags & CKF.RNG),
+        dual=bool(flags & CKF.DUAL_CRYPTO_OPERATIONS),
+        pin_to_be_changed=bool(flags & (CKF.SO_PIN_TO_BE_CHANGED | CKF.USER_PIN_TO_BE_CHANGED)),
         initialized=slot.initialized,
         so_pin=Pin.SO if slot.initialized else Pin.NULL,
         user_pin=Pin.USER if flags & CKF.USER_PIN_INITIALIZED else Pin.NULL,

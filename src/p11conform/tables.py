@@ -57,7 +57,7 @@ def _rule(r: Rule) -> tuple[str, ...]:
 
 def _effect(e: Effect) -> tuple[str, ...]:
     certain = "yes" if e.certain else "or nothing changes"
-    return _words(e.change.__name__), ", ".join(map(str, sorted(e.on))), certain, e.section, e.reading or ""
+    return e.name, ", ".join(map(str, sorted(e.on))), certain, e.section, e.reading or ""
 
 
 def _function(f: Function) -> Iterator[str]:

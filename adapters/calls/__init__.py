@@ -1,0 +1,1 @@
+"""How each function is called for real: its C arguments, and what its answer means. A file a chapter."""

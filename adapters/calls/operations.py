@@ -1,0 +1,143 @@
+"""Encryption, decryption, digesting, signing, verifying, and two of them at once (5.8 to 5.12)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ...model.call import Args, Buffer
+from ...model.mechanisms import Role
+from ...model.vocabulary import CKR
+from ..parameters import MECHANISM
+from ..values import Bytes, given, plain, sealed, signature
+from .concrete import Arguments, Concrete, Outputs, Room, length, output, pointer
+
+if TYPE_CHECKING:
+    from ..raw import Raw
+
+
+# Beginning an operation.
+
+
+def _init(role: Role, *, keyed: bool = True) -> Concrete:
+    def build(raw: "Raw", a: Args) -> Arguments:
+        key = (raw.objects.handle(a.key),) if keyed else ()
+        return raw.handles.session(a.session), pointer(a, MECHANISM[a.mechanism, a.parameter]), *key
+
+    def begun(raw: "Raw", a: Args) -> Outputs:
+        raw.kept.begin(a.session, role, a.mechanism, a.key if keyed else None)
+        return ()
+
+    return Concrete(build, begun)
+
+
+# Going on with it, and ending it.
+
+
+_Input: TypeAlias = "Callable[[Raw, Args, Role], Bytes]"
+
+
+def _plain(raw: "Raw", a: Args, role: Role) -> Bytes:
+    return given(a.data, plain(raw.kept.mechanism(a.session, role)))
+
+
+def _sealed(raw: "Raw", a: Args, role: Role) -> Bytes:
+    return given(a.data, sealed(raw.kept.mechanism(a.session, role)), raw.kept.ciphertext)
+
+
+def _signature(raw: "Raw", a: Args, role: Role) -> Bytes:
+    return given(a.signature, signature(raw.kept.mechanism(a.session, role)), raw.kept.signature)
+
+
+def _keep_nothing(_raw: "Raw", _a: Args, _output: bytes) -> None:
+    """The application does not need this output again."""
+
+
+def _keep_ciphertext(raw: "Raw", _a: Args, made: bytes) -> None:
+    raw.kept.ciphertext = made
+
+
+def _keep_part(raw: "Raw", a: Args, made: bytes) -> None:
+    raw.kept.add_part(a.session, made)
+
+
+def _keep_last_part(raw: "Raw", a: Args, made: bytes) -> None:
+    raw.kept.ciphertext = raw.kept.add_part(a.session, made)
+
+
+def _keep_signature(raw: "Raw", _a: Args, made: bytes) -> None:
+    raw.kept.signature = made
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A call on an active operation: its kind, the input that it takes, and whether it gives output.
+
+    `keep` is what becomes of the output. `last` says that success ends the operation.
+    """
+
+    role: Role
+    inputs: tuple[_Input, ...] = ()
+    gives: bool = False
+    keep: "Callable[[Raw, Args, bytes], None]" = _keep_nothing
+    last: bool = False
+
+
+def _step(step: _Step) -> Concrete:
+    def build(raw: "Raw", a: Args) -> Arguments:
+        inputs = (word for take in step.inputs for word in take(raw, a, step.role))
+        return raw.handles.session(a.session), *inputs
+
+    def seen(raw: "Raw", a: Args, code: int) -> Outputs:
+        asked = step.gives and a.buffer == Buffer.NULL
+        if code not in (CKR.OK, CKR.BUFFER_TOO_SMALL) or (code == CKR.OK and step.last and not asked):
+            raw.kept.end(a.session, step.role)
+        return length(raw, a, code) if step.gives else ()
+
+    def done(raw: "Raw", a: Args) -> Outputs:
+        if step.gives and (made := output(raw, a)) is not None:
+            step.keep(raw, a, made)
+        return ()
+
+    return Concrete(build, done, seen, Room.BYTES if step.gives else None)
+
+
+_STEPS: Mapping[str, _Step] = {
+    "C_Encrypt": _Step(Role.ENCRYPT, (_plain,), True, _keep_ciphertext, last=True),
+    "C_EncryptUpdate": _Step(Role.ENCRYPT, (_plain,), True, _keep_part),
+    "C_EncryptFinal": _Step(Role.ENCRYPT, (), True, _keep_last_part, last=True),
+    "C_Decrypt": _Step(Role.DECRYPT, (_sealed,), True, last=True),
+    "C_DecryptUpdate": _Step(Role.DECRYPT, (_sealed,), True),
+    "C_DecryptFinal": _Step(Role.DECRYPT, (), True, last=True),
+    "C_Digest": _Step(Role.DIGEST, (_plain,), True, last=True),
+    "C_DigestUpdate": _Step(Role.DIGEST, (_plain,)),
+    "C_DigestFinal": _Step(Role.DIGEST, (), True, last=True),
+    "C_Sign": _Step(Role.SIGN, (_plain,), True, _keep_signature, last=True),
+    "C_SignUpdate": _Step(Role.SIGN, (_plain,)),
+    "C_SignFinal": _Step(Role.SIGN, (), True, _keep_signature, last=True),
+    "C_SignRecover": _Step(Role.SIGN_RECOVER, (_plain,), True, _keep_signature, last=True),
+    "C_Verify": _Step(Role.VERIFY, (_plain, _signature), last=True),
+    "C_VerifyUpdate": _Step(Role.VERIFY, (_plain,)),
+    "C_VerifyFinal": _Step(Role.VERIFY, (_signature,), last=True),
+    "C_VerifyRecover": _Step(Role.VERIFY_RECOVER, (_signature,), True, last=True),
+    "C_DigestEncryptUpdate": _Step(Role.ENCRYPT, (_plain,), True, _keep_part),
+    "C_DecryptDigestUpdate": _Step(Role.DECRYPT, (_sealed,), True),
+    "C_SignEncryptUpdate": _Step(Role.ENCRYPT, (_plain,), True, _keep_part),
+    "C_DecryptVerifyUpdate": _Step(Role.DECRYPT, (_sealed,), True),
+}
+
+
+def _c_digest_key(raw: "Raw", a: Args) -> Arguments:
+    return raw.handles.session(a.session), raw.objects.handle(a.key)
+
+
+CALLS: Final[Mapping[str, Concrete]] = {
+    "C_EncryptInit": _init(Role.ENCRYPT),
+    "C_DecryptInit": _init(Role.DECRYPT),
+    "C_DigestInit": _init(Role.DIGEST, keyed=False),
+    "C_SignInit": _init(Role.SIGN),
+    "C_SignRecoverInit": _init(Role.SIGN_RECOVER),
+    "C_VerifyInit": _init(Role.VERIFY),
+    "C_VerifyRecoverInit": _init(Role.VERIFY_RECOVER),
+    "C_DigestKey": Concrete(_c_digest_key),
+    **{name: _step(step) for name, step in _STEPS.items()},
+}

@@ -1,0 +1,82 @@
+"""The CK_MECHANISM of each mechanism, with the parameter that it wants or one of a wrong length (mechanisms v2.40)."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ..model.call import Parameter
+from ..model.mechanisms import MECHANISMS, UNKNOWN_NUMBER
+from ..model.state import Mech
+from . import material
+from .cryptoki import CData, ffi, new, octets
+
+IV_BYTES, BLOCK_BYTES, TAG_BITS = 12, 16, 128
+MGF1_SHA1, MGF1_SHA256 = 1, 2
+DATA_SPECIFIED = 1
+KDF_NULL = 1
+
+_JUNK = b"\xa5\xa5\xa5"
+"""A parameter of a length that no mechanism takes."""
+
+_KEPT: list[CData] = []
+"""What records point to: cffi frees what nobody holds, and a module may look at it whenever it likes."""
+
+
+def _bytes(content: bytes) -> CData:
+    _KEPT.append(octets(content))
+    return _KEPT[-1]
+
+
+def _record(kind: str, *members: object) -> CData:
+    _KEPT.append(new(f"{kind} *", members))
+    return _KEPT[-1]
+
+
+def _ecdh(point: bytes) -> CData:
+    return _record("CK_ECDH1_DERIVE_PARAMS", KDF_NULL, 0, ffi.NULL, len(point), _bytes(point))
+
+
+def _block() -> CData:
+    return _bytes(bytes(range(BLOCK_BYTES)))
+
+
+def _hash(hash_: Mech) -> int:
+    return MECHANISMS[hash_].number
+
+
+_RIGHT: Mapping[Mech, Callable[[], CData]] = {
+    Mech.AES_CBC: _block,
+    Mech.AES_CBC_PAD: _block,
+    Mech.AES_CTR: lambda: _record("CK_AES_CTR_PARAMS", 8 * BLOCK_BYTES, bytes(range(BLOCK_BYTES))),
+    Mech.AES_GCM: lambda: _record(
+        "CK_GCM_PARAMS", _bytes(bytes(range(IV_BYTES))), IV_BYTES, 8 * IV_BYTES, ffi.NULL, 0, TAG_BITS
+    ),
+    Mech.RSA_PKCS_OAEP: lambda: _record(
+        "CK_RSA_PKCS_OAEP_PARAMS", _hash(Mech.SHA_1), MGF1_SHA1, DATA_SPECIFIED, ffi.NULL, 0
+    ),
+    Mech.RSA_PKCS_PSS: lambda: _record(
+        "CK_RSA_PKCS_PSS_PARAMS", _hash(Mech.SHA256), MGF1_SHA256, MECHANISMS[Mech.SHA256].output
+    ),
+    Mech.ECDH1_DERIVE: lambda: _ecdh(material.PEER_POINT),
+}
+_WRONG: Mapping[Mech, Callable[[], CData]] = {Mech.ECDH1_DERIVE: lambda: _ecdh(material.OFF_CURVE)}
+
+
+def number(mech: Mech) -> int:
+    """The CK_MECHANISM_TYPE of a mechanism."""
+    return UNKNOWN_NUMBER if mech == Mech.UNKNOWN else MECHANISMS[mech].number
+
+
+def _mechanism(mech: Mech, parameter: Parameter) -> CData:
+    if parameter == Parameter.WRONG:
+        content = _WRONG.get(mech, lambda: _bytes(_JUNK))()
+    elif mech in _RIGHT:
+        content = _RIGHT[mech]()
+    else:
+        return _record("CK_MECHANISM", number(mech), ffi.NULL, 0)
+    return _record("CK_MECHANISM", number(mech), content, len(ffi.buffer(content)))
+
+
+MECHANISM: Final[Mapping[tuple[Mech, Parameter], CData]] = {
+    (mech, parameter): _mechanism(mech, parameter) for mech in Mech for parameter in Parameter
+}
+"""A CK_MECHANISM for each mechanism and parameter. WRONG is an invalid point for ECDH, else three bytes of junk."""

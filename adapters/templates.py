@@ -1,0 +1,311 @@
+"""Attribute templates of the objects that calls make, and the attributes that calls name (chapter 4)."""
+
+import sys
+from collections.abc import Callable, Mapping
+from enum import Enum, IntEnum
+from typing import TypeAlias
+
+from ..model.attributes import CLASS_NUMBERS, GUARDED_KEYS, KEYS, PRIVATE_KEYS, PUBLIC_KEYS, SECRET_KEYS
+from ..model.call import Attribute, Flaw, Setting
+from ..model.state import Kind, Trait
+from . import material
+from .cryptoki import ffi
+from .objects import CHANGED
+
+Template: TypeAlias = tuple[tuple[int, bytes], ...]
+"""Attributes in the order that the module sees them: type and value."""
+
+
+class CKA(IntEnum):
+    """Attribute types that templates name (chapter 4; numbers from the published headers)."""
+
+    CLASS = 0x000
+    TOKEN = 0x001
+    PRIVATE = 0x002
+    LABEL = 0x003
+    APPLICATION = 0x010
+    VALUE = 0x011
+    CERTIFICATE_TYPE = 0x080
+    ISSUER = 0x081
+    SERIAL_NUMBER = 0x082
+    KEY_TYPE = 0x100
+    SUBJECT = 0x101
+    SENSITIVE = 0x103
+    ENCRYPT = 0x104
+    DECRYPT = 0x105
+    WRAP = 0x106
+    UNWRAP = 0x107
+    SIGN = 0x108
+    SIGN_RECOVER = 0x109
+    VERIFY = 0x10A
+    VERIFY_RECOVER = 0x10B
+    DERIVE = 0x10C
+    MODULUS = 0x120
+    MODULUS_BITS = 0x121
+    PUBLIC_EXPONENT = 0x122
+    PRIVATE_EXPONENT = 0x123
+    PRIME_1 = 0x124
+    PRIME_2 = 0x125
+    EXPONENT_1 = 0x126
+    EXPONENT_2 = 0x127
+    COEFFICIENT = 0x128
+    VALUE_LEN = 0x161
+    EXTRACTABLE = 0x162
+    LOCAL = 0x163
+    MODIFIABLE = 0x170
+    COPYABLE = 0x171
+    DESTROYABLE = 0x172
+    EC_PARAMS = 0x180
+    EC_POINT = 0x181
+
+
+UNKNOWN_TYPE = 0x7FFF_FFF0
+"""An attribute type that no one defines."""
+
+TRUE, FALSE = b"\1", b"\0"
+KEY_BYTES = 32
+"""Length of the secret keys that are generated or derived."""
+
+
+def number(value: int) -> bytes:
+    """A CK_ULONG as the value of an attribute."""
+    return value.to_bytes(ffi.sizeof("CK_ULONG"), sys.byteorder)
+
+
+_USAGE: Mapping[Kind, tuple[CKA, ...]] = {
+    **dict.fromkeys(PUBLIC_KEYS, (CKA.ENCRYPT, CKA.VERIFY, CKA.VERIFY_RECOVER, CKA.WRAP, CKA.DERIVE)),
+    **dict.fromkeys(PRIVATE_KEYS, (CKA.DECRYPT, CKA.SIGN, CKA.SIGN_RECOVER, CKA.UNWRAP, CKA.DERIVE)),
+    **dict.fromkeys(SECRET_KEYS, (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE)),
+}
+_CLASS = dict(CLASS_NUMBERS)
+_KEY_TYPE: Mapping[Kind, int] = {
+    Kind.RSA_PUBLIC: 0x00,
+    Kind.RSA_PRIVATE: 0x00,
+    Kind.EC_PUBLIC: 0x03,
+    Kind.EC_PRIVATE: 0x03,
+    Kind.GENERIC_SECRET: 0x10,
+    Kind.AES: 0x1F,
+}
+_RSA = material.RSA
+_CONTENT: Mapping[Kind, Template] = {
+    Kind.DATA: ((CKA.APPLICATION, b"p11conform"), (CKA.VALUE, b"some data")),
+    Kind.CERTIFICATE: (
+        (CKA.CERTIFICATE_TYPE, number(0)),
+        (CKA.SUBJECT, material.NAME),
+        (CKA.ISSUER, material.NAME),
+        (CKA.SERIAL_NUMBER, material.SERIAL_NUMBER),
+        (CKA.VALUE, material.CERTIFICATE),
+    ),
+    Kind.GENERIC_SECRET: ((CKA.VALUE, material.SECRET),),
+    Kind.AES: ((CKA.VALUE, material.AES),),
+    Kind.RSA_PUBLIC: ((CKA.MODULUS, _RSA.modulus), (CKA.PUBLIC_EXPONENT, _RSA.public_exponent)),
+    Kind.RSA_PRIVATE: (
+        (CKA.MODULUS, _RSA.modulus),
+        (CKA.PUBLIC_EXPONENT, _RSA.public_exponent),
+        (CKA.PRIVATE_EXPONENT, _RSA.private_exponent),
+        (CKA.PRIME_1, _RSA.prime_1),
+        (CKA.PRIME_2, _RSA.prime_2),
+        (CKA.EXPONENT_1, _RSA.exponent_1),
+        (CKA.EXPONENT_2, _RSA.exponent_2),
+        (CKA.COEFFICIENT, _RSA.coefficient),
+    ),
+    Kind.EC_PUBLIC: ((CKA.EC_PARAMS, material.P256), (CKA.EC_POINT, material.EC_POINT)),
+    Kind.EC_PRIVATE: ((CKA.EC_PARAMS, material.P256), (CKA.VALUE, material.EC_SCALAR)),
+}
+"""What C_CreateObject gives an object of each kind beside the attributes of its class."""
+
+_OF_PAIR: Mapping[Kind, Template] = {
+    Kind.RSA_PUBLIC: (
+        (CKA.MODULUS_BITS, number(8 * material.MODULUS_BYTES)),
+        (CKA.PUBLIC_EXPONENT, _RSA.public_exponent),
+    ),
+    Kind.EC_PUBLIC: ((CKA.EC_PARAMS, material.P256),),
+}
+
+
+class Way(Enum):
+    """The ways for an object to come about."""
+
+    CREATE = "C_CreateObject"
+    GENERATE = "C_GenerateKey"
+    PAIR = "C_GenerateKeyPair"
+    UNWRAP = "C_UnwrapKey"
+    DERIVE = "C_DeriveKey"
+
+
+_REQUIRED: Mapping[Way, frozenset[int]] = {
+    Way.CREATE: frozenset({CKA.CLASS}),
+    Way.GENERATE: frozenset({CKA.VALUE_LEN}),
+    Way.PAIR: frozenset({CKA.MODULUS_BITS, CKA.EC_PARAMS}),
+    Way.UNWRAP: frozenset({CKA.KEY_TYPE}),
+    Way.DERIVE: frozenset({CKA.KEY_TYPE}),
+}
+"""What `Flaw.MISSING` leaves out. Of a pair it is in the public template: the private one needs nothing."""
+
+
+def _content(way: Way, kind: Kind) -> Template:
+    if way is Way.CREATE:
+        return _CONTENT[kind]
+    if way is Way.PAIR:
+        return _OF_PAIR.get(kind, ())
+    # The length of a key that is unwrapped comes with it: note 6 of 4.10 bars it from the template.
+    return () if way is Way.UNWRAP else ((CKA.VALUE_LEN, number(KEY_BYTES)),)
+
+
+_TRAITS: Mapping[Trait, Callable[[Kind], dict[int, bytes]]] = {
+    Trait.PLAIN: lambda _: {},
+    Trait.NO_USAGE: lambda kind: dict.fromkeys(_USAGE[kind], FALSE),
+    Trait.SENSITIVE: lambda _: {CKA.SENSITIVE: TRUE},
+    Trait.UNEXTRACTABLE: lambda _: {CKA.EXTRACTABLE: FALSE},
+    Trait.UNMODIFIABLE: lambda _: {CKA.MODIFIABLE: FALSE},
+    Trait.UNCOPYABLE: lambda _: {CKA.COPYABLE: FALSE},
+    Trait.UNDESTROYABLE: lambda _: {CKA.DESTROYABLE: FALSE},
+}
+
+
+def can_have(kind: Kind, trait: Trait) -> bool:
+    """Whether objects of a kind have the attribute that the trait is about."""
+    if trait in (Trait.SENSITIVE, Trait.UNEXTRACTABLE):
+        return kind in GUARDED_KEYS
+    return trait != Trait.NO_USAGE or kind in KEYS
+
+
+def template(way: Way, kind: Kind, label: bytes, *, token: bool, private: bool, trait: Trait) -> Template:
+    """The template of a new object, without a flaw; a trait that its kind cannot have changes nothing.
+
+    CKA_MODIFIABLE, CKA_COPYABLE and CKA_DESTROYABLE are TRUE by default, and only named where they are not: modules of
+    older versions do not know them all.
+    """
+    plain: dict[int, bytes] = {CKA.CLASS: number(_CLASS[kind])}
+    if kind in KEYS:
+        plain[CKA.KEY_TYPE] = number(_KEY_TYPE[kind])
+        plain |= dict.fromkeys(_USAGE[kind], TRUE)
+    if kind in GUARDED_KEYS:
+        plain |= {CKA.SENSITIVE: FALSE, CKA.EXTRACTABLE: TRUE}
+    special = _TRAITS[trait](kind) if can_have(kind, trait) else {}
+    return tuple({**plain, **_place(label, token, private), **dict(_content(way, kind)), **special}.items())
+
+
+def copy_template(
+    attribute: Attribute, setting: Setting, kind: Kind, label: bytes, *, token: bool, private: bool
+) -> Template:
+    """The template of a copy of an object of a kind: where it goes, its label, and one attribute more."""
+    place, more = _place(label, token, private), dict(settings(attribute, setting, kind, label))
+    # A legal CKA_TOKEN or CKA_PRIVATE is there already; an illegal one takes its place.
+    both = {**more, **place} if setting is Setting.LEGAL else {**place, **more}
+    return tuple({**both, CKA.LABEL: label}.items())
+
+
+def _place(label: bytes, token: bool, private: bool) -> dict[int, bytes]:
+    return {CKA.TOKEN: TRUE if token else FALSE, CKA.PRIVATE: TRUE if private else FALSE, CKA.LABEL: label}
+
+
+def without_required(given: Template, way: Way) -> Template:
+    """A template less what must be in it."""
+    return tuple((name, value) for name, value in given if name not in _REQUIRED[way])
+
+
+def flawed(given: Template, flaw: Flaw, kind: Kind) -> Template:
+    """A template with its flaw, but for MISSING (see `without_required`) and NULL, which is for the call to make."""
+    attributes = dict(given)
+    if flaw is Flaw.EMPTY:
+        return ()
+    if flaw in _INSTEAD:
+        return tuple({**attributes, **_INSTEAD[flaw](kind)}.items())
+    if flaw in _AGAIN:
+        return (*given, (CKA.LABEL, _AGAIN[flaw](attributes[CKA.LABEL])))
+    return given
+
+
+def _inconsistent(kind: Kind) -> dict[int, bytes]:
+    """A key type that fits neither the class nor the mechanism."""
+    return {CKA.KEY_TYPE: number(_KEY_TYPE[Kind.RSA_PUBLIC if kind in SECRET_KEYS else Kind.AES])}
+
+
+def _foreign(kind: Kind) -> CKA:
+    return CKA.CERTIFICATE_TYPE if kind in (Kind.RSA_PUBLIC, Kind.RSA_PRIVATE) else CKA.MODULUS
+
+
+_INSTEAD: Mapping[Flaw, Callable[[Kind], dict[int, bytes]]] = {
+    Flaw.UNKNOWN_TYPE: lambda _: {UNKNOWN_TYPE: TRUE},
+    Flaw.BAD_VALUE: lambda _: {CKA.MODIFIABLE: TRUE * 2},
+    Flaw.READ_ONLY: lambda _: {CKA.LOCAL: TRUE},
+    Flaw.INCONSISTENT: _inconsistent,
+    Flaw.FOREIGN: lambda kind: {_foreign(kind): number(0)},
+}
+_AGAIN: Mapping[Flaw, Callable[[bytes], bytes]] = {
+    Flaw.TWICE: lambda label: label,
+    Flaw.TWO_VALUES: lambda label: label + CHANGED,
+}
+
+
+def types(attribute: Attribute, kind: Kind) -> tuple[int, ...]:
+    """The attribute types that a call names on an object of a kind."""
+    return tuple(_TYPE[a](kind) for a in (_SEVERAL if attribute is Attribute.SEVERAL else (attribute,)))
+
+
+def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -> Template:
+    """What C_SetAttributeValue is given for an object of a kind; an illegal value is one byte too long.
+
+    Booleans that change one way only are set that way, the label is the one given with `CHANGED`, and what cannot be
+    set is set to what a plain object of the kind has.
+    """
+    if attribute is Attribute.SEVERAL:
+        return tuple(pair for a in _SEVERAL for pair in settings(a, setting, kind, label))
+    (name,) = types(attribute, kind)
+    if attribute is Attribute.LABEL:
+        return ((name, label + CHANGED),)
+    legal = _LEGAL.get(attribute, TRUE)
+    if attribute is Attribute.CLASS:
+        legal = number(_CLASS[kind])
+    if attribute is Attribute.VALUE:
+        legal = dict(_CONTENT[kind])[name]
+    return ((name, legal if setting is Setting.LEGAL else legal + b"\0"),)
+
+
+_SEVERAL = (Attribute.CLASS, Attribute.UNKNOWN, Attribute.LABEL)
+_VALUE = {Kind.RSA_PRIVATE: CKA.PRIVATE_EXPONENT, Kind.RSA_PUBLIC: CKA.MODULUS, Kind.EC_PUBLIC: CKA.EC_POINT}
+_TYPE: Mapping[Attribute, Callable[[Kind], int]] = {
+    Attribute.LABEL: lambda _: CKA.LABEL,
+    Attribute.CLASS: lambda _: CKA.CLASS,
+    Attribute.TOKEN: lambda _: CKA.TOKEN,
+    Attribute.PRIVATE: lambda _: CKA.PRIVATE,
+    Attribute.VALUE: lambda kind: _VALUE.get(kind, CKA.VALUE),
+    Attribute.SENSITIVE: lambda _: CKA.SENSITIVE,
+    Attribute.EXTRACTABLE: lambda _: CKA.EXTRACTABLE,
+    Attribute.MODIFIABLE: lambda _: CKA.MODIFIABLE,
+    Attribute.LOCAL: lambda _: CKA.LOCAL,
+    Attribute.FOREIGN: _foreign,
+    Attribute.UNKNOWN: lambda _: UNKNOWN_TYPE,
+}
+_LEGAL: Mapping[Attribute, bytes] = {
+    Attribute.TOKEN: FALSE,
+    Attribute.PRIVATE: FALSE,
+    Attribute.EXTRACTABLE: FALSE,
+    Attribute.FOREIGN: number(0),
+}
+"""Values of attributes that a call sets, where it is not TRUE nor depends on the object."""
+
+
+def read(attribute: Attribute, value: bytes, label: bytes) -> int | None:
+    """An attribute's value as the output `value` has it, None where it is not for the model; -1 for nonsense.
+
+    The label, which was `label` at first, is 0 unchanged and 1 changed.
+    """
+    if attribute is Attribute.LABEL:
+        return {label: 0, label + CHANGED: 1}.get(value, -1)
+    if attribute is Attribute.CLASS:
+        return int.from_bytes(value, sys.byteorder) if len(value) == len(number(0)) else -1
+    if attribute in _BOOLEANS:
+        return {FALSE: 0, TRUE: 1}.get(value, -1)
+    return None
+
+
+_BOOLEANS = (
+    Attribute.TOKEN,
+    Attribute.PRIVATE,
+    Attribute.SENSITIVE,
+    Attribute.EXTRACTABLE,
+    Attribute.MODIFIABLE,
+    Attribute.LOCAL,
+)

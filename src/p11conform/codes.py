@@ -1,0 +1,123 @@
+"""The table of codes: `python -m p11conform.codes docs/codes.md` writes it again.
+
+For every return value: who yields it and why, what it goes before and behind, a shortest way to it on the model, and
+the modules that it was really seen on. The last comes from `docs/observed.json`, which `--observe REPORT` adds to.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from .model.interface import SIGNATURES
+from .model.oracle import build
+from .model.precedence import EXPLICIT, RELATIONS
+from .model.table import TABLE
+from .model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
+from .properties.cover import Witness, witnesses
+from .properties.findings import show_call
+from .properties.report import read_report
+from .subject import SIMULATED_STATE
+
+OBSERVED = "observed.json"
+
+_HEAD = """\
+# The return values
+
+Written by `./run docs` from `model/`; change that, not this page. What was observed comes from reports of real runs.
+
+The order of the classes of section 5.1.7 (universal, session, token, others) is not repeated at each code.
+"""
+
+_NO_RULE: Mapping[frozenset[CKR], str] = {
+    CALLBACK_ONLY: "Only an application's callback returns it (5.1.4, 5.1.5); out of a C_ function it is a finding.",
+    ENVIRONMENT: "Trouble of the environment (5.1.1, 5.1.3): legal at any time, and inconclusive.",
+    frozenset({CKR.FUNCTION_NOT_SUPPORTED}): "What a stub answers (5.1.6, A-03): inconclusive.",
+    frozenset({CKR.SESSION_CLOSED}): "Only while another thread closes the session (5.1.2), which no sequence does.",
+}
+
+
+def _relations(code: CKR) -> Iterator[str]:
+    before = sorted({str(r.lower) for r in EXPLICIT if r.higher is code and r.lower is not CKR.OK})
+    behind = sorted({str(r.higher) for r in EXPLICIT if r.lower is code})
+    if before:
+        yield f"Before {', '.join(before)}."
+    if behind:
+        yield f"Behind {', '.join(behind)}."
+    total = sum(code in (r.higher, r.lower) for r in RELATIONS)
+    yield f"In {total} relations, those of its class counted."
+
+
+def _ways(found: tuple[Witness, ...]) -> Mapping[CKR, Witness]:
+    """For each code a shortest sequence at whose end a row yields it."""
+    best: dict[CKR, Witness] = {}
+    for w in found:
+        code = CKR.OK if w.rule is None else w.rule.code
+        if code not in best or len(w.calls) < len(best[code].calls):
+            best[code] = w
+    return best
+
+
+def _section(code: CKR, way: Witness | None, seen: Mapping[str, list[str]]) -> Iterator[str]:
+    yield from ("", f"## {code}", "")
+    rows = {f.name: [r for r in f.rules if r.code is code] for f in TABLE.values()}
+    yielding = {name: found for name, found in rows.items() if found}
+    reasons = sorted({r.condition for found in yielding.values() for r in found})
+    if yielding:
+        yield f"Yielded by {', '.join(yielding)}."
+        yield f"When: {'; '.join(reasons)}."
+    elif code is CKR.OK:
+        yield f"Success, of every function but {', '.join(n for n, f in TABLE.items() if not f.returns_ok)} (5.1.1)."
+    else:
+        listed = [n for n, s in SIGNATURES.items() if any(code in codes for codes in s.listed.values())]
+        why = next((text for codes, text in _NO_RULE.items() if code in codes), "No function of v2.40 has it.")
+        yield f"No rule yields it. {why}" + (f" Listed for {len(listed)} functions." if listed else "")
+    yield from _relations(code)
+    if way is not None:
+        calls = (show_call(c, TABLE[c.function].uses) for c in way.calls)
+        yield f"A shortest way: {', '.join(f'`{c}`' for c in calls)}."
+    on = [name for name, codes in sorted(seen.items()) if str(code) in codes]
+    yield f"Observed on {', '.join(on)}." if on else "Observed on none of the modules run so far."
+
+
+def page(observed: Mapping[str, list[str]]) -> str:
+    """The whole page, as Markdown; `observed` gives the codes seen, by module."""
+    ways = _ways(witnesses(build(), SIMULATED_STATE))
+    lines = [_HEAD.rstrip("\n")]
+    for code in CKR:
+        lines += _section(code, ways.get(code), observed)
+    return "\n".join(lines) + "\n"
+
+
+def read_observed(path: Path) -> dict[str, list[str]]:
+    """The codes seen so far, by module."""
+    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--check", is_flag=True, help="Write nothing; fail if the page is out of date.")
+@click.option("--observe", multiple=True, type=click.Path(path_type=Path), help="Add what a report saw; repeatable.")
+def main(path: Path, check: bool, observe: tuple[Path, ...]) -> None:
+    """Write the table of codes to PATH. Exits with 1 if --check finds another page there."""
+    store = path.parent / OBSERVED
+    observed = read_observed(store)
+    for report in observe:
+        data = read_report(report)
+        module = data["module"]
+        name = f"{module['name']} {module.get('library_version', '')}".strip()
+        observed[name] = sorted({*observed.get(name, ()), *data["coverage"]["codes"]})
+    if observe:
+        store.write_text(json.dumps(observed, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    text = page(observed)
+    if not check:
+        path.write_text(text, encoding="utf-8")
+    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+        sys.exit(f"{path}: out of date; run ./run docs")
+
+
+if __name__ == "__main__":
+    main()
