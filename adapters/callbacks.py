@@ -19,10 +19,12 @@ class Mutexes:
     """The four mutex callbacks of CK_C_INITIALIZE_ARGS, which keep count of every mutex they made.
 
     `misuse` gathers what a module did wrong with them. A module that locks a mutex twice in one thread would hang
-    itself; it is told CKR_GENERAL_ERROR instead.
+    itself; it is told CKR_GENERAL_ERROR instead. Mutexes that do not `work` are made, and then neither locked nor
+    unlocked: both callbacks say so (5.1.5), and the module is to make another code of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, works: bool = True) -> None:
+        self._works = works
         self.misuse: list[str] = []
         self._live: dict[int, _Mutex] = {}
         self._made = 0
@@ -56,6 +58,8 @@ class Mutexes:
         return CKR.OK
 
     def _lock(self, pointer: CData) -> int:
+        if not self._works:
+            return CKR.MUTEX_BAD
         mutex = self._find(pointer, "locked")
         if mutex is None:
             return CKR.MUTEX_BAD
@@ -66,6 +70,8 @@ class Mutexes:
         return CKR.OK
 
     def _unlock(self, pointer: CData) -> int:
+        if not self._works:
+            return CKR.MUTEX_NOT_LOCKED
         mutex = self._find(pointer, "unlocked")
         if mutex is None:
             return CKR.MUTEX_BAD
@@ -90,6 +96,9 @@ class Mutexes:
 MUTEXES: Final = Mutexes()
 """The mutexes of this process, which is one application. They outlive every adapter: a module may still call them."""
 
+
+FAILING: Final = Mutexes(works=False)
+"""Mutexes that cannot be locked."""
 
 SURRENDER = 0
 """CKN_SURRENDER: the module offers the application to go on or to cancel."""

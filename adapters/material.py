@@ -41,7 +41,7 @@ MODULUS_BYTES: Final = len(RSA.modulus)
 """Length of every RSA modulus, created or generated."""
 
 AES: Final = bytes(range(32))
-SECRET: Final = bytes(range(32, 64))
+SECRET: Final = bytes(range(32, 52))
 
 P256: Final = bytes.fromhex("06082a8648ce3d030107")
 """The curve P-256, as CKA_EC_PARAMS names it: a DER object identifier."""

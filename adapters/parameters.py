@@ -1,4 +1,4 @@
-"""The CK_MECHANISM of each mechanism, with the parameter that it wants or one of a wrong length (mechanisms v2.40)."""
+"""The CK_MECHANISM of each mechanism, with the parameter that it wants or a wrong one (mechanisms v2.40)."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -58,7 +58,12 @@ _RIGHT: Mapping[Mech, Callable[[], CData]] = {
     ),
     Mech.ECDH1_DERIVE: lambda: _ecdh(material.PEER_POINT),
 }
-_WRONG: Mapping[Mech, Callable[[], CData]] = {Mech.ECDH1_DERIVE: lambda: _ecdh(material.OFF_CURVE)}
+_IMPOSSIBLE: Mapping[Mech, Callable[[], CData]] = {
+    Mech.RSA_PKCS_OAEP: lambda: _record(
+        "CK_RSA_PKCS_OAEP_PARAMS", UNKNOWN_NUMBER, MGF1_SHA1, DATA_SPECIFIED, ffi.NULL, 0
+    ),
+    Mech.ECDH1_DERIVE: lambda: _ecdh(material.OFF_CURVE),
+}
 
 
 def number(mech: Mech) -> int:
@@ -67,8 +72,10 @@ def number(mech: Mech) -> int:
 
 
 def _mechanism(mech: Mech, parameter: Parameter) -> CData:
-    if parameter == Parameter.WRONG:
-        content = _WRONG.get(mech, lambda: _bytes(_JUNK))()
+    if parameter == Parameter.IMPOSSIBLE and mech in _IMPOSSIBLE:
+        content = _IMPOSSIBLE[mech]()
+    elif parameter != Parameter.RIGHT:
+        content = _bytes(_JUNK)
     elif mech in _RIGHT:
         content = _RIGHT[mech]()
     else:
@@ -79,4 +86,4 @@ def _mechanism(mech: Mech, parameter: Parameter) -> CData:
 MECHANISM: Final[Mapping[tuple[Mech, Parameter], CData]] = {
     (mech, parameter): _mechanism(mech, parameter) for mech in Mech for parameter in Parameter
 }
-"""A CK_MECHANISM for each mechanism and parameter. WRONG is an invalid point for ECDH, else three bytes of junk."""
+"""A CK_MECHANISM for each mechanism and parameter; a wrong one is three bytes of junk."""

@@ -13,7 +13,7 @@ from ..model.call import Args, Buffer, Call, Ending, InitArgs, Observation, code
 from ..model.state import Pin
 from ..model.vocabulary import CKF, CKR
 from .base import Binding, ModuleUnusable
-from .callbacks import MUTEXES
+from .callbacks import FAILING, MUTEXES
 from .calls import keys, objects, operations, sessions
 from .calls.concrete import CAPACITY, NULL, Arguments, Concrete, Room
 from .cryptoki import CData, c_string, ffi, initialize_args, load, new, unpadded
@@ -21,15 +21,15 @@ from .handles import NEW_LABEL, Handles, Slots
 from .objects import Entry, Objects
 from .values import Kept
 
-_ALL = ("CreateMutex", "DestroyMutex", "LockMutex", "UnlockMutex")
-_INIT_ARGS: Mapping[InitArgs, tuple[tuple[str, ...], int]] = {
-    InitArgs.PLAIN: ((), 0),
-    InitArgs.OS_LOCKING: ((), CKF.OS_LOCKING_OK),
-    InitArgs.CALLBACKS: (_ALL, 0),
-    InitArgs.CALLBACKS_OR_OS: (_ALL, CKF.OS_LOCKING_OK),
-    InitArgs.NO_THREADS: ((), CKF.LIBRARY_CANT_CREATE_OS_THREADS | CKF.OS_LOCKING_OK),
-    InitArgs.PARTIAL: (_ALL[:2], 0),
-    InitArgs.RESERVED: ((), 0),
+_INIT_ARGS: Mapping[InitArgs, tuple[Mapping[str, CData], int]] = {
+    InitArgs.PLAIN: ({}, 0),
+    InitArgs.OS_LOCKING: ({}, CKF.OS_LOCKING_OK),
+    InitArgs.CALLBACKS: (MUTEXES.callbacks, 0),
+    InitArgs.CALLBACKS_OR_OS: (MUTEXES.callbacks, CKF.OS_LOCKING_OK),
+    InitArgs.NO_THREADS: ({}, CKF.LIBRARY_CANT_CREATE_OS_THREADS | CKF.OS_LOCKING_OK),
+    InitArgs.PARTIAL: ({name: MUTEXES.callbacks[name] for name in ("CreateMutex", "DestroyMutex")}, 0),
+    InitArgs.RESERVED: ({}, 0),
+    InitArgs.FAILING: (FAILING.callbacks, 0),
 }
 
 
@@ -196,10 +196,10 @@ class Raw:
 
     def _all_init_args(self, reserved: CData) -> dict[InitArgs, CData]:
         made: dict[InitArgs, CData] = {}
-        for variant, (members, flags) in _INIT_ARGS.items():
+        for variant, (callbacks, flags) in _INIT_ARGS.items():
             made[variant] = initialize_args(self.anything if variant is InitArgs.RESERVED else reserved, flags)
-            for member in members:
-                setattr(made[variant][0], member, MUTEXES.callbacks[member])
+            for member, callback in callbacks.items():
+                setattr(made[variant][0], member, callback)
         return {InitArgs.NULL: made[InitArgs.PLAIN] if reserved else NULL, **made}
 
 

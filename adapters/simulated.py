@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from ..model.call import Call, Observation
-from ..model.oracle import Model, outputs, permitted, successors
+from ..model.oracle import Model, applicable, outputs, permitted, prevailing, successors
+from ..model.rule import Rule
 from ..model.state import State
-from ..model.vocabulary import CKR
+from ..model.vocabulary import CKR, ENVIRONMENT
 
 
 class Simulated:
@@ -25,20 +26,22 @@ class Simulated:
 
     def call(self, call: Call) -> Observation:
         """Answer as the text permits."""
-        codes = permitted(self._model, self._state, call)
-        # Sorted, since a set's order is not the seed's doing. A row that may apply is no reason to fail every other
-        # time: a module that mostly works reaches more states.
-        choices = sorted(codes)
-        ok = CKR.OK in codes and self._random.random() < 0.75
-        code = CKR.OK if ok or not choices else self._random.choice(choices)
+        code = self._choose(call)
         try:
-            states = sorted(successors(self._model, self._state, call, code), key=repr)
+            states = _in_order(successors(self._model, self._state, call, code))
             given = outputs(self._model, states[0], call, code)
         except IndexError:
             # A mutant let pass what names nothing: it claims success and changes nothing.
             return Observation(code)
         self._state = self._random.choice(states)
         return Observation(code, tuple((name, values[0]) for name, values in given if values))
+
+    def _choose(self, call: Call) -> CKR:
+        """One of the permitted codes, mostly success: a module that mostly works reaches more states."""
+        codes = permitted(self._model, self._state, call)
+        ok = CKR.OK in codes and self._random.random() < 0.75
+        # Sorted, since a set's order is not the seed's doing.
+        return CKR.OK if ok or not codes else self._random.choice(sorted(codes))
 
     def reset(self, restore_token: bool) -> None:
         """Start afresh; the token keeps what it holds unless told otherwise."""
@@ -62,3 +65,32 @@ class Simulated:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _in_order(states: frozenset[State]) -> list[State]:
+    """States in an order that is not the set's doing; there is nearly always but one."""
+    return sorted(states, key=repr) if len(states) > 1 else list(states)
+
+
+class Varied(Simulated):
+    """One that gives the code of every row once, where it may, before it settles down: it shows all of the table.
+
+    It has every trouble of its environment once, too.
+    """
+
+    def __init__(self, model: Model, initial: State, seed: int = 0) -> None:
+        super().__init__(model, initial, seed)
+        self._troubles = sorted(ENVIRONMENT)
+        self._given: set[tuple[str, Rule]] = set()
+
+    def _choose(self, call: Call) -> CKR:
+        rules = applicable(self._model, self._state, call)
+        for rule in prevailing(self._model, call.function, rules):
+            if (call.function, rule) not in self._given:
+                self._given.add((call.function, rule))
+                return rule.code
+        listed = self._model.functions[call.function].signature.listed[self._model.version]
+        if self._troubles and self._troubles[-1] in listed:
+            return self._troubles.pop()
+        codes = permitted(self._model, self._state, call)
+        return CKR.OK if CKR.OK in codes else super()._choose(call)

@@ -29,8 +29,9 @@ from .vocabulary import CKR, CKU
 class InitArgs(IntEnum):
     """The pInitArgs of C_Initialize (5.4): which callbacks and flags of CK_C_INITIALIZE_ARGS are given.
 
-    CALLBACKS gives all four mutex callbacks, PARTIAL only two of them; RESERVED has a non-NULL pReserved beside what
-    the module needs; NO_THREADS sets CKF_LIBRARY_CANT_CREATE_OS_THREADS and CKF_OS_LOCKING_OK.
+    CALLBACKS gives all four mutex callbacks, FAILING four of which none locks, PARTIAL only two; RESERVED has a
+    non-NULL pReserved beside what the module needs; NO_THREADS sets CKF_LIBRARY_CANT_CREATE_OS_THREADS and
+    CKF_OS_LOCKING_OK.
     """
 
     NULL = 0
@@ -41,6 +42,7 @@ class InitArgs(IntEnum):
     NO_THREADS = 5
     PARTIAL = 6
     RESERVED = 7
+    FAILING = 8
 
 
 class Buffer(IntEnum):
@@ -67,10 +69,14 @@ class StateKey(IntEnum):
 
 
 class Parameter(IntEnum):
-    """The parameter of a mechanism: what the mechanism wants, or one of a wrong length."""
+    """The parameter of a mechanism: what it wants, one of a wrong length, or one of the right length without sense.
+
+    IMPOSSIBLE names a hash or a point that does not exist; for mechanisms that want no such thing it is WRONG again.
+    """
 
     RIGHT = 0
     WRONG = 1
+    IMPOSSIBLE = 2
 
 
 class Data(IntEnum):

@@ -165,6 +165,19 @@ def key_valid(s: State, a: Args) -> bool:
     return not one_of(s.objects[a.key].kind, NOT_KEYS)
 
 
+def short_secret(x: Object) -> bool:
+    """An imported generic secret: it has 20 bytes, fewer than a hash that it may serve, and no multiple of a block."""
+    return x.kind == Kind.GENERIC_SECRET and x.origin == Origin.IMPORTED
+
+
+def key_short(s: State, a: Args) -> bool:
+    return key_valid(s, a) and short_secret(s.objects[a.key])
+
+
+def key_not_short(s: State, a: Args) -> bool:
+    return key_valid(s, a) and not short_secret(s.objects[a.key])
+
+
 def key_invalid(s: State, a: Args) -> bool:
     return session_valid(s, a) and not key_valid(s, a)
 

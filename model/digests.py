@@ -1,5 +1,6 @@
 """Section 5.10: message digesting."""
 
+from .attributes import SECRET_KEYS
 from .call import Args, Buffer, Data
 from .common import SESSION
 from .conditions import callback_may_cancel, key_hidden, key_invalid, key_of_another_token, key_valid
@@ -26,6 +27,14 @@ _DIGESTS = with_role(Role.DIGEST)
 _LENGTHS = tuple(sorted({MECHANISMS[m].output for m in _DIGESTS}))
 _DATA = (Data.FITTING, Data.HUGE, Data.EMPTY, Data.NULL)
 _WHOLE, _PART, _LAST = Shape(Step.WHOLE), Shape(Step.PART, output=False), Shape(Step.LAST, data=False)
+
+
+def key_secret(s: State, a: Args) -> bool:
+    return key_valid(s, a) and s.objects[a.key].kind in SECRET_KEYS
+
+
+def key_not_secret(s: State, a: Args) -> bool:
+    return key_valid(s, a) and s.objects[a.key].kind not in SECRET_KEYS
 
 
 def digest_length(s: State, a: Args) -> tuple[int, ...]:
@@ -60,7 +69,8 @@ FUNCTIONS = (
             Rule(CKR.OPERATION_ACTIVE, begun(DIGESTING), "5.10", Strength.UNSAID, "A-11"),
             Rule(CKR.KEY_HANDLE_INVALID, key_invalid, "5.10", reading="A-23"),
             Rule(CKR.USER_NOT_LOGGED_IN, key_hidden, "5.1.6", Strength.UNSAID, "A-12"),
-            Rule(CKR.KEY_INDIGESTIBLE, key_valid, "5.10", Strength.MAY),
+            Rule(CKR.KEY_INDIGESTIBLE, key_secret, "5.10", Strength.MAY),
+            Rule(CKR.KEY_INDIGESTIBLE, key_not_secret, "5.1.6", Strength.MAY),
             Rule(CKR.KEY_SIZE_RANGE, key_valid, "5.10", Strength.MAY),
             Rule(CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", Strength.MAY),
         ),

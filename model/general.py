@@ -23,8 +23,17 @@ def some_mutex_callbacks_missing(s: State, a: Args) -> bool:
     return a.init == InitArgs.PARTIAL
 
 
+_LOCKING = (
+    InitArgs.OS_LOCKING,
+    InitArgs.CALLBACKS,
+    InitArgs.CALLBACKS_OR_OS,
+    InitArgs.NO_THREADS,
+    InitArgs.FAILING,
+)
+
+
 def locking_demanded(s: State, a: Args) -> bool:
-    return a.init in (InitArgs.OS_LOCKING, InitArgs.CALLBACKS, InitArgs.CALLBACKS_OR_OS, InitArgs.NO_THREADS)
+    return a.init in _LOCKING
 
 
 def threads_forbidden(s: State, a: Args) -> bool:

@@ -15,6 +15,7 @@ from .conditions import (
     object_reachable,
     one_of,
     session_valid,
+    short_secret,
     user_required_but_absent,
 )
 from .mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
@@ -22,12 +23,13 @@ from .objects import (
     FRESH,
     MAKING,
     TEMPLATE_CODES,
+    WITHOUT_TEMPLATE,
     attribute_missing,
     attributes_inconsistent,
     free_object,
     made,
     object_not_followed,
-    template_empty,
+    unknown_curve,
 )
 from .operations import lost_key_in_use, something_active, unsettle_searches
 from .rule import Condition, Effect, Function, Rule, Strength, named, one_fact
@@ -41,12 +43,22 @@ _PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
 
 
 def parameter_invalid(s: State, a: Args) -> bool:
-    return a.parameter == Parameter.WRONG and one_of(a.mechanism, _PARAMETRIC)
+    return a.parameter != Parameter.RIGHT and one_of(a.mechanism, _PARAMETRIC)
+
+
+def curve_chosen(s: State, a: Args) -> bool:
+    """Domain parameters in the template or in the base key, of which a token need not know every one."""
+    return a.mechanism == Mech.EC_KEY_PAIR_GEN or a.mechanism == Mech.ECDH1_DERIVE
+
+
+def point_invalid(s: State, a: Args) -> bool:
+    """The other side's public key is none."""
+    return a.parameter == Parameter.IMPOSSIBLE and a.mechanism == Mech.ECDH1_DERIVE
 
 
 def parameter_unwanted(s: State, a: Args) -> bool:
     """A parameter for a mechanism that can do without one."""
-    return a.parameter == Parameter.WRONG and not one_of(a.mechanism, _PARAMETRIC)
+    return a.parameter != Parameter.RIGHT and not one_of(a.mechanism, _PARAMETRIC)
 
 
 def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
@@ -124,25 +136,36 @@ def _trait(s: State, a: Args) -> Trait:
     return s.objects[a.other_key].trait
 
 
-def key_extractable(s: State, a: Args) -> bool:
-    return other_key_valid(s, a) and _trait(s, a) != Trait.UNEXTRACTABLE
+def secret_key_extractable(s: State, a: Args) -> bool:
+    if not other_key_valid(s, a) or _trait(s, a) == Trait.UNEXTRACTABLE:
+        return False
+    return s.objects[a.other_key].kind in SECRET_KEYS
 
 
-def wrapping_unusual_key(s: State, a: Args) -> bool:
-    """A target that is not a secret key: a public key, or a private key, which few mechanisms wrap."""
+def wrapping_short_key(s: State, a: Args) -> bool:
+    return secret_key_extractable(s, a) and short_secret(s.objects[a.other_key])
+
+
+def wrapping_key_of_usual_length(s: State, a: Args) -> bool:
+    if not other_key_valid(s, a) or _trait(s, a) == Trait.UNEXTRACTABLE:
+        return False
+    return not short_secret(s.objects[a.other_key])
+
+
+def wrapping_private_key(s: State, a: Args) -> bool:
+    """A private key, which few mechanisms wrap."""
     if not other_key_valid(s, a):
         return False
-    return s.objects[a.other_key].kind not in SECRET_KEYS
+    kind = s.objects[a.other_key].kind
+    return kind in GUARDED_KEYS and kind not in SECRET_KEYS
 
 
 def wrapping_public_key(s: State, a: Args) -> bool:
-    return wrapping_unusual_key(s, a) and s.objects[a.other_key].kind not in GUARDED_KEYS
+    return other_key_valid(s, a) and s.objects[a.other_key].kind not in GUARDED_KEYS
 
 
 def wrapped_key_does_not_fit(s: State, a: Args) -> bool:
-    if wrapping_unusual_key(s, a) or not key_extractable(s, a):
-        return False
-    return a.buffer == Buffer.SHORT and not a.null
+    return secret_key_extractable(s, a) and a.buffer == Buffer.SHORT and not a.null
 
 
 def keep_wrapped(s: State, a: Args) -> State:
@@ -235,14 +258,15 @@ _GENERATING = (
     *MAKING,
     Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "5.13"),
     Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
-    Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
 )
 _MADE_FLAWS = (
     Flaw.NONE,
     Flaw.UNKNOWN_TYPE,
     Flaw.BAD_VALUE,
     Flaw.READ_ONLY,
+    Flaw.MISSING,
     Flaw.INCONSISTENT,
+    Flaw.FOREIGN,
     Flaw.TWICE,
     Flaw.TWO_VALUES,
     Flaw.NULL,
@@ -264,7 +288,7 @@ FUNCTIONS = (
     Function(
         "C_GenerateKey",
         ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, *mechanism_rows(Role.GENERATE)),
+        (*_GENERATING, *WITHOUT_TEMPLATE, *mechanism_rows(Role.GENERATE)),
         effects=(Effect(generate_key, "5.13"),),
         outputs=(FRESH,),
         out_of_scope=object_not_followed,
@@ -277,7 +301,7 @@ FUNCTIONS = (
     Function(
         "C_GenerateKeyPair",
         ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, *mechanism_rows(Role.GENERATE_KEY_PAIR)),
+        (*_GENERATING, *mechanism_rows(Role.GENERATE_KEY_PAIR), *unknown_curve(curve_chosen)),
         effects=(Effect(generate_key_pair, "5.13"),),
         out_of_scope=pair_not_followed,
         domains={
@@ -309,11 +333,13 @@ FUNCTIONS = (
             *_usage(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_HANDLE_INVALID),
             Rule(CKR.KEY_HANDLE_INVALID, other_key_invalid, "5.1.6"),
             Rule(CKR.KEY_UNEXTRACTABLE, key_unextractable, "5.13"),
-            Rule(CKR.KEY_NOT_WRAPPABLE, key_extractable, "5.13", Strength.MAY),
-            Rule(CKR.KEY_NOT_WRAPPABLE, wrapping_unusual_key, "5.13", Strength.MAY),
+            Rule(CKR.KEY_NOT_WRAPPABLE, secret_key_extractable, "5.13", Strength.MAY),
+            Rule(CKR.KEY_NOT_WRAPPABLE, wrapping_private_key, "5.13", Strength.MAY),
+            Rule(CKR.KEY_NOT_WRAPPABLE, wrapping_public_key, "5.13", Strength.MAY),
             Rule(CKR.KEY_HANDLE_INVALID, wrapping_public_key, "5.13", Strength.UNSAID),
             Rule(CKR.KEY_UNEXTRACTABLE, wrapping_public_key, "5.13", Strength.UNSAID),
-            Rule(CKR.KEY_SIZE_RANGE, key_extractable, "5.13", Strength.MAY),
+            Rule(CKR.KEY_SIZE_RANGE, wrapping_short_key, "5.13", Strength.MAY),
+            Rule(CKR.KEY_SIZE_RANGE, wrapping_key_of_usual_length, "5.13", Strength.MAY),
             Rule(CKR.BUFFER_TOO_SMALL, wrapped_key_does_not_fit, "5.2"),
         ),
         effects=(Effect(keep_wrapped, "5.13"),),
@@ -338,7 +364,6 @@ FUNCTIONS = (
             *_PARAMETER,
             *MAKING,
             Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
-            Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
             Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
             *mechanism_rows(Role.UNWRAP),
             Rule(CKR.UNWRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6"),
@@ -361,8 +386,9 @@ FUNCTIONS = (
             ),
             *(
                 Rule(code, blob_null, "5.13", Strength.INFERRED, "A-50")
-                for code in (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE)
+                for code in (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID)
             ),
+            Rule(CKR.WRAPPED_KEY_LEN_RANGE, blob_null, "5.13", Strength.UNSAID, "A-50"),
             Rule(CKR.ARGUMENTS_BAD, blob_empty, "5.1.6", Strength.UNSAID, "A-28"),
             *(Rule(code, blob_not_known_to_be_right, "4.1.1", Strength.UNSAID) for code in TEMPLATE_CODES),
         ),
@@ -391,10 +417,10 @@ FUNCTIONS = (
             *SESSION,
             *_CRYPTOGRAPHY,
             *_PARAMETER,
-            Rule(CKR.PUBLIC_KEY_INVALID, parameter_invalid, "5.1.6", Strength.MAY, since=V2_40),
+            *unknown_curve(curve_chosen),
+            Rule(CKR.PUBLIC_KEY_INVALID, point_invalid, "5.1.6", Strength.MAY, since=V2_40),
             *MAKING,
             Rule(CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", Strength.UNSAID, "A-13"),
-            Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD),
             Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
             *mechanism_rows(Role.DERIVE),
             Rule(CKR.KEY_HANDLE_INVALID, key_invalid, "5.1.6"),

@@ -17,7 +17,7 @@ from .call import Args, Attribute, Buffer, Flaw, Setting
 from .common import NULL_POINTER, SESSION
 from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
 from .operations import forget_outputs, lost_key_in_use, unsettle_searches
-from .rule import Effect, Function, Output, Rule, Strength
+from .rule import Condition, Effect, Function, Output, Rule, Strength
 from .sessions import fresh_handle
 from .state import Kind, Login, Object, Origin, State, Trait, put_object
 from .vocabulary import CKR, Version
@@ -142,14 +142,23 @@ def key_imported(s: State, a: Args) -> bool:
     return a.kind in KEYS
 
 
+def curve_given(s: State, a: Args) -> bool:
+    """Domain parameters, of which a token need not know those given, nor the form that they have."""
+    return a.kind == Kind.EC_PUBLIC or a.kind == Kind.EC_PRIVATE
+
+
 _TEMPLATE = (
-    Rule(CKR.ATTRIBUTE_TYPE_INVALID, attribute_type_unknown, "4.1.1", Strength.SHOULD),
     Rule(CKR.ATTRIBUTE_VALUE_INVALID, attribute_value_illegal, "4.1.1", Strength.SHOULD),
-    Rule(CKR.ATTRIBUTE_READ_ONLY, attribute_not_for_applications, "4.1.1", Strength.SHOULD),
-    Rule(CKR.TEMPLATE_INCONSISTENT, attribute_of_another_class, "4.1.1", Strength.SHOULD),
     Rule(CKR.TEMPLATE_INCONSISTENT, attribute_twice, "4.1.1", Strength.MAY, "A-46"),
     Rule(CKR.TEMPLATE_INCONSISTENT, attribute_with_two_values, "4.1.1", reading="A-46"),
     *(Rule(code, template_flawed, "4.1.1", Strength.UNSAID, "A-13") for code in TEMPLATE_CODES),
+)
+"""What a template can have wrong, of a new object or of a copy."""
+
+_NEW = (
+    Rule(CKR.ATTRIBUTE_TYPE_INVALID, attribute_type_unknown, "4.1.1", Strength.SHOULD),
+    Rule(CKR.ATTRIBUTE_READ_ONLY, attribute_not_for_applications, "4.1.1", Strength.SHOULD),
+    Rule(CKR.TEMPLATE_INCONSISTENT, attribute_of_another_class, "4.1.1", Strength.SHOULD),
     *(Rule(code, token_may_want_more, "4.1.1", Strength.MAY) for code in TEMPLATE_CODES),
 )
 
@@ -163,14 +172,25 @@ PLACE = (
     Rule(CKR.TOKEN_WRITE_PROTECTED, token_object_on_protected_token, "5.1.6", Strength.MAY, "A-30"),
     Rule(CKR.USER_NOT_LOGGED_IN, private_without_user, "5.1.6"),
     Rule(CKR.TEMPLATE_INCONSISTENT, private_by_so, "4.1.1", Strength.INFERRED),
-    Rule(CKR.USER_NOT_LOGGED_IN, template_empty_without_user, "4.4", Strength.MAY),
     Rule(CKR.USER_NOT_LOGGED_IN, nobody_for_token_object, "5.1.6", Strength.MAY, "A-30"),
     Rule(CKR.PIN_EXPIRED, pin_to_be_changed, "5.1.6", Strength.MAY, since=V2_20),
 )
 """Where an object may be made, and by whom."""
 
-MAKING = (*PLACE, *_TEMPLATE, *_NO_TEMPLATE, *NULL_POINTER)
+MAKING = (*PLACE, *_TEMPLATE, *_NEW, *_NO_TEMPLATE, *NULL_POINTER)
 """What every function checks that makes an object from a template."""
+
+EMPTY_WITHOUT_USER = Rule(CKR.USER_NOT_LOGGED_IN, template_empty_without_user, "4.4", Strength.MAY)
+WITHOUT_TEMPLATE = (EMPTY_WITHOUT_USER, Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.SHOULD))
+"""What functions say to a template with nothing in it."""
+
+
+def unknown_curve(when: Condition) -> tuple[Rule, ...]:
+    """What a token says to domain parameters that it does not know."""
+    return (
+        Rule(CKR.DOMAIN_PARAMS_INVALID, when, "5.1.6", Strength.MAY, since=V2_20),
+        Rule(CKR.CURVE_NOT_SUPPORTED, when, "5.1.6", Strength.MAY, since=V2_40),
+    )
 
 
 # What making an object does.
@@ -233,8 +253,18 @@ def copy_changes_fixed_attribute(s: State, a: Args) -> bool:
     return a.attribute in READ_ONLY
 
 
+def copy_of_unmodifiable_changed(s: State, a: Args) -> bool:
+    """A label of its own for the copy of an object that cannot be modified: is it "ordinarily" modifiable?"""
+    return object_valid(s, a) and s.objects[a.object].trait == Trait.UNMODIFIABLE and a.attribute == Attribute.LABEL
+
+
 def attribute_named_unknown(s: State, a: Args) -> bool:
     return a.attribute == Attribute.UNKNOWN or a.attribute == Attribute.FOREIGN
+
+
+def copy_elsewhere(s: State, a: Args) -> bool:
+    """A token may demand more of an object that is kept or guarded (4.1.1)."""
+    return a.private or a.token
 
 
 def copy_not_plain(s: State, a: Args) -> bool:
@@ -392,18 +422,28 @@ FUNCTIONS = (
             Rule(CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "4.1.1", Strength.SHOULD),
             Rule(CKR.ARGUMENTS_BAD, template_empty, "5.7", Strength.INFERRED, "A-35"),
             Rule(CKR.TEMPLATE_INCOMPLETE, template_empty, "4.1.1", Strength.INFERRED, "A-35"),
+            EMPTY_WITHOUT_USER,
             *(Rule(code, key_imported, "4.1.1", Strength.MAY) for code in TEMPLATE_CODES),
+            *unknown_curve(curve_given),
         ),
         effects=(Effect(create_object, "5.7"),),
         outputs=(FRESH,),
         out_of_scope=object_not_followed,
         domains={
-            "kind": (Kind.AES, Kind.DATA, Kind.CERTIFICATE, Kind.GENERIC_SECRET, Kind.RSA_PUBLIC, Kind.RSA_PRIVATE)
+            "kind": (
+                Kind.AES,
+                Kind.DATA,
+                Kind.CERTIFICATE,
+                Kind.GENERIC_SECRET,
+                Kind.RSA_PUBLIC,
+                Kind.RSA_PRIVATE,
+                Kind.EC_PUBLIC,
+            )
         },
     ),
     Function(
         "C_CopyObject",
-        ("session", "object", "token", "private", "attribute", "setting", "flaw", "null"),
+        ("session", "object", "token", "private", "attribute", "flaw", "null"),
         (
             *SESSION,
             HANDLE,
@@ -415,8 +455,14 @@ FUNCTIONS = (
             Rule(CKR.ACTION_PROHIBITED, copy_prohibited, "5.7", since=V2_40),
             *(Rule(code, copy_less_protected, "4.1.3", Strength.UNSAID, "A-40") for code in TEMPLATE_CODES),
             Rule(CKR.ATTRIBUTE_READ_ONLY, copy_changes_fixed_attribute, "4.1.3", Strength.SHOULD),
+            *(
+                Rule(code, copy_of_unmodifiable_changed, "4.1.3", Strength.UNSAID, "A-13")
+                for code in (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT)
+            ),
+            Rule(CKR.ACTION_PROHIBITED, copy_of_unmodifiable_changed, "4.1.3", Strength.UNSAID, "A-13", since=V2_40),
             Rule(CKR.ATTRIBUTE_TYPE_INVALID, attribute_named_unknown, "4.1.1", Strength.SHOULD),
             *(Rule(code, copy_not_plain, "4.1.1", Strength.UNSAID, "A-13") for code in TEMPLATE_CODES),
+            *(Rule(code, copy_elsewhere, "4.1.1", Strength.MAY) for code in TEMPLATE_CODES),
         ),
         effects=(Effect(copy_object, "5.7"),),
         outputs=(FRESH,),
@@ -429,7 +475,6 @@ FUNCTIONS = (
                 Attribute.FOREIGN,
                 Attribute.UNKNOWN,
             ),
-            "setting": (Setting.LEGAL,),
             "flaw": (Flaw.NONE, Flaw.BAD_VALUE, Flaw.TWICE, Flaw.TWO_VALUES, Flaw.NULL, Flaw.EMPTY),
         },
         deviations=2,

@@ -16,7 +16,9 @@ from .conditions import (
     callback_may_cancel,
     key_hidden,
     key_invalid,
+    key_not_short,
     key_of_another_token,
+    key_short,
     key_valid,
     object_reachable,
     one_of,
@@ -218,12 +220,12 @@ def parameter_perhaps_unsupported(s: State, a: Args) -> bool:
 
 def parameter_wrong(s: State, a: Args) -> bool:
     """A parameter of a length that the mechanism does not take."""
-    return not a.null and a.parameter == Parameter.WRONG and one_of(a.mechanism, _PARAMETRIC)
+    return not a.null and a.parameter != Parameter.RIGHT and one_of(a.mechanism, _PARAMETRIC)
 
 
 def parameter_not_wanted(s: State, a: Args) -> bool:
     """A parameter for a mechanism that takes none."""
-    return not a.null and a.parameter == Parameter.WRONG and not one_of(a.mechanism, _PARAMETRIC)
+    return not a.null and a.parameter != Parameter.RIGHT and not one_of(a.mechanism, _PARAMETRIC)
 
 
 @one_fact
@@ -284,7 +286,8 @@ def _key_rows(k: Activity) -> tuple[Rule, ...]:
         Rule(CKR.KEY_TYPE_INCONSISTENT, key_of_wrong_half(k), "5.1.6", Strength.MAY, "A-25"),
         Rule(CKR.KEY_FUNCTION_NOT_PERMITTED, key_usage_denied(k), k.section),
         Rule(CKR.KEY_TYPE_INCONSISTENT, key_with_foreign_mechanism(k), "5.1.6", Strength.UNSAID, "A-25"),
-        Rule(CKR.KEY_SIZE_RANGE, key_valid, "5.1.6", Strength.MAY),
+        Rule(CKR.KEY_SIZE_RANGE, key_short, "5.1.6", Strength.MAY),
+        Rule(CKR.KEY_SIZE_RANGE, key_not_short, "5.1.6", Strength.MAY),
         *(Rule(code, parameter_wrong, "5.1.6", Strength.INFERRED, "A-26") for code in codes if parametric),
         *(Rule(code, parameter_not_wanted, "5.1.6", Strength.MAY, "A-26") for code in codes),
         *(Rule(code, parameter_perhaps_unsupported, "5.1.6", Strength.MAY, "A-26") for code in codes if varied),
@@ -349,7 +352,7 @@ def init(name: str, k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
             Effect(started(k), k.section),
         ),
         out_of_scope=key_of_another_token if k.keyed else never,
-        domains={"mechanism": mechanisms},
+        domains={"mechanism": mechanisms, "parameter": (Parameter.RIGHT, Parameter.WRONG)},
     )
 
 

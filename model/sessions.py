@@ -5,6 +5,7 @@ from dataclasses import replace
 from .call import Args, Blob, Buffer, StateKey
 from .common import NULL_POINTER, SESSION, SLOT, TOKEN
 from .conditions import (
+    object_reachable,
     pin_null,
     pin_null_in_session,
     session_state,
@@ -206,6 +207,14 @@ def key_handle_made_up(s: State, a: Args) -> bool:
     return session_valid(s, a) and (
         a.encryption_key == StateKey.DIFFERENT or a.authentication_key == StateKey.DIFFERENT
     )
+
+
+def saved_key_lost(s: State, a: Args) -> bool:
+    """A key of the saved operations is gone, or its handle is: the state holds it, or cannot be restored."""
+    o = s.saved.operations
+    keyed = (o.encrypt, o.decrypt, o.sign, o.verify)
+    lost = (x.phase != Phase.NONE and not object_reachable(s, a.session, x.key) for x in keyed)
+    return restorable(s, a) and any(lost)
 
 
 def restore_state(s: State, a: Args) -> State:
@@ -420,6 +429,10 @@ FUNCTIONS = (
             Rule(CKR.KEY_NOT_NEEDED, key_not_needed, "5.6"),
             Rule(CKR.KEY_NOT_NEEDED, key_may_not_be_needed, "5.6", Strength.MAY),
             Rule(CKR.KEY_HANDLE_INVALID, key_handle_made_up, "5.1.6", Strength.UNSAID),
+            *(
+                Rule(code, saved_key_lost, "5.6", Strength.UNSAID, "A-20")
+                for code in (CKR.KEY_HANDLE_INVALID, CKR.KEY_NEEDED, CKR.KEY_CHANGED, CKR.SAVED_STATE_INVALID)
+            ),
         ),
         effects=(Effect(restore_state, "5.6"),),
     ),

@@ -82,8 +82,9 @@ class Trait(IntEnum):
 class Origin(IntEnum):
     """Where a key came from, so that one half of a pair can be told from another.
 
-    IMPORTED: from C_CreateObject, which gives all keys of a kind the same value. GENERATED: from C_GenerateKeyPair,
-    whose halves take neighbouring numbers, the public one first, or from C_GenerateKey. OTHER: all else.
+    IMPORTED: from C_CreateObject, which gives all keys of a kind the same value, generic secrets one of 20 bytes.
+    GENERATED: from C_GenerateKeyPair, whose halves take neighbouring numbers, the public one first, or from
+    C_GenerateKey. OTHER: all else.
     """
 
     OTHER = 0

@@ -15,12 +15,12 @@ from ..model.call import Call, Observation
 from ..model.oracle import Model, applicable, in_scope
 from ..model.state import Slot, State
 from ..model.vocabulary import CKR
-from .cover import closing, witnesses
+from .cover import Witness, closing, witnesses
 from .findings import Finding
 from .policy import Policy, anything
 from .shrink import shrink
 from .strategies import conformance_machine
-from .verdict import Beliefs, Outcome, Severity, Steps, Verdict, blame, judge, one_of
+from .verdict import Beliefs, Outcome, Severity, Steps, Verdict, blame, judge
 
 
 class Target(Protocol):
@@ -65,7 +65,8 @@ class Tally:
     """What a run has counted and covered so far.
 
     `followed` counts, for each open question of the text that a call met, what the module did: the interpretation
-    and the code. `choices` holds the same by function and by the rows that applied.
+    and the code. `choices` holds the same by function and by the rows that applied. `mechanisms` holds how each
+    function did with each mechanism where the text let it succeed: CKR_OK, and trouble of the environment.
     """
 
     calls: int = 0
@@ -77,6 +78,7 @@ class Tally:
     advice: Counter[tuple[str, CKR, str, str]] = field(default_factory=Counter)
     followed: Counter[tuple[str, str]] = field(default_factory=Counter)
     choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
+    mechanisms: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
 
 class Driver:
@@ -127,12 +129,21 @@ class Driver:
             tally.fired |= {(call.function, r.code, r.condition) for r in verdict.rules}
         elif verdict.outcome is Outcome.INCONCLUSIVE:
             tally.inconclusive[call.function, seen, verdict.why] += 1
+        worked = verdict.outcome is Outcome.PASS and verdict.observation.code == CKR.OK
+        trouble = verdict.outcome is Outcome.INCONCLUSIVE and CKR.OK in verdict.permitted
+        uses = self.model.functions[call.function].uses
+        # With data, trouble may be what the module makes of the data.
+        if (worked or trouble) and "mechanism" in uses and "data" not in uses:
+            tally.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
         for r in verdict.advice:
             tally.advice[call.function, r.code, r.condition, r.section] += 1
 
     def _note_readings(self, call: Call, seen: Observation) -> None:
-        """Count which way the module goes where the text leaves it open."""
-        rules = applicable(self.model, one_of(self.beliefs), call)
+        """Count which way the module goes where the text leaves it open, and it is clear where that is."""
+        believed = {applicable(self.model, s, call) for s in self.beliefs}
+        if len(believed) > 1:
+            return
+        rules = believed.pop()
         for id in {r.reading for r in rules if r.reading and seen.code in (r.code, CKR.OK)}:
             rows = tuple(sorted(f"{r.code} {r.condition}" for r in rules))
             self.tally.followed[id, seen.text] += 1
@@ -166,12 +177,16 @@ def same_fault(first: Verdict, other: Verdict | None) -> bool:
     if other is None or other.kind is not first.kind:
         return False
     if not first.rules:
-        return other.cause == first.cause
+        # A lapse explains only what does not happen without the earlier call too.
+        return other.cause in (first.cause, replace(first, lapse=None).cause)
     return other.observation.code == first.observation.code and bool(other.facts) and other.facts <= first.facts
 
 
 TRIES_AGAIN = 3
 """How often a failure is tried again before it counts as seen once."""
+
+PATIENCE = 100
+"""How many sequences are run again for rows that they did not show, before the module counts as set in its ways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +198,7 @@ class Budget:
 
     sequences: int = 300
     length: int = 25
-    seconds: float = 45.0
+    seconds: float = 60.0
     calls: int | None = None
 
 
@@ -255,13 +270,38 @@ class Tester:
 
         Time counts from here on. What a small budget leaves out first is arguments beside rows seen already.
         """
-        model, initial = self.driver.model, self.driver.initial
-        ways = sorted(witnesses(model, initial, self.driver.policy), key=lambda w: w.goal.given is not None)
+        model, initial, tally = self.driver.model, self.driver.initial, self.driver.tally
+        found = witnesses(model, initial, self.driver.policy)
         self._started = time.monotonic()
-        for sequence in dict.fromkeys((*w.calls, *closing(w, model, initial)) for w in ways):
-            if self._over():
-                return
-            self._take(self.driver.replay(sequence), "derived sequences")
+        for beside in (False, True):
+            sequences: dict[tuple[Call, ...], list[Witness]] = {}
+            for w in found:
+                if (w.goal.given is not None) is beside:
+                    sequences.setdefault((*w.calls, *closing(w, model, initial)), []).append(w)
+            failed = {sequence for sequence in sequences if not self._follow(sequence)}
+            idle = 0
+            while idle < PATIENCE and (
+                again := [x for x in sequences if x not in failed and self._wants(sequences[x])]
+            ):
+                for sequence in again:
+                    fired = len(tally.fired)
+                    self._follow(sequence)
+                    idle = idle + 1 if len(tally.fired) == fired else 0
+                    if idle == PATIENCE:
+                        break
+
+    def _follow(self, sequence: tuple[Call, ...]) -> bool:
+        """Run a sequence, if there is time; whether it may be worth running again."""
+        if self._over():
+            return False
+        replay = self.driver.replay(sequence)
+        self._take(replay, "derived sequences")
+        return replay.failure is None
+
+    def _wants(self, shown: list[Witness]) -> bool:
+        """Whether a sequence was to show a row that is yet to be seen."""
+        rows = {(w.goal.function, w.rule.code, w.rule.condition) for w in shown if w.rule is not None}
+        return not rows <= self.driver.tally.fired
 
     def random(self) -> None:
         """Sequences that Hypothesis makes."""

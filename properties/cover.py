@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from ..model.call import Args, Call
@@ -29,9 +30,17 @@ DEPTH_OF_COMBINATIONS = 2
 """The same for precedences and arguments, of which many are never met, so that the search for them must end."""
 
 
+class Part(Enum):
+    """What a row does in a call: its code is permitted, is so only by the row, and nothing else forbids success."""
+
+    APPLIES = 0
+    DECIDES = 1
+    ALONE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a sequence shows in its last call: that a row decides, that it decides alone, or that it outranks another.
+    """What a sequence shows in its last call: the part that a row plays, or that it outranks another.
 
     Rows are numbered as in the function; None stands for success. `under` is the row outranked; `given` is an
     argument, by name and value, that the call has while the row decides. `effect` is an effect, numbered as in the
@@ -40,7 +49,7 @@ class Goal:
 
     function: str
     row: int | None
-    alone: bool = False
+    part: Part = Part.DECIDES
     under: int | None = None
     given: tuple[str, Any] | None = None
     effect: int | None = None
@@ -103,7 +112,7 @@ def _way_on(model: Model, s: State, call: Call) -> CKR | None:
 
 
 def goals(model: Model, initial: State) -> Iterator[Goal]:
-    """Everything worth a sequence: success, each row, firm rows alone, each precedence, each argument beside each."""
+    """Everything worth a sequence: success, each row in each part, each precedence, each argument beside each row."""
     for f in model.functions.values():
         pairs = model.orders[f.name]
         values = [(name, value) for name in f.uses for value in worth_trying(f, name, initial)]
@@ -112,8 +121,9 @@ def goals(model: Model, initial: State) -> Iterator[Goal]:
             yield Goal(f.name, k)
             yield from (Goal(f.name, k, given=given) for given in values)
         for k, r in enumerate(f.rules):
+            yield Goal(f.name, k, Part.APPLIES)
+            yield Goal(f.name, k, Part.ALONE)
             if forbids_ok(r):
-                yield Goal(f.name, k, alone=True)
                 yield from (Goal(f.name, k, under=j) for j, low in enumerate(f.rules) if (r.code, low.code) in pairs)
 
 
@@ -146,12 +156,15 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
         clean.append(None)
     for k, r in rules.items():
         rest = tuple(x for x in every if x is not r)
+        if r.code in codes:
+            found.add(Goal(function, k, Part.APPLIES))
         if r.code in codes and codes != {x.code for x in prevailing(model, function, rest)}:
             found.add(Goal(function, k))
             if firm_codes <= {r.code}:
                 clean.append(k)
-        if firm == [k]:
-            found.add(Goal(function, k, alone=True))
+        decides = r.code in codes and (k in firm or Goal(function, k) in found)
+        if decides and all(rules[j].when == r.when for j in firm):
+            found.add(Goal(function, k, Part.ALONE))
         if k in firm and firm_codes == {r.code}:
             found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in pairs}
     return Showing(frozenset(found), tuple(clean))
@@ -251,10 +264,14 @@ def by_function(calls: tuple[Call, ...]) -> Mapping[str, tuple[Call, ...]]:
     return {name: tuple(members) for name, members in found.items()}
 
 
+_USE = tuple(map(Call, ("C_OpenSession", "C_Login", "C_FindObjectsInit", "C_Logout", "C_CloseSession", "C_Finalize")))
+
+
 def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
     """Calls to end a sequence with, that show what the module holds; after an effect, also whether it happened.
 
-    What the sequence began last is begun again: that tells whether its last call ended the operation.
+    After C_Initialize, whose arguments have a say in every call that follows, the library is used a little. What the
+    sequence began last is begun again: that tells whether its last call ended the operation.
     """
     sessions, slots = range(len(initial.sessions)), range(len(initial.slots))
     look = (
@@ -262,8 +279,9 @@ def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
         *(Call("C_GetTokenInfo", Args(slot=k)) for k in slots),
     )
     if witness.goal.effect is None:
+        used = _USE if witness.goal.function == "C_Initialize" else ()
         begun = [c for c in witness.calls[:-1] if c.function in BEGINNING]
-        return tuple(c for c in (*begun[-1:], *look) if c.function in model.functions)
+        return tuple(c for c in (*begun[-1:], *look, *used) if c.function in model.functions)
     users = ((CKU.USER, Pin.USER), (CKU.USER, Pin.OTHER), (CKU.SO, Pin.SO), (CKU.SO, Pin.OTHER))
     deep = (
         *look,

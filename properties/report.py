@@ -6,6 +6,7 @@ The shape is `p11conform.report/1`; docs/report.schema.json describes it.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..model.call import Call, arguments, read_call
 from ..model.interpretations import INTERPRETATIONS
 from ..model.oracle import Model
 from ..model.table import TABLE
+from ..model.vocabulary import CKR
 from .conformance import Results
 from .findings import Finding, cited, explain, explain_rule, permitted_text
 from .verdict import Steps
@@ -64,6 +66,46 @@ def readings_json(results: Results) -> list[dict[str, Any]]:
     return found
 
 
+class Note(Enum):
+    """What a run noticed of a module that is no finding.
+
+    STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token lists, and that only ever met
+    trouble of the environment. INCONSISTENT: an open question of the text that one function answers in two ways.
+    """
+
+    STUB = "stub"
+    DEAD = "dead mechanism"
+    INCONSISTENT = "inconsistent"
+
+
+def notes_json(results: Results) -> list[dict[str, Any]]:
+    """One note for all stubs, for each dead mechanism and for each question answered in two ways."""
+    tally, unsupported, ok = results.tally, str(CKR.FUNCTION_NOT_SUPPORTED), str(CKR.OK)
+    stubs = sorted({f for f, seen in tally.pairs if seen == unsupported and (f, ok) not in tally.pairs})
+    dead: dict[str, set[str]] = {}
+    for (function, mechanism), seen in tally.mechanisms.items():
+        if ok not in seen and function not in stubs:
+            dead.setdefault(mechanism, set()).add(function)
+    both = {row["id"]: row["inconsistent"] for row in readings_json(results) if row["inconsistent"]}
+    found = [
+        *((Note.STUB, unsupported, stubs) for _ in stubs[:1]),
+        *((Note.DEAD, mechanism, sorted(functions)) for mechanism, functions in sorted(dead.items())),
+        *((Note.INCONSISTENT, id, functions) for id, functions in both.items()),
+    ]
+    return [{"kind": kind.value, "about": about, "functions": functions} for kind, about, functions in found]
+
+
+def rules_json(results: Results) -> dict[str, Any]:
+    """How much of the table gave a code that was seen, and the rows that did not."""
+    rows = [(f.name, r.code, r.condition) for f in results.model.functions.values() for r in f.rules]
+    unfired = [row for row in rows if row not in results.tally.fired]
+    return {
+        "fired": len(rows) - len(unfired),
+        "total": len(rows),
+        "unfired": [{"function": name, "code": str(code), "condition": words} for name, code, words in unfired],
+    }
+
+
 def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
     """The whole report; `module` says what was tested."""
     tally, model = results.tally, results.model
@@ -82,7 +124,7 @@ def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
             "functions": sorted({f for f, _ in pairs}),
             "codes": sorted({code for _, code in pairs}),
             "pairs": [list(pair) for pair in pairs],
-            "rules": {"fired": len(tally.fired), "total": sum(len(f.rules) for f in model.functions.values())},
+            "rules": rules_json(results),
         },
         "findings": [finding_json(model, f) for f in results.findings],
         "inconclusive": [
@@ -94,6 +136,7 @@ def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
             for (f, code, condition, section), n in sorted(tally.advice.items(), key=lambda x: str(x[0]))
         ],
         "interpretations": readings_json(results),
+        "notes": notes_json(results),
     }
 
 

@@ -37,6 +37,9 @@ SECRET: Way = (_c("C_GenerateKey", mechanism=Mech.GENERIC_SECRET_KEY_GEN),)
 RSA: Way = (_c("C_CreateObject", kind=Kind.RSA_PUBLIC), _c("C_CreateObject", kind=Kind.RSA_PRIVATE))
 """An imported pair: making one takes a token a tenth of a second and more."""
 
+IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
+"""Of a length that mechanisms may refuse."""
+
 EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
 
 _MAKERS = {Kind.AES: AES, Kind.GENERIC_SECRET: SECRET, Kind.RSA_PUBLIC: RSA, Kind.EC_PUBLIC: EC}
@@ -66,6 +69,8 @@ BEGINNING = frozenset({"C_DigestInit", "C_FindObjectsInit", *(names[0] for names
 """Functions that begin an operation."""
 
 SMALL = frozenset({"C_SeedRandom", "C_GenerateRandom", "C_GetFunctionStatus", "C_CancelFunction", "C_Logout"})
+
+EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING
 
 
 def _maker(m: Mechanism) -> Way:
@@ -108,6 +113,7 @@ def _objects() -> Iterator[Place]:
     yield Place((BEGIN[0], READ_ONLY_BESIDE), MAKING)
     yield Place((BEGIN[0], READ_ONLY_BESIDE, _c("C_Login")), MAKING)
     yield Place((*BEGIN, _c("C_Login", user=CKU.SO, pin=Pin.SO)), MAKING | SMALL)
+    yield Place((*BEGIN, _c("C_Login", user=CKU.SO, pin=Pin.SO), _c("C_CreateObject", kind=Kind.DATA)), OBJECTS)
     yield Place((BEGIN[0], _c("C_OpenSession", notify=True)), MAKING | SMALL)
     yield Place(USER, MAKING)
     for maker in (AES, SECRET, RSA, EC):
@@ -167,7 +173,7 @@ def _wrapping() -> Iterator[Place]:
     ):
         other = 2 if maker is RSA else 1
         wrap = _c("C_WrapKey", mechanism=mech, key=0, other_key=other)
-        for target in (SECRET, AES):
+        for target in (SECRET, AES, IMPORTED_SECRET, RSA):
             yield Place((*USER, *maker, *target), wrapping)
             yield Place((*USER, *maker, *target, wrap), wrapping)
 
@@ -175,7 +181,7 @@ def _wrapping() -> Iterator[Place]:
 def _several() -> Iterator[Place]:
     digest = _c("C_DigestInit", mechanism=Mech.SHA256)
     saved = (*BEGIN, digest, _c("C_GetOperationState"))
-    yield Place((*BEGIN, digest), DIGESTS | STATES | DUAL)
+    yield Place((*BEGIN, digest), DIGESTS | STATES | DUAL | MAKING)
     yield Place((*BEGIN, _c("C_DigestInit", mechanism=Mech.SHA_1)), DIGESTS)
     yield Place((*BEGIN, digest, _c("C_DigestUpdate")), DIGESTS | STATES)
     yield Place(saved, STATES)
@@ -184,24 +190,64 @@ def _several() -> Iterator[Place]:
     yield Place((*saved, _c("C_Login"), _c("C_Logout")), STATES)
     yield Place((*USER, *SECRET, digest), DIGESTS)
     yield Place((*USER, *SECRET, digest, _c("C_DigestKey", key=0)), DIGESTS)
+    yield Place((*USER, *RSA, digest), DIGESTS)
     encrypt, decrypt = (_c(f"C_{name}Init", mechanism=Mech.AES_CBC, key=0) for name in ("Encrypt", "Decrypt"))
     sign, verify = (_c(f"C_{name}Init", mechanism=Mech.SHA256_HMAC, key=1) for name in ("Sign", "Verify"))
     keys = (*USER, *AES, *SECRET)
     for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
         yield Place((*keys, *pair), DUAL | KEYED)
+        yield Place((*keys, *pair, _c("C_Logout")), DUAL)
     for operation in (encrypt, sign):
-        yield Place((*keys, operation, _c("C_GetOperationState")), STATES)
+        keyed = (*keys, operation, _c("C_GetOperationState"))
+        yield Place(keyed, STATES)
+        yield Place((*keyed, _c("C_DestroyObject", object=operation.args.key)), STATES)
         yield Place((*keys, operation, _c("C_GetOperationState"), _c("C_CloseSession"), *BEGIN[1:]), STATES)
     noticed = (BEGIN[0], _c("C_OpenSession", notify=True), _c("C_Login"))
     yield Place((*noticed, *AES, encrypt), frozenset(_ROLES[Role.ENCRYPT]))
     yield Place((*noticed, *AES, decrypt), frozenset(_ROLES[Role.DECRYPT]))
     yield Place((*noticed, *SECRET, replace(sign, args=replace(sign.args, key=0))), frozenset(_ROLES[Role.SIGN]))
     yield Place((*noticed, digest), DIGESTS)
+    verified = (replace(call, args=replace(call.args, key=0)) for call in (sign, _c("C_Sign"), verify))
+    yield Place((*noticed, *SECRET, *verified), frozenset(_ROLES[Role.VERIFY]))
+    recovered = (
+        _c(f"C_{name}RecoverInit", mechanism=Mech.RSA_PKCS, key=key) for name, key in (("Sign", 1), ("Verify", 0))
+    )
+    for operation in recovered:
+        yield Place((*noticed, *RSA, operation), frozenset(_ROLES[Role.SIGN_RECOVER]) | {"C_VerifyRecover"})
+    yield Place((*noticed, *AES, *SECRET), KEYED)
+    yield Place((*noticed, *RSA), KEYED)
+    for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
+        yield Place((*noticed, *AES, *SECRET, *pair), DUAL)
+    # Mechanisms that take no parts, in functions that work on parts of two operations.
+    encrypt, decrypt, sign, verify = (
+        _c(f"C_{name}Init", mechanism=Mech.RSA_PKCS, key=key)
+        for name, key in (("Encrypt", 0), ("Decrypt", 1), ("Sign", 1), ("Verify", 0))
+    )
+    for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
+        yield Place((*USER, *RSA, *pair), DUAL)
+    hidden = (_c("C_GenerateKey", mechanism=Mech.AES_KEY_GEN, token=True, private=True), _c("C_Logout"))
+    yield Place((*USER, *hidden), KEYED)
+    yield Place((*USER, *hidden, digest), DIGESTS)
+
+
+def _elsewhere(initial: State) -> Iterator[Place]:
+    """Other slots, where they have facts that the first has not."""
+    for slot, facts in enumerate(initial.slots):
+        if facts in initial.slots[:slot]:
+            continue
+        begin = (BEGIN[0], _c("C_OpenSession", slot=slot))
+        user = (*begin, _c("C_Login"))
+        yield Place(begin, EVERYWHERE)
+        yield Place(user, EVERYWHERE)
+        for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
+            yield Place((*user, made), OBJECTS | KEYED)
+        yield Place((*user, *RSA), KEYED)
+        yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
 
 def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
     """Each place whose way the text lets succeed in this scope, with a state that the way may lead to."""
-    for place in (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several()):
+    for place in (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial)):
         s = initial
         for call in place.way:
             if call.function not in model.functions or not may_succeed(model, s, call) or not in_scope(model, s, call):

@@ -107,7 +107,7 @@ class Verdict:
     """What the text says of one observation.
 
     `permitted` holds the codes that the text permits, and `rules` the rows that prevail: for a failure those at
-    fault, for a pass those that gave the code. `advice` holds the rows that only recommend, and were not followed.
+    fault, for a pass those that may have given it. `advice` holds the rows that only recommend, and were not followed.
     `why` is a line on an inconclusive verdict; `lapse` explains a failure that nothing in its call explains.
     """
 
@@ -176,16 +176,18 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
         assert mismatch is not None
         kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
         return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), frozenset()
-    # The rows that explain the code are those of one believed state; which one does not matter to the coverage.
-    rules = applicable(model, one_of(frozenset(allowing)), call)
+    rules = {r: None for s in allowing for r in applicable(model, s, call)}
     gave = tuple(r for r in rules if r.code == seen.code)
     ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
     return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), frozenset(after)
 
 
 def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdict:
-    """The failure of a trace's last step, with the latest lapse that explains it where the call itself does not."""
-    if failure.rules or failure.mismatch or failure.observation.ending is not Ending.RETURNED:
+    """The failure of a trace's last step, with the latest lapse that explains it where it is about an operation.
+
+    Whether one is active is for earlier calls to decide; of other failures the call itself is the first suspect.
+    """
+    if failure.kind is not Kind.OPERATION_STATE or failure.rules:
         return failure
     for call, seen in reversed(steps[:-1]):
         for effect in model.functions[call.function].effects:

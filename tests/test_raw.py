@@ -53,6 +53,7 @@ INIT_ARGS = {
     InitArgs.NO_THREADS: (0, CKF.LIBRARY_CANT_CREATE_OS_THREADS | CKF.OS_LOCKING_OK, False),
     InitArgs.PARTIAL: (2, 0, False),
     InitArgs.RESERVED: (0, 0, True),
+    InitArgs.FAILING: (4, 0, False),
 }
 
 
@@ -87,6 +88,18 @@ MUTEX_HISTORIES = [
     ((C, D, D), CKR.MUTEX_BAD, ("a mutex was destroyed that had been destroyed",)),
     ((U,), CKR.MUTEX_BAD, ("a mutex was unlocked that never existed",)),
 ]
+
+
+def test_mutexes_that_fail_say_so_and_blame_nobody(scripted: Scripted) -> None:
+    codes = []
+
+    def initialize(args: Any) -> int:
+        mutex = ffi.new("CK_VOID_PTR *")
+        codes.extend(getattr(args[0], member)(mutex if member == C else mutex[0]) for member in (C, L, U, D))
+        return CKR.OK
+
+    assert scripted(C_Initialize=initialize).call(Call("C_Initialize", Args(init=InitArgs.FAILING))).misuse == ()
+    assert codes == [CKR.OK, CKR.MUTEX_BAD, CKR.MUTEX_NOT_LOCKED, CKR.OK]
 
 
 @pytest.mark.parametrize(("history", "last", "misuse"), MUTEX_HISTORIES)

@@ -17,7 +17,7 @@ from p11conform.model.oracle import Model, build
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.properties import conformance
-from p11conform.properties.report import SCHEMA, read_report, report_json
+from p11conform.properties.report import SCHEMA, Note, read_report, report_json
 from p11conform.properties.verdict import Kind, Severity
 
 PAGE: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
@@ -106,6 +106,7 @@ def test_anything_else_is_refused(faulty: dict[str, Any], path: str, value: obje
 def test_the_enumerations_are_those_of_the_code() -> None:
     finding = PAGE["$defs"]["finding"]["properties"]
     assert finding["kind"]["enum"] == [k.value for k in Kind]
+    assert PAGE["properties"]["notes"]["items"]["properties"]["kind"]["enum"] == [n.value for n in Note]
     assert finding["severity"]["enum"] == [s.value for s in Severity]
     assert PAGE["properties"]["spec"]["enum"] == [str(v) for v in Version]
     adapters = {subject.SIMULATED, *(k.name.lower() for k in AdapterKind)}

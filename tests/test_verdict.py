@@ -8,10 +8,11 @@ from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, OPEN_RO, after
 
 from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observation
 from p11conform.model.oracle import Model, build
-from p11conform.model.state import Pin, Slot, State
+from p11conform.model.state import Mech, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
-from p11conform.properties.conformance import Driver
+from p11conform.properties.conformance import Driver, Results
 from p11conform.properties.findings import explain
+from p11conform.properties.report import notes_json
 from p11conform.properties.verdict import Kind, Outcome, Severity, Verdict, judge
 
 READY = (INIT, OPEN)
@@ -250,3 +251,21 @@ def test_a_failure_that_no_lapse_explains_has_none(model: Model) -> None:
     replay = Driver(model, ONE_SLOT, Script(OK, OK, saw(CKR.OPERATION_ACTIVE))).replay((*READY, DIGEST))
     assert replay.failure is not None
     assert replay.failure.lapse is None
+
+
+def test_stubs_dead_mechanisms_and_double_answers_are_noted(model: Model) -> None:
+    unsupported, trouble, active = saw(CKR.FUNCTION_NOT_SUPPORTED), saw(CKR.GENERAL_ERROR), saw(CKR.OPERATION_ACTIVE)
+    sha_1 = Call("C_DigestInit", Args(mechanism=Mech.SHA_1))
+    driver = Driver(model, ONE_SLOT, Script())
+    for answers, calls in (
+        ((OK, OK, unsupported, trouble), (*READY, SAVE, sha_1)),
+        ((OK, OK, OK, active), (*READY, DIGEST, DIGEST)),
+        ((OK, OK, OK, OK), (*READY, DIGEST, DIGEST)),
+    ):
+        driver.target = Script(*answers)
+        assert driver.replay(calls).failure is None
+    assert notes_json(Results(model, (), driver.tally, 0, 0.0)) == [
+        {"kind": "stub", "about": "CKR_FUNCTION_NOT_SUPPORTED", "functions": ["C_GetOperationState"]},
+        {"kind": "dead mechanism", "about": "SHA_1", "functions": ["C_DigestInit"]},
+        {"kind": "inconsistent", "about": "A-16", "functions": ["C_DigestInit"]},
+    ]

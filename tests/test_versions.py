@@ -95,12 +95,22 @@ DIFFERING = {
     ("C_SetPIN", CKR.USER_NOT_LOGGED_IN, "user pin unset in public"),
     ("C_SetPIN", CKR.PIN_LOCKED, "user pin unset in public"),
     ("C_CopyObject", CKR.ACTION_PROHIBITED, "copy prohibited"),
+    ("C_CopyObject", CKR.ACTION_PROHIBITED, "copy of unmodifiable changed"),
     ("C_DestroyObject", CKR.ACTION_PROHIBITED, "destroying prohibited"),
     ("C_SetAttributeValue", CKR.ACTION_PROHIBITED, "changing prohibited"),
     ("C_SetAttributeValue", CKR.ACTION_PROHIBITED, "attribute read only"),
     ("C_Sign", CKR.FUNCTION_REJECTED, "signing active"),
     ("C_SignFinal", CKR.FUNCTION_REJECTED, "signing active"),
-    ("C_DeriveKey", CKR.PUBLIC_KEY_INVALID, "parameter invalid"),
+    ("C_DeriveKey", CKR.PUBLIC_KEY_INVALID, "point invalid"),
+    *(
+        (name, code, condition)
+        for name, condition in (
+            ("C_CreateObject", "curve given"),
+            ("C_GenerateKeyPair", "curve chosen"),
+            ("C_DeriveKey", "curve chosen"),
+        )
+        for code in (CKR.DOMAIN_PARAMS_INVALID, CKR.CURVE_NOT_SUPPORTED)
+    ),
     *(
         (name, code, condition)
         for name, condition in (

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from .model.interpretations import INTERPRETATIONS
 from .model.oracle import Model, build
 from .model.precedence import order
 from .model.vocabulary import CKR, Version
+from .profile import profile_json, read_profile
 from .properties.conformance import Budget, Driver, Tester
 from .properties.cover import Goal, witnesses
 from .properties.findings import show_call
@@ -75,6 +77,7 @@ def _module_options(command: Command) -> Command:
         click.option("--ask-pin", is_flag=True, help="Ask for the user PIN. [or in P11CONFORM_PIN]"),
         click.option("--ask-so-pin", is_flag=True, help="Ask for the SO PIN. [or in P11CONFORM_SO_PIN]"),
         click.option("--init-reserved", metavar="TEXT", help="String that the library wants in pReserved."),
+        click.option("--profile", type=click.Path(path_type=Path), help="Facts about the slots, not measured ones."),
         click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
         click.option(
             "--allow-destructive",
@@ -89,6 +92,23 @@ def _module_options(command: Command) -> Command:
 
 
 def _subject(module: str, model: Model, seed: int, o: dict[str, Any]) -> subject.Subject:
+    """What is tested, its slots as the profile has them where one is given."""
+    if o["profile"] is None:
+        return _measured(module, model, seed, o)
+    try:
+        slots = read_profile(o["profile"])
+    except Unreadable as error:
+        _fail(str(error), USAGE)
+    if module == subject.SIMULATED:
+        return subject.simulated(model, seed, replace(subject.SIMULATED_STATE, slots=slots))
+    tested = _measured(module, model, seed, o)
+    if len(slots) != len(tested.initial.slots):
+        tested.discard()
+        _fail(f"{o['profile']}: {len(slots)} slots, but the module is tested with {len(tested.initial.slots)}", USAGE)
+    return replace(tested, initial=replace(tested.initial, slots=slots))
+
+
+def _measured(module: str, model: Model, seed: int, o: dict[str, Any]) -> subject.Subject:
     kind = Kind(o["adapter"])
     # Taken out of the environment, which the module's process inherits.
     pin, so_pin = (os.environ.pop(name, None) for name in ("P11CONFORM_PIN", "P11CONFORM_SO_PIN"))
@@ -132,7 +152,7 @@ _readings = click.option(
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Decides every random choice.")
 @click.option("--sequences", type=click.IntRange(min=0), default=300, show_default=True, help="Random sequences.")
 @click.option("--length", type=click.IntRange(min=1), default=25, show_default=True, help="Calls in each, at most.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=45.0, show_default=True, help="Stop new ones after.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Stop new ones after.")
 @click.option("--calls", type=click.IntRange(min=1), help="Stop new sequences after so many calls.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
 @_module_options
@@ -190,6 +210,30 @@ def check(
         except OSError as error:
             _fail(f"--json {json_file}: {error.strerror}", USAGE)
     raise SystemExit(FINDINGS if report["findings"] else CONFORMS)
+
+
+@main.command("profile")
+@click.argument("module")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it there, not to the terminal.")
+@_module_options
+def show_profile(module: str, output: Path | None, **options: Any) -> None:
+    """Write the profile of MODULE: the facts about its slots that the model is instantiated with.
+
+    A copy of it, edited, can be given to check with --profile.
+    """
+    try:
+        tested = _subject(module, build(), DEFAULT_SEED, options)
+    except ModuleUnusable as error:
+        _fail(str(error), UNUSABLE)
+    tested.discard()
+    text = json.dumps(profile_json(tested.initial.slots), indent=1)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        _fail(f"--output {output}: {error.strerror}", USAGE)
 
 
 @main.command()

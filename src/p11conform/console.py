@@ -16,7 +16,7 @@ from .model.oracle import Model
 from .model.table import TABLE
 from .properties.conformance import Progress
 from .properties.findings import show_call
-from .properties.report import Difference, read_trace
+from .properties.report import Difference, Note, read_trace
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -93,10 +93,12 @@ def show_report(report: Mapping[str, Any]) -> None:
             out.print(f"    {escape(line)}")
         out.print(f"    permitted: {escape(', '.join(finding['permitted']) or 'nothing')}")
         show_trace(finding)
-    if report["inconclusive"]:
+    stubs = {name for note in report["notes"] if note["kind"] == Note.STUB.value for name in note["functions"]}
+    inconclusive = [row for row in report["inconclusive"] if row["function"] not in stubs]
+    if inconclusive:
         out.print()
         out.print("[bold]Inconclusive[/] (legal, and proves nothing):")
-        for row in report["inconclusive"]:
+        for row in inconclusive:
             out.print(f"    {row['function']} → {row['observed']}, {times(row['count'])}: {escape(row['why'])}")
     if report["advice"]:
         out.print()
@@ -112,6 +114,11 @@ def show_report(report: Mapping[str, Any]) -> None:
         for row in report["interpretations"]:
             codes = ", ".join(f"{code} {times(n)}" for code, n in row["followed"].items())
             out.print(f"    {row['id']} {escape(row['question'])} {escape(codes)}")
+    if report["notes"]:
+        out.print()
+        out.print("[bold]Notes[/] (no findings):")
+        for note in report["notes"]:
+            out.print(f"    {note['kind']}: {escape(note['about'])} in {', '.join(note['functions'])}")
     out.print()
     n = len(report["findings"])
     out.print("no findings: conforms, as far as this check went" if n == 0 else f"{n} finding{'s' if n > 1 else ''}")

@@ -9,7 +9,7 @@ from .adapters.isolated import Isolated, Kind, measure_isolated
 from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, softhsm2
 from .adapters.modules.module import Module
-from .adapters.simulated import Simulated
+from .adapters.simulated import Varied
 from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Object, Pin, Slot, State
@@ -47,20 +47,21 @@ SIMULATED_STATE = State(
         Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, session_limit=LIMIT_UNKNOWN),
         Slot(present=False),
         Slot(recognized=False),
+        Slot(pin_to_be_changed=True, dual=True, mechanisms=(), abilities=()),
         Slot(write_protected=True, has_mechanisms=False, mechanisms=(), abilities=(), rng=False, shared=True),
     ),
 )
 """The slots of the embedded module: one of every sort that a rule of the table tells apart."""
 
 
-def simulated(model: Model, seed: int) -> Subject:
+def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subject:
     """The embedded module, made of the model itself."""
     return Subject(
         SIMULATED,
         {"name": SIMULATED, "adapter": "simulated"},
-        SIMULATED_STATE,
+        initial,
         anything,
-        lambda: Simulated(model, SIMULATED_STATE, seed),
+        lambda: Varied(model, initial, seed),
         lambda: None,
     )
 
