@@ -1,7 +1,7 @@
 """Sequences derived from the model: for every row, a shortest way to where it decides."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -170,6 +170,35 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     return Showing(frozenset(found), tuple(clean))
 
 
+def _far(way: tuple[Call, ...]) -> bool:
+    """Whether a way is longer than the search for combinations goes."""
+    return len(way) > DEPTH_OF_COMBINATIONS
+
+
+def views(
+    model: Model,
+    initial: State,
+    policy: Policy = anything,
+    depth: int = DEPTH,
+    enough: Callable[[tuple[Call, ...]], bool] = _far,
+) -> Iterator[tuple[State, tuple[Call, ...], tuple[Call, ...]]]:
+    """Where to look from: states with a way to each and the calls worth trying there.
+
+    First those of the search, nearest first, until a way is `enough`; then the places of `situations`.
+    """
+    every = all_calls(model, initial)
+    near = tuple(c for c in every if c.function in NEAR)
+    for s, way in explore(model, initial, near, depth, policy):
+        if enough(way):
+            break
+        yield s, way, near if way else every
+    by_name = by_function(every)
+    for s, place in situations(model, initial):
+        if all(map(policy, _along(model, initial, place.way), place.way)):
+            there = sorted(place.functions & by_name.keys())
+            yield s, place.way, tuple(c for name in there for c in by_name[name])
+
+
 def witnesses(
     model: Model,
     initial: State,
@@ -178,18 +207,9 @@ def witnesses(
     wanted: Iterable[Goal] | None = None,
 ) -> tuple[Witness, ...]:
     """A shortest sequence for every goal that the scope reaches, or for those that are wanted."""
-    every = all_calls(model, initial)
-    near = tuple(c for c in every if c.function in NEAR)
     search = Search(model, policy, goals(model, initial) if wanted is None else wanted)
-    for s, way in explore(model, initial, near, depth, policy):
-        if len(way) > DEPTH_OF_COMBINATIONS and not search.rows_left:
-            break
-        search.look(s, way, near if way else every)
-    by_name = by_function(every)
-    for s, place in situations(model, initial):
-        if all(map(policy, _along(model, initial, place.way), place.way)):
-            there = sorted(place.functions & by_name.keys())
-            search.look(s, place.way, tuple(c for name in there for c in by_name[name]))
+    for view in views(model, initial, policy, depth, lambda way: _far(way) and not search.rows_left):
+        search.look(*view)
     return tuple(search.found)
 
 

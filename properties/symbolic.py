@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import IntEnum
 from functools import cache, cached_property
@@ -200,14 +200,42 @@ class System:
         ]
         return z3.And(self.legal, z3.Or(ways))
 
-    def read_state(self, model: z3.ModelRef, i: int) -> State:
-        """State `i` of a solution."""
+    def space(self, given: Iterable[Callable[[State], bool]] = ()) -> z3.Solver:
+        """A solver that knows the domains of one step, and what is given of its state; see `meeting`."""
+        s = solver()
+        s.add(self.state_domain, _domain(self.args), *map(self.holds, given))
+        return s
+
+    def possible(self, space: z3.Solver, conditions: Iterable[Condition]) -> bool:
+        """Whether all conditions can hold at once, whatever the function."""
+        return bool(space.check(*map(self.condition, conditions)) == z3.sat)
+
+    def meeting(self, space: z3.Solver, name: str, conditions: Iterable[Condition]) -> tuple[State, Call] | None:
+        """A state and a call in scope of one function for which all conditions hold; None where there is none.
+
+        The state need not be one that calls lead to. Arguments that the function does not use keep their defaults.
+        """
+        f, default = self.model.functions[name], Args()
+        idle = [x.name for x in fields(Args) if x.name not in f.uses]
+        space.push()
+        space.add([lower(getattr(self.args, x)) == lower(getattr(default, x)) for x in idle])
+        space.add(z3.Not(self.condition(f.out_of_scope)), *map(self.condition, conditions))
+        solution = space.model() if space.check() == z3.sat else None
+        space.pop()
+        return None if solution is None else (self.read_state(solution), Call(name, self._read_args(solution)))
+
+    def read_state(self, model: z3.ModelRef, i: int | None = None) -> State:
+        """State `i` of a solution, or that of its only step."""
         state: State = map_leaves(self.state, lambda symbol, _, __: _value(model, symbol, i))
         return state
 
+    def _read_args(self, model: z3.ModelRef, i: int | None = None) -> Args:
+        args: Args = map_leaves(self.args, lambda symbol, _, __: _value(model, symbol, i))
+        return args
+
     def read_step(self, model: z3.ModelRef, i: int) -> tuple[Call, CKR]:
         """The call and the code of step `i` of a solution."""
-        args: Args = map_leaves(self.args, lambda symbol, _, __: _value(model, symbol, i))
+        args = self._read_args(model, i)
         number = model.eval(_timed(self.function, i), model_completion=True).as_long()
         code = model.eval(_timed(self.code, i), model_completion=True).as_long()
         return Call(self.names[number], args), CKR(code)
@@ -218,9 +246,9 @@ def _timed(variable: z3.ExprRef, i: int) -> z3.ExprRef:
     return z3.Const(f"{variable}@{i}", variable.sort())
 
 
-def _value(model: z3.ModelRef, symbol: Symbol, i: int) -> Any:
-    """The value of a variable at step `i` of a solution."""
-    value = model.eval(_timed(symbol.term, i), model_completion=True)
+def _value(model: z3.ModelRef, symbol: Symbol, i: int | None) -> Any:
+    """The value of a variable at step `i` of a solution, or at its only step."""
+    value = model.eval(symbol.term if i is None else _timed(symbol.term, i), model_completion=True)
     if isinstance(symbol, Truth):
         return z3.is_true(value)
     return next(v for v in symbol.domain if v == value.as_long())

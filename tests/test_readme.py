@@ -45,7 +45,9 @@ def blocks() -> Iterator[tuple[Shown, ...]]:
 
 BLOCKS = tuple(blocks())
 
-COUNTS = re.compile(r"\b\d+(\.\d+)?(?= (calls|sequences|s|functions|codes|states|of \d+ rules|times)\b| \(function)")
+COUNTS = re.compile(
+    r"\b\d+(\.\d+)?(?= (calls|sequences|s|functions|codes|states|of \d+ rules|rules|times)\b| \(function)"
+)
 """Numbers that depend on the clock, and on which sequences the installed Hypothesis draws; findings do not."""
 
 

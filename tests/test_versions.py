@@ -127,7 +127,7 @@ DIFFERING = {
         for name in (
             *("DigestInit", "EncryptInit", "DecryptInit", "SignInit", "VerifyInit", "SignRecoverInit"),
             *("VerifyRecoverInit", "FindObjectsInit", "CreateObject", "CopyObject", "DestroyObject"),
-            *("SetAttributeValue", "GenerateKey", "GenerateKeyPair", "UnwrapKey", "DeriveKey"),
+            *("SetAttributeValue", "GenerateKey", "GenerateKeyPair", "WrapKey", "UnwrapKey", "DeriveKey"),
         )
     ),
 }

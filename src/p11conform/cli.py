@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from . import subject
+from . import graph, lint, study, subject, versions
 from .adapters.base import ModuleUnusable
 from .adapters.isolated import Kind
 from .adapters.modules.library import Request
@@ -143,6 +143,10 @@ _spec = click.option("--spec", type=click.Choice(SPECS), default="2.40", show_de
 _readings = click.option(
     "--reading", "readings", multiple=True, metavar="A-NN=TEXT", help="Read an open question otherwise; repeatable."
 )
+
+
+for _command in (study.prove, study.reach, graph.graph, lint.main, versions.main):
+    main.add_command(_command)
 
 
 @main.command()

@@ -15,9 +15,10 @@ from .model.interface import SIGNATURES
 from .model.oracle import build
 from .model.precedence import EXPLICIT, RELATIONS
 from .model.table import TABLE
-from .model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
+from .model.vocabulary import CKR
 from .properties.cover import Witness, witnesses
 from .properties.findings import show_call
+from .properties.lint import NO_ROW
 from .properties.report import read_report
 from .subject import SIMULATED_STATE
 
@@ -30,13 +31,6 @@ Written by `./run docs` from `model/`; change that, not this page. What was obse
 
 The order of the classes of section 5.1.7 (universal, session, token, others) is not repeated at each code.
 """
-
-_NO_RULE: Mapping[frozenset[CKR], str] = {
-    CALLBACK_ONLY: "Only an application's callback returns it (5.1.4, 5.1.5); out of a C_ function it is a finding.",
-    ENVIRONMENT: "Trouble of the environment (5.1.1, 5.1.3): legal at any time, and inconclusive.",
-    frozenset({CKR.FUNCTION_NOT_SUPPORTED}): "What a stub answers (5.1.6, A-03): inconclusive.",
-    frozenset({CKR.SESSION_CLOSED}): "Only while another thread closes the session (5.1.2), which no sequence does.",
-}
 
 
 def _relations(code: CKR) -> Iterator[str]:
@@ -72,7 +66,7 @@ def _section(code: CKR, way: Witness | None, seen: Mapping[str, list[str]]) -> I
         yield f"Success, of every function but {', '.join(n for n, f in TABLE.items() if not f.returns_ok)} (5.1.1)."
     else:
         listed = [n for n, s in SIGNATURES.items() if any(code in codes for codes in s.listed.values())]
-        why = next((text for codes, text in _NO_RULE.items() if code in codes), "No function of v2.40 has it.")
+        why = next((text for codes, text in NO_ROW.items() if code in codes), "No function of v2.40 has it.")
         yield f"No rule yields it. {why}" + (f" Listed for {len(listed)} functions." if listed else "")
     yield from _relations(code)
     if way is not None:

@@ -1,10 +1,12 @@
 """What the command line shows: progress while a check runs, and results for people to read."""
 
+import json
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.live import Live
@@ -40,15 +42,47 @@ class Display:
 
     def __call__(self, progress: Progress) -> None:
         """Show how far the check is."""
-        line = (
+        self.say(
             f"{progress.phase}: {progress.calls} calls, {progress.states} states, "
             f"{progress.fired} rules fired, {progress.findings} findings"
         )
+
+    def say(self, line: str) -> None:
+        """Show a line of progress."""
         if self._live is not None:
             self._live.update(Text(line))
         elif time.monotonic() - self._last > PLAIN_EVERY:
             self._last = time.monotonic()
             print(line, file=sys.stderr, flush=True)
+
+
+def waiting(text: str) -> AbstractContextManager[object]:
+    """Says what takes long while it does."""
+    if err.is_terminal:
+        return err.status(text)
+    print(text, file=sys.stderr, flush=True)
+    return nullcontext()
+
+
+def fail(text: str) -> NoReturn:
+    """End with a line that says what is wrong with the command, and with the exit code for that."""
+    err.print(f"p11conform: {text}", markup=False)
+    raise SystemExit(2)
+
+
+def check_json_file(path: Path | None) -> None:
+    """End the command before its work where a file for results has no directory."""
+    if path is not None and not path.parent.is_dir():
+        fail(f"--json {path}: there is no directory {path.parent}")
+
+
+def write_json(path: Path | None, data: Any) -> None:
+    """Write results where a file for them is given."""
+    if path is not None:
+        try:
+            path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            fail(f"--json {path}: {error.strerror}")
 
 
 def times(count: int) -> str:

@@ -1,0 +1,113 @@
+"""The command `versions`: what two versions of the standard permit differently."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .console import Display, check_json_file, fail, out, write_json
+from .model.oracle import Model, build
+from .model.precedence import Relation
+from .model.rule import Rule
+from .model.vocabulary import CKR, Version
+from .properties.findings import explain_rule, show_call
+from .properties.versions import COVERED, Comparison, Difference, compare
+from .subject import SIMULATED_STATE
+
+
+@click.command("versions")
+@click.argument("old", metavar="A")
+@click.argument("new", metavar="B")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
+def main(old: str, new: str, json_file: Path | None) -> None:
+    """Show the calls of which versions A and B of the standard permit different codes, by the rules that differ."""
+    check_json_file(json_file)
+    before, after = build(_version(old)), build(_version(new))
+    display = Display()
+    with display.context():
+        found = compare(before, after, SIMULATED_STATE, display.say)
+    for line in _text(found, before, after):
+        out.print(line, markup=False)
+    write_json(json_file, comparison_json(found, before, after))
+
+
+def _version(text: str) -> Version:
+    known = {str(v): v for v in COVERED}
+    if text not in known:
+        fail(f"the model has no version {text!r}; it has {', '.join(known)}")
+    return known[text]
+
+
+def _names(codes: Iterable[CKR]) -> tuple[str, ...]:
+    return tuple(map(str, sorted(codes)))
+
+
+def _listed(codes: Iterable[CKR]) -> str:
+    return ", ".join(_names(codes)) or "nothing"
+
+
+def _relation(r: Relation) -> str:
+    return f"{r.higher} before {r.lower} (section {r.section})"
+
+
+def _calls(d: Difference, model: Model) -> tuple[str, ...]:
+    return tuple(show_call(c, model.functions[c.function].uses) for c in d.calls)
+
+
+def _text(found: Comparison, old: Model, new: Model) -> Iterator[str]:
+    """What differs, in lines."""
+    for d in found.differences:
+        yield d.function
+        for model, rows in ((old, d.old_rows), (new, d.new_rows)):
+            yield from (f"    only {model.version}: {explain_rule(r)}" for r in rows)
+        for r in d.relations:
+            only = old if (r.higher, r.lower) in old.orders[d.function] else new
+            yield f"    only {only.version}: {_relation(r)}"
+        yield from (f"    {n}. {text}" for n, text in enumerate(_calls(d, old), 1))
+        yield f"    {old.version}: {_listed(d.old)}"
+        yield f"    {new.version}: {_listed(d.new)}"
+    for x in found.lists:
+        for model, codes in ((old, x.old), (new, x.new)):
+            if codes:
+                yield f"{x.function}: listed in {model.version} only: {_listed(codes)}"
+    for name, rule, version in found.idle:
+        yield f"{name}: no difference seen by a rule of {version} only: {explain_rule(rule)}"
+    if not (found.differences or found.lists or found.idle):
+        yield f"{old.version} and {new.version}: nothing differs"
+    else:
+        n = len(found.differences)
+        yield f"{n} difference{'' if n == 1 else 's'} in what is permitted, {len(found.lists)} in lists"
+
+
+def comparison_json(found: Comparison, old: Model, new: Model) -> dict[str, Any]:
+    """The same as data."""
+    return {
+        "old": str(old.version),
+        "new": str(new.version),
+        "differences": [
+            {
+                "function": d.function,
+                "old_rules": _rules(d.old_rows),
+                "new_rules": _rules(d.new_rows),
+                "relations": list(map(_relation, d.relations)),
+                "calls": list(_calls(d, old)),
+                "old": list(_names(d.old)),
+                "new": list(_names(d.new)),
+            }
+            for d in found.differences
+        ],
+        "lists": [
+            {"function": x.function, "old": list(_names(x.old)), "new": list(_names(x.new))} for x in found.lists
+        ],
+        "no_difference_seen": [
+            {"function": name, "version": str(version), **_rules((rule,))[0]} for name, rule, version in found.idle
+        ],
+    }
+
+
+def _rules(rows: Iterable[Rule]) -> list[dict[str, str]]:
+    return [
+        {"code": str(r.code), "condition": r.condition, "section": r.section, "strength": r.strength.value}
+        for r in rows
+    ]
