@@ -14,10 +14,24 @@ import networkx as nx
 
 from ..model.call import Call
 from ..model.vocabulary import CKR
+from .flat import uncollected
 from .graph import Edge, Graph
 
 Numbers = tuple[int, ...]
 """A sequence of calls, by their numbers in the graph."""
+
+Cost = Callable[[int, int], int]
+"""What it costs to make a call in a state, both by their numbers: (state, call) -> a whole number, not below 0."""
+
+RESET = 10
+"""What a reset between two sequences costs, in calls.
+
+Measured: from 6 on, each scope has a tour of the fewest sequences there can be, and its calls are at most 1.05 times
+the bound. A module that is reset is finalised and initialised again at the least, and may want its token put back.
+"""
+
+OFF = -1
+"""Where a module is before the first call of a sequence and after the last: a step from here is a reset."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,7 @@ def sequences(suite: Suite, graph: Graph) -> Iterator[tuple[Call, ...]]:
     return (tuple(graph.calls[k] for k in numbers) for numbers in suite.sequences)
 
 
+@uncollected()
 def machine(graph: Graph) -> Machine:
     """The module that succeeds wherever it may, on a graph."""
     outcomes: list[dict[int, list[Edge]]] = [{} for _ in graph.states]
@@ -92,26 +107,33 @@ def state_cover(m: Machine) -> Suite:
 
 def transition_cover(m: Machine) -> Suite:
     """Every call in every state, by walks that go on while there is something new. A call covers one pair at best."""
-    return Suite("transition cover", tuple(_walks(m, ())), m.pairs)
+    return Suite("transition cover", tuple(_walks(m)), m.pairs)
 
 
-def transition_tour(m: Machine) -> Suite:
-    """Every call in every state; those within the largest strongly connected part in one closed walk.
+def _alike(_state: int, _call: int) -> int:
+    return 1
 
-    That walk is a shortest one (the Chinese postman's); walks from the start cover what is outside of the part.
+
+@uncollected()
+def transition_tour(m: Machine, *, cost: Cost = _alike, reset: int = RESET, longest: int | None = None) -> Suite:
+    """Every call in every state, at the least cost of all calls and of a reset between each two sequences.
+
+    Where a walk first comes to a state, it makes all calls that stay there before it leaves. No sequence has more
+    calls than `longest`: walks that have are cut, and after a cut the next sequence goes on by a shortest way from the
+    start, which the least cost does not count. The bound is the fewest calls of a tour where resets cost nothing.
     """
-    tour = _postman(m)
-    return Suite("transition tour", (tour, *_walks(m, tour)), m.pairs)
+    walks = _tour(m, cost, reset)
+    pieces = walks if longest is None else _cut(m, walks, longest)
+    return Suite("transition tour", tuple(filter(None, pieces)), sum(map(len, _tour(m, _alike, 0))))
 
 
 SUITES: tuple[Callable[[Machine], Suite], ...] = (state_cover, transition_cover, transition_tour)
 """What makes each suite."""
 
 
-def _walks(m: Machine, done: Numbers) -> Iterator[Numbers]:
-    """Walks that cover the pairs which one walk has left, nearest states first."""
+def _walks(m: Machine) -> Iterator[Numbers]:
+    """Walks that cover all pairs, nearest states first."""
     left = {n: _loops_first(n, moves) for n, moves in m.moves.items()}
-    _follow(m, left, done)
     for n, way in m.ways.items():
         while left[n]:
             _follow(m, left, way)
@@ -136,34 +158,75 @@ def _follow(m: Machine, left: Mapping[int, dict[int, None]], walk: Iterable[int]
         at = m.moves[at][k]
 
 
-def _postman(m: Machine) -> Numbers:
-    """A walk from the start into the largest strongly connected part, and through every pair within it."""
-    whole: nx.DiGraph[int] = nx.DiGraph((n, t) for n, moves in m.moves.items() for t in moves.values())
-    part = max(nx.strongly_connected_components(whole), key=len)
-    entry = next(n for n in m.ways if n in part)
-    loops = {n: [k for k, t in m.moves[n].items() if t == n] for n in part}
-    euler: nx.MultiDiGraph[int] = nx.MultiDiGraph()
-    euler.add_nodes_from(part)
-    for n in part:
-        euler.add_edges_from((n, t, {"call": k}) for k, t in m.moves[n].items() if t != n and t in part)
-    euler.add_edges_from(_repeats(m, euler))
-    walk = [*m.ways[entry], *loops.pop(entry)]
-    if euler.number_of_edges():
-        for source, target, key in nx.eulerian_circuit(euler, entry, keys=True):
-            walk += (euler[source][target][key]["call"], *loops.pop(target, ()))
-    return tuple(walk)
+def _tour(m: Machine, cost: Cost, reset: int) -> Iterator[Numbers]:
+    """The walks of a tour: one circuit through all steps of a module (the Chinese postman's), cut where it is off.
+
+    There is such a circuit: as many steps lead into each state as out of it, each is reached from the start, and from
+    the last state of a sequence a reset leads back.
+    """
+    loops = {n: [k for k, t in moves.items() if t == n] for n, moves in m.moves.items()}
+    steps: nx.MultiDiGraph[int] = nx.MultiDiGraph([(OFF, 0)])
+    for n, moves in m.moves.items():
+        steps.add_edges_from((n, t, {"call": k}) for k, t in moves.items() if t != n)
+    steps.add_edges_from(_repeats(m, cost, reset))
+    walk: list[int] = []
+    for source, target, key in nx.eulerian_circuit(steps, OFF, keys=True):
+        if target == OFF:
+            yield tuple(walk)
+            walk.clear()
+        elif source != OFF:
+            walk.append(steps[source][target][key]["call"])
+        walk += loops.pop(target, ())
 
 
-def _repeats(m: Machine, g: "nx.MultiDiGraph[int]") -> list[tuple[int, int, dict[str, int]]]:
-    """The fewest edges to repeat so that as many lead into each state as out of it: a flow of least cost."""
+def _repeats(m: Machine, cost: Cost, reset: int) -> Iterator[tuple[int, int, dict[str, int]]]:
+    """The cheapest steps to add so that as many lead into each state as out of it: a flow of least cost.
+
+    One reset, before the first sequence, is there from the beginning; a sequence may end in any state.
+    """
+    surplus = {OFF: -1, **dict.fromkeys(m.moves, 0)}
+    surplus[0] += 1
+    cheapest: dict[tuple[int, int], int] = {}
+    for n, moves in m.moves.items():
+        for k, t in moves.items():
+            surplus[n] -= 1
+            surplus[t] += 1
+            if t != n and ((n, t) not in cheapest or cost(n, k) < cost(n, cheapest[n, t])):
+                cheapest[n, t] = k
     flows: nx.DiGraph[int] = nx.DiGraph()
-    flows.add_nodes_from((n, {"demand": g.out_degree(n) - g.in_degree(n)}) for n in g)
-    flows.add_edges_from((source, target, {"weight": 1}) for source, target in g.edges())
+    flows.add_nodes_from((n, {"demand": -more}) for n, more in surplus.items())
+    flows.add_edges_from((n, t, {"weight": cost(n, k)}) for (n, t), k in cheapest.items())
+    flows.add_edges_from((n, OFF, {"weight": 0}) for n in m.moves)
+    flows.add_edge(OFF, 0, weight=reset)
     _, flow = nx.network_simplex(flows)
-    first = {(n, t): k for n in g for k, t in sorted(m.moves[n].items(), reverse=True)}
-    return [
-        (source, target, {"call": first[source, target]})
-        for source, onward in flow.items()
-        for target, times in onward.items()
-        for _ in range(times)
-    ]
+    for source, onward in flow.items():
+        for target, times in onward.items():
+            said = {} if OFF in (source, target) else {"call": cheapest[source, target]}
+            yield from ((source, target, said) for _ in range(times))
+
+
+def _cut(m: Machine, walks: Iterable[Numbers], longest: int) -> Iterator[Numbers]:
+    """The walks in pieces that end with a pair that is new: after a cut, a shortest way leads to the next such pair."""
+    depth = max(map(len, m.ways.values()))
+    if longest <= depth:
+        raise ValueError(f"a sequence of {longest} calls makes none in a state that is {depth} calls away")
+    left = {n: dict.fromkeys(moves) for n, moves in m.moves.items()}
+    for walk in walks:
+        piece: list[int] = []
+        end = at = 0
+        going = True
+        for k in walk:
+            if len(piece) == longest:
+                yield tuple(piece[:end])
+                piece, going = [], False
+            new = k in left[at]
+            if new and not going:
+                piece, going = [*m.ways[at]], True
+                _follow(m, left, piece)
+            if going:
+                piece.append(k)
+            if new:
+                del left[at][k]
+                end = len(piece)
+            at = m.moves[at][k]
+        yield tuple(piece[:end])

@@ -1,8 +1,10 @@
-"""Shrinking: what comes out is minimal, always the same, and shows the same fault."""
+"""Shrinking: what comes out is minimal, always the same, and shows the same fault; few sequences are tested for it."""
 
 from collections.abc import Sequence
+from random import Random
 
-from conftest import INIT, LOGIN, LOGIN_SO, LOGOUT, ONE_SLOT, OPEN, OPEN_RO, Steady, every_call
+import pytest
+from conftest import FINALIZE, INIT, LOGIN, LOGIN_SO, LOGOUT, ONE_SLOT, OPEN, OPEN_RO, Steady, every_call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,11 +13,12 @@ from p11conform.model.oracle import Model, build
 from p11conform.model.state import Pin
 from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, CKU
-from p11conform.properties.conformance import Driver, same_fault
+from p11conform.properties.driver import Driver, same_fault
 from p11conform.properties.shrink import Fails, shrink
 
 USES = {f.name: f.uses for f in TABLE.values()}
 CALLS = every_call(build(), ONE_SLOT)
+ONE_WAY, OTHER_WAY = (INIT, OPEN, LOGIN), (INIT, OPEN_RO, LOGOUT)
 SEQUENCES = st.lists(st.sampled_from(CALLS), min_size=1, max_size=25)
 
 
@@ -70,6 +73,89 @@ def test_result_is_one_minimal_and_repeatable(calls: list[Call], salt: int) -> N
     assert fails(small)
     assert not any(fails(x) for x in weaker(small))
     assert shrink(calls, USES, fails) == small
+
+
+class Asked:
+    """What fails, with the sequences that were asked about."""
+
+    def __init__(self, fails: Fails) -> None:
+        self.fails = fails
+        self.asked: list[tuple[Call, ...]] = []
+
+    def __call__(self, calls: Sequence[Call]) -> bool:
+        self.asked.append(tuple(calls))
+        return self.fails(calls)
+
+
+def shrunk(length: int, matter: int, seed: int) -> list[tuple[Call, ...]]:
+    """What is tested to shrink a sequence of which so many calls matter.
+
+    The last always does, as in a sequence that was cut where it failed.
+    """
+    random = Random(seed)
+    calls = random.choices(CALLS, k=length)
+    places = [*sorted(random.sample(range(length - 1), matter - 1)), length - 1]
+    wanted = [calls[k] for k in places]
+    fails = Asked(contains(wanted))
+    assert shrink(calls, USES, fails) == tuple(wanted)
+    return fails.asked
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("length", "matter", "at_most"),
+    [(10, 3, 32), (32, 2, 34), (100, 4, 50), (1000, 4, 65), (5000, 5, 110), (100, 100, 500)],
+)
+def test_few_sequences_are_tested(length: int, matter: int, at_most: int, seed: int) -> None:
+    assert len(shrunk(length, matter, seed)) <= at_most
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_tests_of_a_very_long_sequence_soon_become_short(seed: int) -> None:
+    assert sum(map(len, shrunk(5000, 5, seed))) <= 18 * 5000
+
+
+@pytest.mark.parametrize(("before", "after", "at_most"), [(0, 900, 12_000), (900, 0, 100)])
+def test_tests_are_short_where_what_matters_stands_together(before: int, after: int, at_most: int) -> None:
+    """Counts calls, not sequences. At the back no search is long, at the front only the first is."""
+    wanted = (*ONE_WAY, LOGOUT)
+    fails = Asked(contains(wanted))
+    assert shrink((*[FINALIZE] * before, *ONE_WAY, *[FINALIZE] * after, LOGOUT), USES, fails) == wanted
+    assert sum(map(len, fails.asked)) <= at_most
+
+
+@settings(max_examples=60, deadline=None)
+@given(calls=SEQUENCES, guesses=st.lists(SEQUENCES, max_size=3), repeats=st.integers(1, 60), salt=st.integers(0, 5))
+def test_no_sequence_is_tested_twice(calls: list[Call], guesses: list[list[Call]], repeats: int, salt: int) -> None:
+    """Nor what is known: that the calls fail, and that none at all do not."""
+    calls *= repeats
+    fails = Asked(lambda trial: trial == tuple(calls) or (len(set(trial)) + salt) % 3 != len(trial) % 2)
+    shrink(calls, USES, fails, [[], *guesses, *guesses])
+    assert len(fails.asked) == len(set(fails.asked))
+    assert not {(), tuple(calls)} & set(fails.asked)
+
+
+@pytest.mark.parametrize(
+    ("guesses", "small"),
+    [
+        ([], ONE_WAY),
+        ([(INIT, OPEN)], ONE_WAY),
+        ([(INIT, FINALIZE, OPEN_RO, LOGOUT)], OTHER_WAY),
+        ([(INIT, OPEN), (INIT, FINALIZE, OPEN_RO, LOGOUT), ONE_WAY], OTHER_WAY),
+        ([ONE_WAY, OTHER_WAY], ONE_WAY),
+    ],
+)
+def test_first_guess_that_fails_is_shrunk(guesses: list[tuple[Call, ...]], small: tuple[Call, ...]) -> None:
+    one, other = contains(ONE_WAY), contains(OTHER_WAY)
+    long_way = (INIT, FINALIZE, INIT, OPEN, FINALIZE, LOGIN)
+    assert shrink(long_way, USES, lambda calls: one(calls) or other(calls), guesses) == small
+
+
+def test_guess_saves_tests() -> None:
+    calls = (*[FINALIZE, LOGOUT] * 500, *ONE_WAY)
+    without, guessed = Asked(contains(ONE_WAY)), Asked(contains(ONE_WAY))
+    assert shrink(calls, USES, without) == shrink(calls, USES, guessed, [ONE_WAY]) == ONE_WAY
+    assert len(guessed.asked) <= 1 + len(ONE_WAY) < len(without.asked)
 
 
 class Accepting(Steady):
