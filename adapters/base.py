@@ -1,6 +1,6 @@
 """What every adapter offers: calls made concrete, observations made abstract, and the module back where it started."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -46,6 +46,9 @@ class Adapter(Protocol):
             ModuleUnusable: if the module does not come back.
         """
 
+    def ready(self, calls: Sequence[Call]) -> "Ready":
+        """The calls of a list, which may grow, as quick as this adapter can make them."""
+
     def supports(self, call: Call) -> bool:
         """Whether this adapter can make the call at all."""
 
@@ -57,6 +60,31 @@ class Adapter(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class Ready(Protocol):
+    """The calls of a list, made ready to be made many times, and named by their place in the list.
+
+    A call that is ready gives its answer as one number, which is quick to look up: the code that the module returned,
+    where the observation is that code and nothing else, and else a negative number that stands for the observation.
+    """
+
+    made: dict[int, Callable[[], int]]
+    """The calls that are ready now. It stays the same dictionary, which the adapter takes calls out of at any call."""
+
+    def make(self, number: int) -> Callable[[], int]:
+        """Make the call with this number ready, and note it in `made` if it can be made again as it stands.
+
+        Raises:
+            IndexError: if the list has no such call.
+        """
+
+    def observation(self, answer: int) -> Observation:
+        """What an answer stands for.
+
+        Raises:
+            IndexError: if no call gave this answer.
+        """
 
 
 def run(adapter: Adapter, calls: Sequence[Call], restore_token: bool = True) -> tuple[Observation, ...]:

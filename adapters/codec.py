@@ -19,7 +19,10 @@ class Kind(Enum):
 
 
 class Command(IntEnum):
-    """What the parent asks. CALLS is answered once for each call, as soon as it has returned."""
+    """What the parent asks. CALLS is answered once for each call, as soon as it has returned.
+
+    WORK is for the program of the child to understand, and to answer as often as it likes.
+    """
 
     LOAD = 0
     SUPPORTS = 1
@@ -27,18 +30,23 @@ class Command(IntEnum):
     RESET = 3
     MEASURE = 4
     LOGIN = 5
+    WORK = 6
 
 
 class Outcome(IntEnum):
-    """How the child took a command: done, module unusable, or the tester itself at fault."""
+    """How the child took a command: done, module unusable, or the tester itself at fault.
+
+    With ASKS it has not yet done, but waits for one message, the reply to its value.
+    """
 
     DONE = 0
     UNUSABLE = 1
     FAULT = 2
+    ASKS = 3
 
 
 class Answer(NamedTuple):
-    """What the child answers: a value where DONE, else one line of text."""
+    """What the child answers: a value where DONE or where it ASKS, else one line of text."""
 
     outcome: Outcome
     value: Any = None

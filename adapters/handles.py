@@ -1,8 +1,13 @@
-"""Which real session handle and slot ID stand for each index of the model. Object handles: objects.py."""
+"""Which real session handle and slot ID stand for each index of the model. Object handles: objects.py.
+
+The numbers of the moment stand in lists, one a kind, that stay the same lists: an argument may name its `Place` in one.
+"""
 
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
+from typing import Any
 
 from .base import Binding
 
@@ -14,6 +19,19 @@ NEW_LABEL = "p11conform"
 
 FORGED = 0x7F00_0000
 """First of the handle numbers given for sessions that were never opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the number of a slot, a session or an object stands, as an argument that outlives a change of it."""
+
+    numbers: list[int]
+    index: int
+
+
+def current(given: Iterable[Any]) -> Iterable[Any]:
+    """Arguments with the numbers that stand in their places now."""
+    return (word.numbers[word.index] if type(word) is Place else word for word in given)
 
 
 class Issued(IntEnum):
@@ -41,12 +59,16 @@ class Handles:
 
     A new session takes the lowest index that is not open, as in the model. One that finds none below `sessions` is
     kept past it, out of the model's sight, so that its number is never mistaken for a dead one.
+
+    `numbers` holds what `session` gives for each index.
     """
 
     def __init__(self, sessions: int) -> None:
         self._sessions = sessions
         self._handle: dict[int, int] = {}
         self._slot: dict[int, int] = {}
+        self.numbers: list[int] = []
+        self._number()
 
     def session(self, index: int) -> int:
         """The concrete handle of a session: the issued one even after its end, else a number that no session has.
@@ -71,31 +93,41 @@ class Handles:
         index = next(i for i in count() if i not in self._slot and i != self._sessions)
         self._handle[index] = handle
         self._slot[index] = slot
+        self._number()
         return kind
 
     def closed(self, index: int) -> None:
         """Note the end of one session; its handle stays known as a stale one."""
         self._slot.pop(index, None)
+        self._number()
 
     def closed_all(self, slot: int | None = None) -> None:
         """Note the end of every session on a slot (C_CloseAllSessions, C_InitToken), or of all (C_Finalize)."""
         self._slot = {} if slot is None else {i: s for i, s in self._slot.items() if s != slot}
+        self._number()
 
     def forget(self) -> None:
         """Start anew: no handle was ever issued."""
         self._handle.clear()
         self._slot.clear()
+        self._number()
+
+    def _number(self) -> None:
+        self.numbers[:] = map(self.session, range(self._sessions + 1))
 
     def _live(self) -> set[int]:
         return {self._handle[index] for index in self._slot}
 
 
 class Slots:
-    """The slots of a binding. A token initialised anew may get another slot ID, and is then found by its label."""
+    """The slots of a binding. A token initialised anew may get another slot ID, and is then found by its label.
+
+    `numbers` holds the CK_SLOT_ID of each, and past the last one an ID that none of them has.
+    """
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
-        self._ids = list(binding.slots)
+        self.numbers = [*binding.slots, NO_SUCH_SLOT]
         self._moved: set[int] = set()
 
     @property
@@ -104,8 +136,8 @@ class Slots:
         return bool(self._moved)
 
     def id(self, index: int) -> int:
-        """The CK_SLOT_ID of a slot, and for the index past the last one an ID that none of them has."""
-        return self._ids[index] if index < len(self._ids) else NO_SUCH_SLOT
+        """The CK_SLOT_ID of a slot."""
+        return self.numbers[index]
 
     def label(self, index: int) -> str:
         """The label of the token in a slot, or what C_InitToken would make it."""
@@ -114,11 +146,11 @@ class Slots:
 
     def index(self, slot_id: int) -> int:
         """The index of a CK_SLOT_ID, -1 where it is none of the bound ones."""
-        return self._ids.index(slot_id) if slot_id in self._ids else -1
+        return -1 if slot_id == NO_SUCH_SLOT or slot_id not in self.numbers else self.numbers.index(slot_id)
 
     def mask(self, listed: Container[int]) -> int:
         """Which of the bound slots a list names: bit `i` for slot `i`."""
-        return sum(1 << i for i, slot_id in enumerate(self._ids) if slot_id in listed)
+        return sum([1 << i for i, slot_id in enumerate(self.numbers[:-1]) if slot_id in listed])
 
     def initialized(self, index: int) -> None:
         """Note a C_InitToken that succeeded."""
@@ -127,12 +159,14 @@ class Slots:
     def find(self, tokens: Iterable[tuple[str, int]]) -> None:
         """Take the IDs from what the module now lists, as (label, CK_SLOT_ID)."""
         found = dict(reversed([*tokens]))
-        for index, slot_id in enumerate(self._ids):
+        for index, slot_id in enumerate(self.numbers[:-1]):
             if index in self._moved or self.label(index) != NEW_LABEL:
-                self._ids[index] = found.get(self.label(index), slot_id)
+                self.numbers[index] = found.get(self.label(index), slot_id)
         self._moved.clear()
 
-    def restored(self) -> None:
-        """Note that the tokens are back as they were bound."""
-        self._ids = list(self._binding.slots)
+    def restored(self) -> bool:
+        """Note that the tokens are back as they were bound, and say whether an ID is another than before."""
+        before = self.numbers[:-1]
+        self.numbers[:-1] = self._binding.slots
         self._moved.clear()
+        return before != self.numbers[:-1]

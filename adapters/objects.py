@@ -49,9 +49,13 @@ class Objects:
 
     An object exists, or is gone and its handle stale. A handle is known while it is valid; of a token object it may
     be lost (C_Logout, C_Finalize) and found again by its label. Objects past `objects` are out of the model's sight.
+
+    `numbers` holds what `handle` gives for each index. `changed` is told when that may have changed which `entry` tells
+    of an object at first: its kind and its label.
     """
 
-    def __init__(self, objects: int) -> None:
+    def __init__(self, objects: int, changed: Callable[[], None] = lambda: None) -> None:
+        self._changed = changed
         self._objects = objects
         self._entry: dict[int, Entry] = {}
         self._exists: set[int] = set()
@@ -59,6 +63,8 @@ class Objects:
         # Labels begin where no earlier process ended, so that what another run left on the token is not taken for ours.
         self._serial = time_ns()
         self._first = self._serial
+        self.numbers: list[int] = []
+        self._number()
 
     def handle(self, index: int) -> int:
         """The concrete handle of an object: the known one, else a stale one, else a number that no object has.
@@ -100,6 +106,8 @@ class Objects:
             self._entry[index] = replace(entry, handle=handle)
             self._exists.add(index)
             self._known.add(index)
+        self._changed()
+        self._number()
         return next((kind for kind in kinds if kind is not Issued.FRESH), Issued.FRESH)
 
     def relabelled(self, index: int) -> None:
@@ -132,13 +140,16 @@ class Objects:
     def finalized(self) -> None:
         """Note the end of the library's work: only token objects are left, and no handle is known."""
         self._end(lambda _, entry: entry.owner is not None)
-        self._known.clear()
+        self._lose(lambda _: True)
 
     def restored(self) -> None:
         """Start anew: the tokens are back as they were bound, and no handle was ever issued."""
+        if self._entry:
+            self._changed()
         self._entry.clear()
         self._exists.clear()
         self._known.clear()
+        self._number()
         self._first = self._serial
 
     def find(self, listed: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
@@ -158,6 +169,7 @@ class Objects:
         for index, handle in found.items():
             self._entry[index] = replace(self._entry[index], handle=handle)
             self._known.add(index)
+        self._number()
         return sum(1 << index for index in found if index < self._objects), strangers
 
     def _index(self, handle: int, label: bytes, found: Collection[int]) -> int | None:
@@ -176,11 +188,18 @@ class Objects:
         return label.startswith(_PREFIX) and serial.isdigit() and self._first < int(serial) <= self._serial
 
     def _end(self, which: Callable[[int, Entry], bool]) -> None:
-        self._exists = {i for i in self._exists if not which(i, self._entry[i])}
-        self._known &= self._exists
+        if ended := {i for i in self._exists if which(i, self._entry[i])}:
+            self._exists -= ended
+            self._known -= ended
+            self._number()
 
     def _lose(self, which: Callable[[Entry], bool]) -> None:
-        self._known = {i for i in self._known if not which(self._entry[i])}
+        if lost := {i for i in self._known if which(self._entry[i])}:
+            self._known -= lost
+            self._number()
+
+    def _number(self) -> None:
+        self.numbers[:] = map(self.handle, range(self._objects + 1))
 
     def _live(self) -> set[int]:
         return {self._entry[index].handle for index in self._known}

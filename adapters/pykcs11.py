@@ -5,7 +5,7 @@ of a list before the list, and has no C_GetFunctionList nor operation states. A 
 list is a death here. It runs in the process of its caller.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -15,10 +15,11 @@ from PyKCS11 import LowLevel as Swig
 from ..model.call import Args, Buffer, Call, InitArgs, Observation, code_text
 from ..model.state import Mech, Pin
 from ..model.vocabulary import CKF, CKR
-from .base import Binding, ModuleUnusable
+from .base import Binding, ModuleUnusable, Ready
 from .cryptoki import count, padded
 from .handles import Handles, Slots
 from .parameters import number
+from .ready import Plain
 
 Outputs: TypeAlias = tuple[tuple[str, int], ...]
 
@@ -72,6 +73,10 @@ class LowLevel:
         reached, args = _REACHED[call.function], call.args
         code = reached.make(self, args)
         return Observation(code, reached.done(self, args) if code == CKR.OK else ())
+
+    def ready(self, calls: Sequence[Call]) -> Ready:
+        """The calls of a list; none of them is any quicker for it."""
+        return Plain(self, calls)
 
     def reset(self, restore_token: bool) -> None:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.

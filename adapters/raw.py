@@ -4,21 +4,23 @@ It runs in the process of its caller. A module that crashes or hangs takes that 
 mutex callbacks may call them while the process ends, so a process that gave some had better end by `os._exit`.
 """
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self
 
-from ..model.call import Args, Buffer, Call, Ending, InitArgs, Observation, code_text
+from ..model.call import Args, Call, Ending, InitArgs, Observation, code_text
 from ..model.state import Pin
 from ..model.vocabulary import CKF, CKR
-from .base import Binding, ModuleUnusable
+from .base import Binding, ModuleUnusable, Ready
 from .callbacks import FAILING, MUTEXES
-from .calls import keys, objects, operations, sessions
-from .calls.concrete import CAPACITY, NULL, Arguments, Concrete, Room
+from .calls import objects
+from .calls.concrete import CAPACITY, NULL, Concrete, Outputs, Room, arguments, blank, called
+from .calls.table import CALLS
 from .cryptoki import CData, c_string, ffi, initialize_args, load, new, unpadded
-from .handles import NEW_LABEL, Handles, Slots
-from .objects import Entry, Objects
+from .handles import NEW_LABEL, Handles, Slots, current
+from .objects import Objects
+from .ready import Prepared
 from .values import Kept
 
 _INIT_ARGS: Mapping[InitArgs, tuple[Mapping[str, CData], int]] = {
@@ -49,9 +51,11 @@ class Raw:
         self.binding = binding
         self.slots = Slots(binding)
         self.handles = Handles(binding.sessions)
-        self.objects = Objects(binding.objects)
-        self.kept = Kept()
+        self.objects = Objects(binding.objects, self._changed)
+        self.kept = Kept(self._changed)
         self.initialized = False
+        self.watchers: list[Callable[[bool], None]] = []
+        """Told when that may have changed which a call `remembers`; with True, when slot IDs may have too."""
         self._library = library
         self._restore = restore
         self._functions = load(library)
@@ -63,36 +67,58 @@ class Raw:
         self.pins[Pin.NULL] = (NULL, 0)
         # Every buffer is larger than any capacity that is claimed for it, so a module that overruns a short one
         # damages nothing.
-        self.length = new("CK_ULONG *")
-        self.numbers, self.bytes = (new(room.value, CAPACITY[room]) for room in (Room.NUMBERS, Room.BYTES))
+        # The numbers come right behind their length, so that a short list is one piece of memory with it.
+        self._counted = new("CK_ULONG[]", 1 + CAPACITY[Room.NUMBERS])
+        self.length = ffi.cast("CK_ULONG *", self._counted)
+        self.numbers = ffi.from_buffer(
+            Room.NUMBERS.value, memoryview(ffi.buffer(self._counted))[ffi.sizeof("CK_ULONG") :]
+        )
+        self.bytes = new(Room.BYTES.value, CAPACITY[Room.BYTES])
         self.slot_of_event = new("CK_SLOT_ID *")
-        self.handle = new("CK_SESSION_HANDLE *")
+        self.handle: CData = new("CK_SESSION_HANDLE *")
         self.list_out = new("CK_FUNCTION_LIST_PTR_PTR")
         self.info = new("CK_INFO *")
-        self.slot_info = new("CK_SLOT_INFO *")
-        self.token_info = new("CK_TOKEN_INFO *")
-        self.session_info = new("CK_SESSION_INFO *")
+        self.slot_info: CData = new("CK_SLOT_INFO *")
+        self.token_info: CData = new("CK_TOKEN_INFO *")
+        self.session_info: CData = new("CK_SESSION_INFO *")
         self.mechanism_info = new("CK_MECHANISM_INFO *")
         self.made = new("CK_OBJECT_HANDLE[2]")
-        self.expected: tuple[Entry, ...] = ()
-        self.asked = new("CK_ATTRIBUTE[1]")
-        self.areas = [new("CK_BYTE[]", objects.VALUE_CAPACITY) for _ in range(objects.MOST_ASKED)]
+        self.labels = objects.Labels(self.objects.new_label)
+        self.asked = objects.Asked()
 
     def call(self, call: Call) -> Observation:
         """Make one call."""
-        function = self._functions[call.function]
+        function = self.function(call.function)
         if function is None:
             return Observation(ending=Ending.ABSENT)
-        concrete, args = _CONCRETE[call.function], call.args
-        given = concrete.build(self, args)
-        code = self._fill(function, given, concrete.room, args) if concrete.room else function(*given)
-        outputs = concrete.seen(self, args, code)
-        if code == CKR.OK:
-            outputs += concrete.done(self, args)
-        elif code == CKR.CRYPTOKI_ALREADY_INITIALIZED:  # perhaps by a C_Initialize that failed half-way
-            self.initialized = True
+        concrete, args = CALLS[call.function], call.args
+        given = arguments(self, concrete, args)
+        if filled := blank(self, concrete, args):
+            filled.put()
+        code = called(self, concrete, args, function)(*current(given))
+        outputs = self.noted(concrete, args, code)
         misuse = MUTEXES.take_misuse()
         return Observation(code, outputs, misuse=misuse) if outputs or misuse else _returned(code)
+
+    def ready(self, calls: Sequence[Call]) -> Ready:
+        """The calls of a list, with their arguments made beforehand."""
+        return Prepared(self, calls)
+
+    def bare(self, call: Call) -> Callable[[], int]:
+        """A call and nothing else, with its arguments as they are now: what there is to measure others by."""
+        concrete, args = CALLS[call.function], call.args
+        function = self._functions[call.function]
+        assert function is not None, f"{call.function} is no function of {self._library}"
+        return partial(function, *current(arguments(self, concrete, args)))
+
+    def function(self, name: str) -> CData | None:
+        """A function of the module, None where its list holds NULL."""
+        return self._functions[name]
+
+    def noted(self, concrete: Concrete, args: Args, code: int) -> Outputs:
+        """The outputs of a call that returned; notes what it changed."""
+        outputs = concrete.seen(self, args, code)
+        return outputs + concrete.done(self, args) if code == CKR.OK else outputs
 
     def reset(self, restore_token: bool) -> None:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
@@ -104,11 +130,13 @@ class Raw:
         MUTEXES.take_misuse()
         self.handles.forget()
         self.objects.finalized()
-        self.kept = Kept()
+        self.kept.forget()
         if restore_token:
             self._restore()
-            self.slots.restored()
             self.objects.restored()
+            self.labels.renew()  # since only labels made from now on count as those of objects
+            if self.slots.restored():
+                self._changed(slots=True)
 
     def supports(self, call: Call) -> bool:
         """Whether this adapter can make the call.
@@ -118,7 +146,7 @@ class Raw:
         copies that miss a required attribute, keys unwrapped or derived that are not secret keys, and pairs with an
         empty private template.
         """
-        concrete, args = _CONCRETE.get(call.function), call.args
+        concrete, args = CALLS.get(call.function), call.args
         return (
             concrete is not None
             and args.slot <= len(self.binding.slots)
@@ -151,7 +179,7 @@ class Raw:
 
     def numbers_given(self) -> list[int]:
         """The list that the last call gave."""
-        return list(self.numbers[0 : min(self.length[0], CAPACITY[Room.NUMBERS])])
+        return [*ffi.unpack(self.numbers, min(self.length[0], CAPACITY[Room.NUMBERS]))]
 
     def bytes_given(self) -> bytes:
         """The output that the last call gave."""
@@ -167,22 +195,11 @@ class Raw:
                 for slot_id in self.numbers_given()
                 if self.own_call("C_GetTokenInfo", slot_id, token) == CKR.OK
             )
+            self._changed(slots=True)
 
-    def _fill(self, function: CData, given: Arguments, room: Room, a: Args) -> int:
-        """Make a call that ends in an output buffer and its length (5.2).
-
-        A short buffer is one unit shorter than what a length query says. A query that fails may have ended an
-        operation, so that its code is the answer: the call itself would only see what the query left.
-        """
-        self.length[0] = CAPACITY[room]
-        if a.buffer == Buffer.SHORT and not a.null:
-            self.length[0] = 0
-            code = int(function(*given, NULL, self.length))
-            if code not in (CKR.OK, CKR.BUFFER_TOO_SMALL):
-                return code
-            self.length[0] = max(0, min(self.length[0], CAPACITY[room]) - 1)
-        buffer = self.numbers if room is Room.NUMBERS else self.bytes
-        return int(function(*given, NULL if a.buffer == Buffer.NULL else buffer, NULL if a.null else self.length))
+    def _changed(self, slots: bool = False) -> None:
+        for watcher in self.watchers:
+            watcher(slots)
 
     def _finalize(self) -> None:
         finalize = self._functions["C_Finalize"]
@@ -208,7 +225,5 @@ def _returned(code: int) -> Observation:
     return Observation(code)
 
 
-_CONCRETE: Mapping[str, Concrete] = {**sessions.CALLS, **objects.CALLS, **operations.CALLS, **keys.CALLS}
-
-FUNCTIONS: Final = tuple(_CONCRETE)
+FUNCTIONS: Final = tuple(CALLS)
 """The functions that Raw can call: all of them."""

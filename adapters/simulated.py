@@ -4,6 +4,7 @@ With a model from which a row was dropped it is a mutant, whose divergence the t
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,8 @@ from ..model.oracle import Model, applicable, outputs, permitted, prevailing, su
 from ..model.rule import Rule
 from ..model.state import State
 from ..model.vocabulary import CKR, ENVIRONMENT
+from .base import Ready
+from .ready import Plain
 
 
 class Simulated:
@@ -50,6 +53,10 @@ class Simulated:
         else:
             (ended,) = successors(self._model, self._state, Call("C_Finalize"), CKR.OK)
             self._state = replace(self._initial, slots=ended.slots)
+
+    def ready(self, calls: Sequence[Call]) -> Ready:
+        """Calls that can be made by their number."""
+        return Plain(self, calls)
 
     def supports(self, call: Call) -> bool:
         """Whatever the table holds."""

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from enum import Enum, IntEnum
+from functools import cache
 from typing import TypeAlias
 
 from ..model.attributes import CLASS_NUMBERS, GUARDED_KEYS, KEYS, PRIVATE_KEYS, PUBLIC_KEYS, SECRET_KEYS
@@ -239,6 +240,7 @@ _AGAIN: Mapping[Flaw, Callable[[bytes], bytes]] = {
 }
 
 
+@cache
 def types(attribute: Attribute, kind: Kind) -> tuple[int, ...]:
     """The attribute types that a call names on an object of a kind."""
     return tuple(_TYPE[a](kind) for a in (_SEVERAL if attribute is Attribute.SEVERAL else (attribute,)))

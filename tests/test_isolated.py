@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,10 +13,20 @@ import pytest
 from conftest import OBJECTS
 
 from p11conform.adapters.base import Binding, ModuleUnusable, run
-from p11conform.adapters.codec import from_binding, from_call, from_observation, to_binding, to_call, to_observation
-from p11conform.adapters.isolated import LEAVE, Isolated, Kind, login_isolated, measure_isolated
+from p11conform.adapters.codec import (
+    Command,
+    from_binding,
+    from_call,
+    from_observation,
+    to_binding,
+    to_call,
+    to_observation,
+)
+from p11conform.adapters.isolated import Isolated, Kind, login_isolated, measure_isolated
+from p11conform.adapters.journal import Journal
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import Module
+from p11conform.adapters.process import LEAVE, Lost, Process
 from p11conform.model.call import ARGUMENT_NAMES, Args, Call, Ending, InitArgs, Observation, combine, domain
 from p11conform.model.state import Pin, State
 from p11conform.model.vocabulary import CKR, CKU
@@ -153,6 +163,144 @@ def test_fault_of_the_adapter_is_not_a_death_of_the_module(faulty: str) -> None:
         with pytest.raises(RuntimeError, match="KeyError"):
             module.call(Call("C_NoSuchFunction"))
         assert module.call(INITIALIZE).code == CKR.OK
+
+
+# A program of its own in the child, with a journal.
+
+WORKER = """
+import sys
+import time
+from p11conform.adapters import child
+from p11conform.adapters.base import ModuleUnusable
+from p11conform.adapters.codec import from_observation, to_call
+from p11conform.adapters.journal import Journal
+
+journal = Journal(int(sys.argv[2]))
+
+def work(adapter, order, line):
+    journal.begin()
+    for i, seconds in enumerate(order["seconds"]):
+        journal.entries[i] = i + 1
+        time.sleep(seconds)
+    if "unusable" in order:
+        raise ModuleUnusable(order["unusable"])
+    if "fault" in order:
+        raise ValueError(order["fault"])
+    if "ask" in order:
+        yield line.ask(order["ask"])
+    for call in order["calls"]:
+        yield from_observation(adapter.call(to_call(call)))
+
+child.run(work)
+"""
+
+
+@pytest.fixture
+def a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "a_worker.py").write_text(WORKER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "a_worker"
+
+
+@pytest.fixture
+def worker(faulty: str, a_worker: str) -> Iterator[tuple[Process, Journal]]:
+    with Journal() as journal:
+        process = Process(
+            a_worker, fault("C_GetSlotInfo", "crash"), IMPATIENT, (journal.descriptor,), progress=journal.mark
+        )
+        process.ask(Command.LOAD, Kind.RAW.value, faulty, from_binding(BINDING))
+        yield process, journal
+        process.close()
+
+
+def order(*calls: Call, seconds: Sequence[float] = (), **more: str) -> dict[str, object]:
+    return {"seconds": seconds, "calls": [*map(from_call, calls)], **more}
+
+
+def test_a_program_works_on_the_module_that_is_loaded(worker: tuple[Process, Journal]) -> None:
+    process, _ = worker
+    answers = process.stream(2, Command.WORK, order(INITIALIZE, TOKEN_INFO))
+    assert [to_observation(a).text for a in answers] == ["CKR_OK", "CKR_FUNCTION_NOT_SUPPORTED"]
+    endless = process.stream(None, Command.WORK, order(INFO, INFO))
+    assert [to_observation(next(endless)).code for _ in range(2)] == [CKR.OK] * 2
+    with pytest.raises(ModuleUnusable, match=r"^no token$"):
+        process.ask(Command.WORK, order(unusable="no token"))
+    with pytest.raises(RuntimeError, match=r"^ValueError: out of order$"):
+        process.ask(Command.WORK, order(fault="out of order"))
+    with pytest.raises(Lost) as lost:
+        process.ask(Command.WORK, order(SLOT_INFO))
+    assert lost.value.observation == Observation(ending=Ending.DIED, detail="signal SIGSEGV")
+
+
+def test_a_program_asks_its_parent(worker: tuple[Process, Journal]) -> None:
+    process, _ = worker
+    assert process.ask(Command.WORK, order(ask="2"), reply=lambda question: question * 2) == "22"
+    with pytest.raises(ModuleUnusable, match="not now"):
+        process.ask(Command.WORK, order(ask="2"), reply=refuse)
+    with pytest.raises(Lost):
+        process.ask(Command.WORK, order(ask="2"))
+
+
+def refuse(_question: object) -> None:
+    raise ModuleUnusable("not now")
+
+
+def test_an_isolated_module_works_until_it_dies(faulty: str, a_worker: str) -> None:
+    restored: list[None] = []
+    with (
+        Journal() as journal,
+        Isolated(
+            Kind.RAW,
+            faulty,
+            BINDING,
+            fault("C_GetSlotInfo", "crash"),
+            lambda: restored.append(None),
+            program=a_worker,
+            descriptors=(journal.descriptor,),
+            progress=journal.mark,
+        ) as module,
+    ):
+        first = module.process
+        assert to_observation(module.work(order(INITIALIZE))).code == CKR.OK
+        assert module.work(order(ask="restore")) is None
+        assert len(restored) == 1
+        with pytest.raises(Lost):
+            module.work(order(SLOT_INFO, seconds=[0]))
+        assert journal.calls() == (0,)
+        with pytest.raises(RuntimeError, match="reset"):
+            module.work(order())
+        module.reset(restore_token=False)
+        assert len(restored) == 2
+        assert module.process not in (None, first)
+        assert to_observation(module.work(order(INITIALIZE))).code == CKR.OK
+
+
+def test_a_child_that_goes_on_has_all_the_time_it_needs(worker: tuple[Process, Journal]) -> None:
+    process, journal = worker
+    steps = 6
+    seconds = [IMPATIENT / 4] * steps
+    assert sum(seconds) > 1.25 * IMPATIENT
+    assert to_observation(process.ask(Command.WORK, order(INFO, seconds=seconds))).code == CKR.OK
+    assert journal.calls() == tuple(range(steps))
+
+
+def test_a_child_that_stops_in_a_call_hangs(worker: tuple[Process, Journal]) -> None:
+    process, journal = worker
+    start = time.monotonic()
+    with pytest.raises(Lost) as lost:
+        process.ask(Command.WORK, order(seconds=[0, 0, 100]))
+    assert IMPATIENT < time.monotonic() - start < 2 * IMPATIENT
+    assert lost.value.observation == Observation(ending=Ending.HUNG)
+    assert journal.calls() == (0, 1, 2)
+
+
+def test_a_child_without_work_says_so(faulty: str) -> None:
+    process = Process("p11conform.adapters.child", {}, IMPATIENT)
+    process.ask(Command.LOAD, Kind.RAW.value, faulty, from_binding(BINDING))
+    with pytest.raises(RuntimeError, match="no work"):
+        process.ask(Command.WORK, {})
+    assert process.ask(Command.SUPPORTS, from_call(INITIALIZE)) is True
+    process.close()
 
 
 def test_chatter_and_pins_stay_inside(faulty: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 from ...model.attributes import SECRET_KEYS
 from ...model.call import Args, Flaw
 from ...model.state import Kind, Mech
-from ..cryptoki import CData
+from ...model.vocabulary import CKR
 from ..parameters import MECHANISM
 from ..templates import Way, template, without_required
-from ..values import MADE_UP_BLOB, PART, given
-from .concrete import NULL, Arguments, Concrete, Outputs, Room, length, of_session, output
-from .objects import attributes, can_be_made, entry, expect, new_template, object_made, template_arguments
+from ..values import MADE_UP_BLOB, PART, WRAPPED, given
+from .concrete import NULL, Arguments, Concrete, Outputs, Room, length, object_at, of_session, output, session
+from .objects import LABEL, OTHER_LABEL, New, can_be_made, makes, new_object
 
 if TYPE_CHECKING:
     from ..raw import Raw
@@ -21,49 +21,47 @@ _PAIRS: Mapping[Mech, tuple[Kind, Kind]] = {Mech.RSA_PKCS_KEY_PAIR_GEN: (Kind.RS
 _EC_PAIR = (Kind.EC_PUBLIC, Kind.EC_PRIVATE)
 
 
-def _using(raw: "Raw", a: Args) -> tuple[int, CData]:
-    return raw.handles.session(a.session), MECHANISM[a.mechanism, a.parameter]
+def _using(raw: "Raw", a: Args) -> Arguments:
+    return session(raw, a), MECHANISM[a.mechanism, a.parameter]
 
 
-def _new_key(raw: "Raw", a: Args, way: Way, kind: Kind) -> Arguments:
-    """The template of a key, and where its handle goes."""
-    wanted = new_template(raw, a, way, kind)
-    return *template_arguments(wanted, a.flaw), *expect(raw, a, entry(raw, a, kind, wanted))
+def _generated(_raw: "Raw", a: Args) -> tuple[New, ...]:
+    return (new_object(a, Way.GENERATE, _SECRETS.get(a.mechanism, Kind.AES)),)
 
 
-def _c_generate_key(raw: "Raw", a: Args) -> Arguments:
-    return *_using(raw, a), *_new_key(raw, a, Way.GENERATE, _SECRETS.get(a.mechanism, Kind.AES))
-
-
-def _c_generate_key_pair(raw: "Raw", a: Args) -> Arguments:
+def _pair(_raw: "Raw", a: Args) -> tuple[New, ...]:
     """Place, trait and flaw are those of the private half; the public one is not private, and lacks what is MISSING."""
     public_kind, private_kind = _PAIRS.get(a.mechanism, _EC_PAIR)
-    label = raw.objects.new_label()
-    public = template(Way.PAIR, public_kind, label, token=a.token, private=False, trait=a.trait)
+    public = template(Way.PAIR, public_kind, OTHER_LABEL, token=a.token, private=False, trait=a.trait)
     if a.flaw == Flaw.MISSING:
         public = without_required(public, Way.PAIR)
-    private = new_template(raw, a, Way.PAIR, private_kind)
-    out = expect(raw, a, entry(raw, a, public_kind, public), entry(raw, a, private_kind, private))
-    return *_using(raw, a), attributes(public), len(public), *template_arguments(private, a.flaw), *out
+    return New(public_kind, public), new_object(a, Way.PAIR, private_kind)
 
 
 def _c_wrap_key(raw: "Raw", a: Args) -> Arguments:
-    return *_using(raw, a), raw.objects.handle(a.key), raw.objects.handle(a.other_key)
+    return *_using(raw, a), object_at(raw, a.key), object_at(raw, a.other_key)
 
 
 def _wrapped(raw: "Raw", a: Args) -> Outputs:
     if (made := output(raw, a)) is not None:
-        raw.kept.wrapped = made
+        raw.kept.keep(WRAPPED, made)
     return ()
 
 
-def _c_unwrap_key(raw: "Raw", a: Args) -> Arguments:
-    blob = given(a.data, MADE_UP_BLOB, raw.kept.wrapped)
-    return *_using(raw, a), raw.objects.handle(a.key), *blob, *_new_key(raw, a, Way.UNWRAP, a.kind)
+def _using_key(raw: "Raw", a: Args) -> Arguments:
+    return *_using(raw, a), object_at(raw, a.key)
 
 
-def _c_derive_key(raw: "Raw", a: Args) -> Arguments:
-    return *_using(raw, a), raw.objects.handle(a.key), *_new_key(raw, a, Way.DERIVE, a.kind)
+def _unwrapping(raw: "Raw", a: Args) -> Arguments:
+    return *_using_key(raw, a), *given(a.data, MADE_UP_BLOB, raw.kept.output[WRAPPED])
+
+
+def _unwrapped(_raw: "Raw", a: Args) -> tuple[New, ...]:
+    return (new_object(a, Way.UNWRAP, a.kind),)
+
+
+def _derived(_raw: "Raw", a: Args) -> tuple[New, ...]:
+    return (new_object(a, Way.DERIVE, a.kind),)
 
 
 def _secret(a: Args) -> bool:
@@ -77,20 +75,20 @@ def _not_all_defaults(a: Args) -> bool:
 
 
 def _c_seed_random(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), *given(a.data, PART)
+    return session(raw, a), *given(a.data, PART)
 
 
 def _c_generate_random(raw: "Raw", a: Args) -> Arguments:
     buffer, size = given(a.data, PART)
-    return raw.handles.session(a.session), raw.bytes if buffer else NULL, size
+    return session(raw, a), raw.bytes if buffer else NULL, size
 
 
 CALLS: Final[Mapping[str, Concrete]] = {
-    "C_GenerateKey": Concrete(_c_generate_key, object_made),
-    "C_GenerateKeyPair": Concrete(_c_generate_key_pair, object_made, possible=_not_all_defaults),
-    "C_WrapKey": Concrete(_c_wrap_key, _wrapped, length, Room.BYTES),
-    "C_UnwrapKey": Concrete(_c_unwrap_key, object_made, possible=_secret),
-    "C_DeriveKey": Concrete(_c_derive_key, object_made, possible=_secret),
+    "C_GenerateKey": makes(_using, _generated),
+    "C_GenerateKeyPair": makes(_using, _pair, possible=_not_all_defaults, labels=(OTHER_LABEL, LABEL)),
+    "C_WrapKey": Concrete(_c_wrap_key, _wrapped, length, Room.BYTES, heeded={CKR.BUFFER_TOO_SMALL}),
+    "C_UnwrapKey": makes(_unwrapping, _unwrapped, possible=_secret, remembers=True),
+    "C_DeriveKey": makes(_using_key, _derived, possible=_secret),
     "C_SeedRandom": Concrete(_c_seed_random),
     "C_GenerateRandom": Concrete(_c_generate_random),
     "C_GetFunctionStatus": Concrete(of_session),

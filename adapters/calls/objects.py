@@ -1,7 +1,8 @@
 """Object management functions (5.7), and what every function does that makes an object."""
 
-from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from ...model.attributes import KEYS
@@ -9,7 +10,7 @@ from ...model.call import Args, Attribute, Buffer, Flaw, Many, Setting, Want
 from ...model.state import Kind
 from ...model.vocabulary import CKR
 from ..cryptoki import UNAVAILABLE_INFORMATION, CData, ffi, new, octets
-from ..objects import Entry
+from ..objects import CHANGED, Entry
 from ..templates import (
     CKA,
     TRUE,
@@ -25,7 +26,23 @@ from ..templates import (
     types,
     without_required,
 )
-from .concrete import CAPACITY, NULL, Arguments, Concrete, Outputs, Room, of_session, pointer
+from .concrete import (
+    CAPACITY,
+    NULL,
+    Arguments,
+    Blank,
+    Concrete,
+    Outputs,
+    Room,
+    anything,
+    block,
+    junk,
+    object_at,
+    of_session,
+    pointer,
+    session,
+    word,
+)
 
 if TYPE_CHECKING:
     from ..raw import Raw
@@ -36,8 +53,11 @@ VALUE_CAPACITY: Final = 4096
 MOST_ASKED: Final = 3
 """Attributes that one call asks for at most."""
 
-_JUNK: Final = b"\xa5"
+_UNTOUCHED: Final = junk(VALUE_CAPACITY)
 """Fills the buffers of attribute values, so that it shows whether one was written."""
+
+LABEL, OTHER_LABEL = b"label", b"other label"
+"""In a template: the new label of the object that a call makes, and of the other one that it makes too."""
 
 _VALUES: Final[MutableMapping[CData, list[CData]]] = WeakKeyDictionary()
 """What the attributes of each living template point to: cffi frees what nobody holds."""
@@ -46,17 +66,12 @@ _VALUES: Final[MutableMapping[CData, list[CData]]] = WeakKeyDictionary()
 # Templates, and the objects that come of them.
 
 
-def attributes(given: Template) -> CData:
-    """A template as C has it. The values live as long as it does."""
-    values = [octets(value) for _, value in given]
+def _attributes(given: Template, labels: Mapping[bytes, CData] = MappingProxyType({})) -> CData:
+    """A template as C has it, with the new labels where their names stand. The values live as long as it does."""
+    values = [labels[value] if value in labels else octets(value) for _, value in given]
     array = new("CK_ATTRIBUTE[]", [(name, v, len(v)) for (name, _), v in zip(given, values, strict=True)] or 1)
     _VALUES[array] = values
     return array
-
-
-def template_arguments(given: Template, flaw: Flaw) -> Arguments:
-    """A template and its count as a call takes them."""
-    return (NULL, 1) if flaw == Flaw.NULL else (attributes(given), len(given))
 
 
 def can_be_made(kind: Kind, a: Args) -> bool:
@@ -64,56 +79,100 @@ def can_be_made(kind: Kind, a: Args) -> bool:
     return can_have(kind, a.trait) and (a.flaw != Flaw.INCONSISTENT or kind in KEYS)
 
 
-def new_template(raw: "Raw", a: Args, way: Way, kind: Kind) -> Template:
-    """The template of an object that a call makes, with its flaw."""
-    label = raw.objects.new_label()
-    plain = template(way, kind, label, token=a.token, private=a.private, trait=a.trait)
-    return without_required(plain, way) if a.flaw == Flaw.MISSING else flawed(plain, a.flaw, kind)
+class New(NamedTuple):
+    """An object that a call makes: its kind and its template. A copy is `like` its original."""
+
+    kind: Kind
+    template: Template
+    like: Entry | None = None
 
 
-def entry(raw: "Raw", a: Args, kind: Kind, given: Template, like: Entry | None = None) -> Entry:
-    """What to remember of an object that is about to be made in the call's session; a copy is `like` its original."""
-    said = dict(reversed(given))
+def new_object(a: Args, way: Way, kind: Kind) -> New:
+    """An object that a call makes, with the flaw of its template."""
+    plain = template(way, kind, LABEL, token=a.token, private=a.private, trait=a.trait)
+    return New(kind, without_required(plain, way) if a.flaw == Flaw.MISSING else flawed(plain, a.flaw, kind))
+
+
+class Labels:
+    """The new labels of the objects that calls make, where the templates of all calls point to.
+
+    They stay until a call says that it made objects, which has to `renew` them, lest two have the same. What a call
+    that failed has left on the token is a stranger under any label, since nobody counts on it. `of` is the label that
+    each name stands for. `values` is what it is in C, for a name with CHANGED after it too.
+    """
+
+    def __init__(self, new_label: Callable[[], bytes]) -> None:
+        self._new_label = new_label
+        self.of = {name: new_label() for name in (LABEL, OTHER_LABEL)}
+        changed = {name: octets(label + CHANGED) for name, label in self.of.items()}
+        self._buffers = {name: ffi.buffer(changed[name], len(label)) for name, label in self.of.items()}
+        plain = {name: ffi.from_buffer("CK_BYTE[]", buffer) for name, buffer in self._buffers.items()}
+        self.values = {**plain, **{name + CHANGED: value for name, value in changed.items()}}
+
+    def renew(self, names: Iterable[bytes] = (LABEL, OTHER_LABEL)) -> None:
+        """Make others of them, which no object has."""
+        for name in names:
+            self.of[name] = self._buffers[name][:] = self._new_label()
+
+
+def _entry(raw: "Raw", a: Args, new: New) -> Entry:
+    """What to remember of an object that was made in the call's session."""
+    said, like = dict(reversed(new.template)), new.like
     token = said[CKA.TOKEN] == TRUE if CKA.TOKEN in said else like is not None and like.owner is None
     private = said[CKA.PRIVATE] == TRUE if CKA.PRIVATE in said else like is not None and like.private
     label = said.get(CKA.LABEL, like.labels[like.changed] if like else b"")
-    return Entry(kind, raw.handles.open.get(a.session), None if token else a.session, private, label)
+    label = raw.labels.of.get(label, label)
+    return Entry(new.kind, raw.handles.open.get(a.session), None if token else a.session, private, label)
 
 
-def expect(raw: "Raw", a: Args, *entries: Entry) -> tuple[CData, ...]:
-    """Where the handles of the objects go that a call makes; the first of them is the one that may be NULL."""
-    raw.expected = entries
-    raw.made[0], raw.made[1] = 0, 0
-    return pointer(a, raw.made), *(raw.made + i for i in range(1, len(entries)))
+def makes(
+    given: "Callable[[Raw, Args], Arguments]",
+    wanted: "Callable[[Raw, Args], tuple[New, ...]]",
+    possible: Callable[[Args], bool] = anything,
+    remembers: bool = False,
+    labels: tuple[bytes, ...] = (LABEL,),
+) -> Concrete:
+    """A function that makes the `wanted` objects: what it is `given` first, the templates, and where the handles go.
 
+    `labels` names the new labels in the templates. The flaw NULL is that of the last template. The pointer to the first
+    handle is the one that may be NULL.
+    """
 
-def object_made(raw: "Raw", a: Args) -> Outputs:
-    """Note the objects that a call made."""
-    if a.null:
-        return ()
-    handles = raw.made[0 : len(raw.expected)]
-    return (("handle", int(raw.objects.made(*zip(handles, raw.expected, strict=True)))),)
+    def build(raw: "Raw", a: Args) -> Arguments:
+        templates = [new.template for new in wanted(raw, a)]
+        words = [word for t in templates for word in (_attributes(t, raw.labels.values), len(t))]
+        if a.flaw == Flaw.NULL:
+            words[-2:] = NULL, 1
+        return *given(raw, a), *words, pointer(a, raw.made), *(raw.made + i for i in range(1, len(templates)))
+
+    def blank(raw: "Raw", _a: Args) -> Blank:
+        return word(raw.made) if len(labels) == 1 else block(raw.made, bytes(ffi.sizeof(raw.made)))
+
+    def done(raw: "Raw", a: Args) -> Outputs:
+        entries = [_entry(raw, a, new) for new in wanted(raw, a)]
+        raw.labels.renew(labels)
+        if a.null:
+            return ()
+        return (("handle", int(raw.objects.made(*zip(raw.made[0 : len(entries)], entries, strict=True)))),)
+
+    return Concrete(build, done, blank=blank, possible=possible, remembers=remembers)
 
 
 # The functions.
 
 
 def _handles(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), raw.objects.handle(a.object)
+    return session(raw, a), object_at(raw, a.object)
 
 
-def _c_create_object(raw: "Raw", a: Args) -> Arguments:
-    given = new_template(raw, a, Way.CREATE, a.kind)
-    out = expect(raw, a, entry(raw, a, a.kind, given))
-    return raw.handles.session(a.session), *template_arguments(given, a.flaw), *out
+def _created(_raw: "Raw", a: Args) -> tuple[New, ...]:
+    return (new_object(a, Way.CREATE, a.kind),)
 
 
-def _c_copy_object(raw: "Raw", a: Args) -> Arguments:
-    kind, label = raw.objects.kind(a.object), raw.objects.new_label()
-    plain = copy_template(a.attribute, a.setting, kind, label, token=a.token, private=a.private)
-    given = flawed(plain, a.flaw, kind)
-    out = expect(raw, a, entry(raw, a, kind, given, raw.objects.entry(a.object)))
-    return *_handles(raw, a), *template_arguments(given, a.flaw), *out
+def _copied(raw: "Raw", a: Args) -> tuple[New, ...]:
+    kind = raw.objects.kind(a.object)
+    plain = copy_template(a.attribute, a.setting, kind, LABEL, token=a.token, private=a.private)
+    return (New(kind, flawed(plain, a.flaw, kind), raw.objects.entry(a.object)),)
 
 
 def _can_be_copied(a: Args) -> bool:
@@ -137,7 +196,7 @@ def _c_get_object_size(raw: "Raw", a: Args) -> Arguments:
 def _c_set_attribute_value(raw: "Raw", a: Args) -> Arguments:
     old = raw.objects.entry(a.object)
     given = settings(a.attribute, a.setting, raw.objects.kind(a.object), old.label if old else b"")
-    return *_handles(raw, a), pointer(a, attributes(given)), len(given)
+    return *_handles(raw, a), pointer(a, _attributes(given)), len(given)
 
 
 def _attribute_set(raw: "Raw", a: Args) -> Outputs:
@@ -149,30 +208,61 @@ def _attribute_set(raw: "Raw", a: Args) -> Outputs:
 # C_GetAttributeValue.
 
 
+_WHOLE: Final = (VALUE_CAPACITY,) * MOST_ASKED
+"""Room for values of any length."""
+
+
+class Asked:
+    """What C_GetAttributeValue fills: a template, and behind it the values, so that all is put back at one stroke."""
+
+    def __init__(self) -> None:
+        self._memory = new("CK_BYTE[]", _TEMPLATE_SIZE + MOST_ASKED * VALUE_CAPACITY)
+        self._areas = [self._memory + _TEMPLATE_SIZE + i * VALUE_CAPACITY for i in range(MOST_ASKED)]
+        self.template = ffi.cast("CK_ATTRIBUTE *", self._memory)
+        self.label = self.blank((CKA.LABEL,), _WHOLE)
+
+    def blank(self, names: Sequence[int], lengths: Sequence[int] | None) -> Blank:
+        """A template with room for values of these lengths, or one that asks for the lengths only."""
+        room = [(NULL, 0)] * MOST_ASKED if lengths is None else zip(self._areas, lengths, strict=False)
+        template = new(_TEMPLATE, [(name, *value) for name, value in zip(names, room, strict=False)])
+        content = bytes(ffi.buffer(template)) + (b"" if lengths is None else _UNTOUCHED * len(names))
+        return block(self._memory, content)
+
+
+_TEMPLATE: Final = f"CK_ATTRIBUTE[{MOST_ASKED}]"
+_TEMPLATE_SIZE: Final = ffi.sizeof(_TEMPLATE)
+
+
 def _asked(raw: "Raw", a: Args) -> tuple[int, ...]:
     return types(a.attribute, raw.objects.kind(a.object))
 
 
-def _ask(names: tuple[int, ...]) -> CData:
-    """A template that asks for lengths only."""
-    return new("CK_ATTRIBUTE[]", [(name, NULL, 0) for name in names])
-
-
 def _c_get_attribute_value(raw: "Raw", a: Args) -> Arguments:
-    names = _asked(raw, a)
-    raw.asked = _ask(names)
-    if a.buffer == Buffer.SHORT:
-        raw.own_call("C_GetAttributeValue", *_handles(raw, a), raw.asked, len(names))
-    for wanted, area in zip(raw.asked, raw.areas, strict=False):
-        if a.buffer == Buffer.SHORT:
-            told = wanted.ulValueLen not in (0, UNAVAILABLE_INFORMATION)
-            wanted.ulValueLen = min(wanted.ulValueLen, VALUE_CAPACITY) - 1 if told else 1
-        elif a.buffer == Buffer.ENOUGH:
-            wanted.ulValueLen = VALUE_CAPACITY
-        if a.buffer != Buffer.NULL:
-            ffi.buffer(area)[:] = _JUNK * VALUE_CAPACITY
-            wanted.pValue = area
-    return *_handles(raw, a), pointer(a, raw.asked), len(names)
+    return *_handles(raw, a), pointer(a, raw.asked.template), len(_asked(raw, a))
+
+
+def _attributes_asked(raw: "Raw", a: Args) -> Blank | None:
+    if a.null:
+        return None
+    return raw.asked.blank(_asked(raw, a), _WHOLE if a.buffer == Buffer.ENOUGH else None)
+
+
+def _lengths_asked(raw: "Raw", a: Args, function: Callable[..., int]) -> Callable[..., int]:
+    """The function, called with buffers one byte shorter than what it says when it is asked for lengths first."""
+    names, template = _asked(raw, a), raw.asked.template
+
+    def ask_and_call(*words: CData) -> int:
+        function(*words)
+        lengths = [_one_short(wanted.ulValueLen) for wanted in template[0 : len(names)]]
+        raw.asked.blank(names, lengths).put()
+        return function(*words)
+
+    return ask_and_call
+
+
+def _one_short(length: int) -> int:
+    """A length one byte below the one that was told, as far as the area goes; one byte where none was."""
+    return 1 if length in (0, UNAVAILABLE_INFORMATION) else min(length, VALUE_CAPACITY) - 1
 
 
 def _value(wanted: CData) -> bytes | None:
@@ -181,21 +271,27 @@ def _value(wanted: CData) -> bytes | None:
     if not wanted.pValue or length > VALUE_CAPACITY:
         return None
     value = bytes(ffi.buffer(wanted.pValue, length))
-    return None if value.strip(_JUNK) == b"" else value
+    return None if value == _UNTOUCHED[:length] else value
+
+
+_MAY_GIVE: Final = frozenset({CKR.ATTRIBUTE_SENSITIVE, CKR.ATTRIBUTE_TYPE_INVALID, CKR.BUFFER_TOO_SMALL})
+"""Codes of a call that failed for some attributes, and may have given the others."""
 
 
 def _values_given(raw: "Raw", a: Args, code: int) -> Outputs:
     """Whether the attributes that the object may have were given although the call failed (5.7)."""
-    readable = [wanted for wanted in raw.asked if a.attribute != Attribute.SEVERAL or wanted.type != UNKNOWN_TYPE]
-    given = code != CKR.OK and not a.null and all(_value(wanted) is not None for wanted in readable)
-    return (("given", int(given)),)
+    if code not in _MAY_GIVE or a.null:
+        return (("given", 0),)
+    asked = raw.asked.template[0 : len(_asked(raw, a))]
+    readable = [wanted for wanted in asked if a.attribute != Attribute.SEVERAL or wanted.type != UNKNOWN_TYPE]
+    return (("given", int(all(_value(wanted) is not None for wanted in readable))),)
 
 
 def _attribute_value(raw: "Raw", a: Args) -> Outputs:
     old = raw.objects.entry(a.object)
     if a.null or a.buffer != Buffer.ENOUGH or old is None:
         return ()
-    value = read(a.attribute, _value(raw.asked[0]) or b"", old.label)
+    value = read(a.attribute, _value(raw.asked.template[0]) or b"", old.label)
     return () if value is None else (("value", value),)
 
 
@@ -203,9 +299,8 @@ def _attribute_value(raw: "Raw", a: Args) -> Outputs:
 
 
 def _c_find_objects_init(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), *(
-        (NULL, 1) if a.want == Want.NULL else (attributes(_WANTED[a.want]), len(_WANTED[a.want]))
-    )
+    wanted = _WANTED.get(a.want)
+    return session(raw, a), *((NULL, 1) if wanted is None else (_attributes(wanted), len(wanted)))
 
 
 _WANTED: Final[Mapping[Want, Template]] = {
@@ -217,16 +312,18 @@ _AT_MOST: Final = {Many.PLENTY: CAPACITY[Room.NUMBERS], Many.ONE: 1, Many.ZERO: 
 
 
 def _c_find_objects(raw: "Raw", a: Args) -> Arguments:
-    raw.length[0] = 0
-    return raw.handles.session(a.session), pointer(a, raw.numbers), _AT_MOST[a.many], raw.length
+    return session(raw, a), pointer(a, raw.numbers), _AT_MOST[a.many], raw.length
+
+
+def _none_found(raw: "Raw", _a: Args) -> Blank:
+    return word(raw.length)
 
 
 def _label(raw: "Raw", session: int, handle: int) -> bytes:
     """The label of an object, empty where it has none or does not tell; the query is the adapter's own."""
-    raw.asked = _ask((CKA.LABEL,))
-    raw.asked[0].pValue, raw.asked[0].ulValueLen = raw.areas[0], VALUE_CAPACITY
-    code = raw.own_call("C_GetAttributeValue", session, handle, raw.asked, 1)
-    return (_value(raw.asked[0]) or b"") if code == CKR.OK else b""
+    raw.asked.label.put()
+    code = raw.own_call("C_GetAttributeValue", session, handle, raw.asked.template, 1)
+    return (_value(raw.asked.template[0]) or b"") if code == CKR.OK else b""
 
 
 def _objects_found(raw: "Raw", a: Args) -> Outputs:
@@ -242,13 +339,21 @@ def _objects_found(raw: "Raw", a: Args) -> Outputs:
 
 
 CALLS: Final[Mapping[str, Concrete]] = {
-    "C_CreateObject": Concrete(_c_create_object, object_made, possible=lambda a: can_be_made(a.kind, a)),
-    "C_CopyObject": Concrete(_c_copy_object, object_made, possible=_can_be_copied),
+    "C_CreateObject": makes(of_session, _created, possible=lambda a: can_be_made(a.kind, a)),
+    "C_CopyObject": makes(_handles, _copied, possible=_can_be_copied, remembers=True),
     "C_DestroyObject": Concrete(_handles, _object_destroyed),
     "C_GetObjectSize": Concrete(_c_get_object_size),
-    "C_GetAttributeValue": Concrete(_c_get_attribute_value, _attribute_value, _values_given),
-    "C_SetAttributeValue": Concrete(_c_set_attribute_value, _attribute_set, possible=_can_be_set),
+    "C_GetAttributeValue": Concrete(
+        _c_get_attribute_value,
+        _attribute_value,
+        _values_given,
+        blank=_attributes_asked,
+        heeded=_MAY_GIVE,
+        too_short=_lengths_asked,
+        remembers=True,
+    ),
+    "C_SetAttributeValue": Concrete(_c_set_attribute_value, _attribute_set, possible=_can_be_set, remembers=True),
     "C_FindObjectsInit": Concrete(_c_find_objects_init),
-    "C_FindObjects": Concrete(_c_find_objects, _objects_found),
+    "C_FindObjects": Concrete(_c_find_objects, _objects_found, blank=_none_found),
     "C_FindObjectsFinal": Concrete(of_session),
 }

@@ -1,6 +1,6 @@
 """Encryption, decryption, digesting, signing, verifying, and two of them at once (5.8 to 5.12)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -8,8 +8,8 @@ from ...model.call import Args, Buffer
 from ...model.mechanisms import Role
 from ...model.vocabulary import CKR
 from ..parameters import MECHANISM
-from ..values import Bytes, given, plain, sealed, signature
-from .concrete import Arguments, Concrete, Outputs, Room, length, output, pointer
+from ..values import CIPHERTEXT, SIGNATURE, Bytes, given, plain, sealed, signature
+from .concrete import Arguments, Concrete, Outputs, Room, length, object_at, output, pointer, session
 
 if TYPE_CHECKING:
     from ..raw import Raw
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def _init(role: Role, *, keyed: bool = True) -> Concrete:
     def build(raw: "Raw", a: Args) -> Arguments:
-        key = (raw.objects.handle(a.key),) if keyed else ()
-        return raw.handles.session(a.session), pointer(a, MECHANISM[a.mechanism, a.parameter]), *key
+        key = (object_at(raw, a.key),) if keyed else ()
+        return session(raw, a), pointer(a, MECHANISM[a.mechanism, a.parameter]), *key
 
     def begun(raw: "Raw", a: Args) -> Outputs:
         raw.kept.begin(a.session, role, a.mechanism, a.key if keyed else None)
@@ -41,11 +41,11 @@ def _plain(raw: "Raw", a: Args, role: Role) -> Bytes:
 
 
 def _sealed(raw: "Raw", a: Args, role: Role) -> Bytes:
-    return given(a.data, sealed(raw.kept.mechanism(a.session, role)), raw.kept.ciphertext)
+    return given(a.data, sealed(raw.kept.mechanism(a.session, role)), raw.kept.output[CIPHERTEXT])
 
 
 def _signature(raw: "Raw", a: Args, role: Role) -> Bytes:
-    return given(a.signature, signature(raw.kept.mechanism(a.session, role)), raw.kept.signature)
+    return given(a.signature, signature(raw.kept.mechanism(a.session, role)), raw.kept.output[SIGNATURE])
 
 
 def _keep_nothing(_raw: "Raw", _a: Args, _output: bytes) -> None:
@@ -53,7 +53,7 @@ def _keep_nothing(_raw: "Raw", _a: Args, _output: bytes) -> None:
 
 
 def _keep_ciphertext(raw: "Raw", _a: Args, made: bytes) -> None:
-    raw.kept.ciphertext = made
+    raw.kept.keep(CIPHERTEXT, made)
 
 
 def _keep_part(raw: "Raw", a: Args, made: bytes) -> None:
@@ -61,11 +61,11 @@ def _keep_part(raw: "Raw", a: Args, made: bytes) -> None:
 
 
 def _keep_last_part(raw: "Raw", a: Args, made: bytes) -> None:
-    raw.kept.ciphertext = raw.kept.add_part(a.session, made)
+    raw.kept.keep(CIPHERTEXT, raw.kept.add_part(a.session, made))
 
 
 def _keep_signature(raw: "Raw", _a: Args, made: bytes) -> None:
-    raw.kept.signature = made
+    raw.kept.keep(SIGNATURE, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,21 @@ class _Step:
     last: bool = False
 
 
+_LEAVES_ACTIVE: Final = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
+"""Codes that may leave an operation active; every other one ends it (5.8 to 5.12)."""
+
+
 def _step(step: _Step) -> Concrete:
     def build(raw: "Raw", a: Args) -> Arguments:
         inputs = (word for take in step.inputs for word in take(raw, a, step.role))
-        return raw.handles.session(a.session), *inputs
+        return session(raw, a), *inputs
 
     def seen(raw: "Raw", a: Args, code: int) -> Outputs:
+        if code not in _LEAVES_ACTIVE:
+            raw.kept.end(a.session, step.role)
+            return ()
         asked = step.gives and a.buffer == Buffer.NULL
-        if code not in (CKR.OK, CKR.BUFFER_TOO_SMALL) or (code == CKR.OK and step.last and not asked):
+        if code == CKR.OK and step.last and not asked:
             raw.kept.end(a.session, step.role)
         return length(raw, a, code) if step.gives else ()
 
@@ -98,7 +105,18 @@ def _step(step: _Step) -> Concrete:
             step.keep(raw, a, made)
         return ()
 
-    return Concrete(build, done, seen, Room.BYTES if step.gives else None)
+    def busy(raw: "Raw", a: Args) -> Sized:
+        return raw.kept.active(a.session, step.role)
+
+    return Concrete(
+        build,
+        done,
+        seen,
+        room=Room.BYTES if step.gives else None,
+        heeded=_LEAVES_ACTIVE,
+        busy=busy,
+        remembers=bool(step.inputs),
+    )
 
 
 _STEPS: Mapping[str, _Step] = {
@@ -127,7 +145,7 @@ _STEPS: Mapping[str, _Step] = {
 
 
 def _c_digest_key(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), raw.objects.handle(a.key)
+    return session(raw, a), object_at(raw, a.key)
 
 
 CALLS: Final[Mapping[str, Concrete]] = {

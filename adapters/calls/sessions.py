@@ -5,20 +5,31 @@ from typing import TYPE_CHECKING, Final
 
 from ...model.call import Args, Blob, Buffer, StateKey
 from ...model.mechanisms import Role
-from ...model.vocabulary import CKF
+from ...model.vocabulary import CKF, CKR
 from ..callbacks import cancel, notify
-from ..cryptoki import count, new, padded
+from ..cryptoki import count, ffi, new, padded
+from ..handles import Place
 from ..parameters import number
+from ..templates import number as ulong
 from .concrete import (
+    CAPACITY,
     NULL,
     Arguments,
+    Blank,
     Concrete,
     Outputs,
     Room,
+    always,
     bit,
-    blank,
+    block,
+    junk,
+    object_at,
     of_session,
     pointer,
+    record,
+    session,
+    slot,
+    word,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +59,12 @@ def _initialized(raw: "Raw", _a: Args) -> Outputs:
     return ()
 
 
+def _seen_initialized(raw: "Raw", _a: Args, code: int) -> Outputs:
+    if code == CKR.CRYPTOKI_ALREADY_INITIALIZED:  # perhaps by a call that failed half-way
+        raw.initialized = True
+    return ()
+
+
 def _c_finalize(raw: "Raw", a: Args) -> Arguments:
     return (raw.anything if a.reserved else NULL,)
 
@@ -71,6 +88,19 @@ def _c_get_slot_list(_raw: "Raw", a: Args) -> Arguments:
     return (a.token_present,)
 
 
+_LISTED: Final = 16
+"""How many slots a list names at most, for its answer to be known again by its content."""
+
+
+def _no_slots(raw: "Raw", _a: Args) -> Blank:
+    """The length word and the first slots of a list, which come right behind it."""
+    return block(raw.length, ulong(CAPACITY[Room.NUMBERS]) + junk(_LISTED * ffi.sizeof("CK_ULONG")))
+
+
+def _few_slots(raw: "Raw") -> bool:
+    return bool(raw.length[0] <= _LISTED)
+
+
 def _slot_list(raw: "Raw", a: Args) -> Outputs:
     if a.null or a.buffer == Buffer.NULL:
         return ()
@@ -78,7 +108,7 @@ def _slot_list(raw: "Raw", a: Args) -> Outputs:
 
 
 def _c_get_slot_info(raw: "Raw", a: Args) -> Arguments:
-    return raw.slots.id(a.slot), blank(a, raw.slot_info)
+    return slot(raw, a), pointer(a, raw.slot_info)
 
 
 def _slot_info(raw: "Raw", a: Args) -> Outputs:
@@ -86,7 +116,7 @@ def _slot_info(raw: "Raw", a: Args) -> Outputs:
 
 
 def _c_get_token_info(raw: "Raw", a: Args) -> Arguments:
-    return raw.slots.id(a.slot), blank(a, raw.token_info)
+    return slot(raw, a), pointer(a, raw.token_info)
 
 
 def _token_info(raw: "Raw", a: Args) -> Outputs:
@@ -106,15 +136,15 @@ def _c_wait_for_slot_event(raw: "Raw", a: Args) -> Arguments:
 
 
 def _of_slot(raw: "Raw", a: Args) -> Arguments:
-    return (raw.slots.id(a.slot),)
+    return (slot(raw, a),)
 
 
 def _c_get_mechanism_info(raw: "Raw", a: Args) -> Arguments:
-    return raw.slots.id(a.slot), number(a.mechanism), pointer(a, raw.mechanism_info)
+    return slot(raw, a), number(a.mechanism), pointer(a, raw.mechanism_info)
 
 
 def _c_init_token(raw: "Raw", a: Args) -> Arguments:
-    return raw.slots.id(a.slot), *raw.pins[a.pin], pointer(a, new("CK_UTF8CHAR[]", padded(raw.slots.label(a.slot))))
+    return slot(raw, a), *raw.pins[a.pin], pointer(a, new("CK_UTF8CHAR[]", padded(raw.slots.label(a.slot))))
 
 
 def _token_initialized(raw: "Raw", a: Args) -> Outputs:
@@ -125,17 +155,16 @@ def _token_initialized(raw: "Raw", a: Args) -> Outputs:
 
 
 def _c_init_pin(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), *raw.pins[a.new_pin]
+    return session(raw, a), *raw.pins[a.new_pin]
 
 
 def _c_set_pin(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), *raw.pins[a.pin], *raw.pins[a.new_pin]
+    return session(raw, a), *raw.pins[a.pin], *raw.pins[a.new_pin]
 
 
 def _c_open_session(raw: "Raw", a: Args) -> Arguments:
     flags = (CKF.RW_SESSION if a.rw else 0) | (CKF.SERIAL_SESSION if a.serial else 0)
-    raw.handle[0] = 0
-    return raw.slots.id(a.slot), flags, NULL, cancel if a.notify else notify, pointer(a, raw.handle)
+    return slot(raw, a), flags, NULL, cancel if a.notify else notify, pointer(a, raw.handle)
 
 
 def _session_opened(raw: "Raw", a: Args) -> Outputs:
@@ -155,7 +184,7 @@ def _all_sessions_closed(raw: "Raw", a: Args) -> Outputs:
 
 
 def _c_get_session_info(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), blank(a, raw.session_info)
+    return session(raw, a), pointer(a, raw.session_info)
 
 
 def _session_info(raw: "Raw", a: Args) -> Outputs:
@@ -175,17 +204,17 @@ _SAVED_UNDER = {"encryption_key": (Role.ENCRYPT, Role.DECRYPT), "authentication_
 """Which operations take the keys of C_SetOperationState."""
 
 
-def _state_key(raw: "Raw", which: StateKey, roles: tuple[Role, ...]) -> int:
+def _state_key(raw: "Raw", which: StateKey, roles: tuple[Role, ...]) -> int | Place:
     if which == StateKey.DIFFERENT:
         return NO_SUCH_KEY
     key = raw.kept.saved_key(*roles)
-    return 0 if which == StateKey.NONE or key is None else raw.objects.handle(key)
+    return 0 if which == StateKey.NONE or key is None else object_at(raw, key)
 
 
 def _c_set_operation_state(raw: "Raw", a: Args) -> Arguments:
     blob = raw.kept.saved if a.blob == Blob.SAVED else GARBAGE
     keys = (_state_key(raw, getattr(a, name), roles) for name, roles in _SAVED_UNDER.items())
-    return raw.handles.session(a.session), pointer(a, new("CK_BYTE[]", blob)), len(blob), *keys
+    return session(raw, a), pointer(a, new("CK_BYTE[]", blob)), len(blob), *keys
 
 
 def _state_restored(raw: "Raw", a: Args) -> Outputs:
@@ -194,7 +223,7 @@ def _state_restored(raw: "Raw", a: Args) -> Outputs:
 
 
 def _c_login(raw: "Raw", a: Args) -> Arguments:
-    return raw.handles.session(a.session), a.user, *raw.pins[a.pin]
+    return session(raw, a), a.user, *raw.pins[a.pin]
 
 
 def _logged_out(raw: "Raw", a: Args) -> Outputs:
@@ -203,25 +232,29 @@ def _logged_out(raw: "Raw", a: Args) -> Outputs:
 
 
 CALLS: Final[Mapping[str, Concrete]] = {
-    "C_Initialize": Concrete(_c_initialize, _initialized),
+    "C_Initialize": Concrete(_c_initialize, _initialized, _seen_initialized, heeded={CKR.CRYPTOKI_ALREADY_INITIALIZED}),
     "C_Finalize": Concrete(_c_finalize, _finalized),
     "C_GetInfo": Concrete(_c_get_info),
     "C_GetFunctionList": Concrete(_c_get_function_list),
-    "C_GetSlotList": Concrete(_c_get_slot_list, _slot_list, room=Room.NUMBERS),
-    "C_GetSlotInfo": Concrete(_c_get_slot_info, _slot_info),
-    "C_GetTokenInfo": Concrete(_c_get_token_info, _token_info),
+    "C_GetSlotList": Concrete(_c_get_slot_list, _slot_list, room=Room.NUMBERS, blank=_no_slots, holds=_few_slots),
+    "C_GetSlotInfo": Concrete(_c_get_slot_info, _slot_info, blank=lambda raw, _: record(raw.slot_info), holds=always),
+    "C_GetTokenInfo": Concrete(
+        _c_get_token_info, _token_info, blank=lambda raw, _: record(raw.token_info), holds=always
+    ),
     "C_WaitForSlotEvent": Concrete(_c_wait_for_slot_event),
     "C_GetMechanismList": Concrete(_of_slot, room=Room.NUMBERS),
     "C_GetMechanismInfo": Concrete(_c_get_mechanism_info),
     "C_InitToken": Concrete(_c_init_token, _token_initialized, pins=("pin",)),
     "C_InitPIN": Concrete(_c_init_pin, pins=("new_pin",)),
     "C_SetPIN": Concrete(_c_set_pin, pins=("pin", "new_pin")),
-    "C_OpenSession": Concrete(_c_open_session, _session_opened),
+    "C_OpenSession": Concrete(_c_open_session, _session_opened, blank=lambda raw, _: word(raw.handle)),
     "C_CloseSession": Concrete(of_session, _session_closed),
     "C_CloseAllSessions": Concrete(_of_slot, _all_sessions_closed),
-    "C_GetSessionInfo": Concrete(_c_get_session_info, _session_info),
+    "C_GetSessionInfo": Concrete(
+        _c_get_session_info, _session_info, blank=lambda raw, _: record(raw.session_info), holds=always
+    ),
     "C_GetOperationState": Concrete(of_session, _operation_state, room=Room.BYTES),
-    "C_SetOperationState": Concrete(_c_set_operation_state, _state_restored),
+    "C_SetOperationState": Concrete(_c_set_operation_state, _state_restored, remembers=True),
     "C_Login": Concrete(_c_login, pins=("pin",)),
     "C_Logout": Concrete(of_session, _logged_out),
 }
