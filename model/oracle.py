@@ -6,17 +6,40 @@ legal at any time and prove nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from .call import Call, is_unnamed
+from .call import Args, Call, is_unnamed
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Relation, order
-from .rule import Effect, Function, Rule, Strength
+from .rule import Condition, Effect, Function, Rule, Strength
 from .state import State
 from .table import TABLE
 from .vocabulary import CKR, ENVIRONMENT, Version
 
 _FORBIDDING = frozenset({Strength.MUST, Strength.INFERRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What follows from which rows of a function apply: it is the same for every state and call in which they do.
+
+    `prevailing` are those that no row which forbids success outranks, `codes` the return values that they permit, and
+    `firm` those among them that forbid success.
+    """
+
+    rules: tuple[Rule, ...]
+    prevailing: tuple[Rule, ...]
+    firm: tuple[Rule, ...]
+    codes: frozenset[CKR]
+
+
+@dataclass(frozen=True, slots=True)
+class _Docket:
+    """A function with its distinct conditions, in the order of its rows, and the rulings made so far by which hold."""
+
+    function: Function
+    conditions: tuple[Condition, ...]
+    made: dict[tuple[bool, ...], Ruling] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,7 @@ class Model:
     readings: Mapping[str, str]
     functions: Mapping[str, Function]
     orders: Mapping[str, Mapping[tuple[CKR, CKR], Relation]]
+    _dockets: dict[str, _Docket] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def without(self, function: str, rule: Rule) -> "Model":
         """The model with one row dropped."""
@@ -83,9 +107,37 @@ def outranks(model: Model, function: str, higher: CKR, lower: CKR) -> bool:
     return (higher, lower) in model.orders[function]
 
 
+def ruling(model: Model, s: State, call: Call) -> Ruling:
+    """What the text says of a call in a state: the rows that apply, and what follows from them."""
+    docket = model._dockets.get(call.function) or _docket(model, call.function)
+    args = call.args
+    holding = tuple([when(s, args) for when in docket.conditions])
+    made = docket.made.get(holding)
+    if made is None:
+        true = {when for when, holds in zip(docket.conditions, holding, strict=True) if holds}
+        rules = tuple(r for r in docket.function.rules if r.when in true)
+        made = docket.made[holding] = rule_on(model, call.function, rules)
+    return made
+
+
+def _docket(model: Model, name: str) -> _Docket:
+    f = model.functions[name]
+    docket = model._dockets[name] = _Docket(f, tuple(dict.fromkeys(r.when for r in f.rules)))
+    return docket
+
+
+def rule_on(model: Model, function: str, rules: tuple[Rule, ...]) -> Ruling:
+    """The ruling on rows of a function that apply together."""
+    prevail = prevailing(model, function, rules)
+    codes = frozenset(r.code for r in prevail)
+    if model.functions[function].returns_ok and not any(map(forbids_ok, rules)):
+        codes |= {CKR.OK}
+    return Ruling(rules, prevail, tuple(filter(forbids_ok, prevail)), codes)
+
+
 def applicable(model: Model, s: State, call: Call) -> tuple[Rule, ...]:
     """The rows whose condition holds."""
-    return tuple(r for r in model.functions[call.function].rules if r.when(s, call.args))
+    return ruling(model, s, call).rules
 
 
 def prevailing(model: Model, function: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -97,12 +149,7 @@ def prevailing(model: Model, function: str, rules: tuple[Rule, ...]) -> tuple[Ru
 
 def permitted(model: Model, s: State, call: Call) -> frozenset[CKR]:
     """The return values that the text permits for a call in a state, trouble of the environment apart."""
-    function = model.functions[call.function]
-    rules = applicable(model, s, call)
-    codes = frozenset(r.code for r in prevailing(model, call.function, rules))
-    if function.returns_ok and not any(map(forbids_ok, rules)):
-        return codes | {CKR.OK}
-    return codes
+    return ruling(model, s, call).codes
 
 
 def may_succeed(model: Model, s: State, call: Call) -> bool:
@@ -116,14 +163,26 @@ def in_scope(model: Model, s: State, call: Call) -> bool:
     return not model.functions[call.function].out_of_scope(s, call.args)
 
 
+def following(model: Model, s: State, call: Call, code: int) -> list[State]:
+    """The states in which the text lets things be once a call returned a code, one of them perhaps more than once.
+
+    A failed call changes nothing (5), but for what its effects say.
+    """
+    return changed(tuple([e for e in model.functions[call.function].effects if code in e.on]), s, call.args)
+
+
+def changed(effects: Sequence[Effect], s: State, args: Args) -> list[State]:
+    """What effects make of a state, one after the other; where one is not certain, with it and without."""
+    states = [s]
+    for effect in effects:
+        after = [effect.change(x, args) for x in states]
+        states = after if effect.certain else states + [x for x in after if x not in states]
+    return states
+
+
 def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State]:
-    """The states in which the text lets things be once a call returned a code (5: a failed call changes nothing)."""
-    states = {s}
-    for effect in model.functions[call.function].effects:
-        if code in effect.on:
-            changed = {effect.change(x, call.args) for x in states}
-            states = changed if effect.certain else states | changed
-    return frozenset(states)
+    """The states in which the text lets things be once a call returned a code; see `following`."""
+    return frozenset(following(model, s, call, code))
 
 
 def outputs(model: Model, s: State, call: Call, code: int) -> tuple[tuple[str, Sequence[int]], ...]:

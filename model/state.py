@@ -26,8 +26,8 @@ LIMIT_UNKNOWN = -1
 
 
 def fixed(default: Any) -> Any:
-    """A dataclass field that no call changes."""
-    return field(default=default, metadata={"fixed": True})
+    """A dataclass field that no call changes. It tells no state of a run from another, so it need not be hashed."""
+    return field(default=default, hash=False, metadata={"fixed": True})
 
 
 class Login(IntEnum):

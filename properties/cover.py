@@ -1,9 +1,13 @@
 """Sequences derived from the model: for every row, a shortest way to where it decides."""
 
+from __future__ import annotations
+
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 from ..model.call import Args, Call
@@ -12,7 +16,10 @@ from ..model.oracle import Model, forbids_ok, in_scope, may_succeed, permitted, 
 from ..model.rule import Function, Rule
 from ..model.state import Pin, State
 from ..model.vocabulary import CKR, CKU
+from .columns import Changes, Columns, members
+from .flat import Flat, States, uncollected
 from .policy import Policy, anything
+from .remembered import Leaves
 from .situations import BEGINNING, likeliest, situations
 
 DEPTH = 3
@@ -155,10 +162,9 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
         found.add(Goal(function, None))
         clean.append(None)
     for k, r in rules.items():
-        rest = tuple(x for x in every if x is not r)
         if r.code in codes:
             found.add(Goal(function, k, Part.APPLIES))
-        if r.code in codes and codes != {x.code for x in prevailing(model, function, rest)}:
+        if r.code in codes and _matters(model, function, r, every, codes):
             found.add(Goal(function, k))
             if firm_codes <= {r.code}:
                 clean.append(k)
@@ -170,9 +176,23 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     return Showing(frozenset(found), tuple(clean))
 
 
+def _matters(model: Model, function: str, r: Rule, every: tuple[Rule, ...], codes: set[CKR]) -> bool:
+    """Whether other codes would be permitted without a row, of those that apply together."""
+    others = [x for x in every if x.code == r.code and x is not r]
+    if not others:
+        return True
+    if not forbids_ok(r) or any(map(forbids_ok, others)):
+        return False
+    return codes != {x.code for x in prevailing(model, function, tuple(x for x in every if x is not r))}
+
+
 def _far(way: tuple[Call, ...]) -> bool:
     """Whether a way is longer than the search for combinations goes."""
     return len(way) > DEPTH_OF_COMBINATIONS
+
+
+Calls = Mapping[str, tuple[Call, ...]]
+"""Calls, function by function."""
 
 
 def views(
@@ -181,24 +201,24 @@ def views(
     policy: Policy = anything,
     depth: int = DEPTH,
     enough: Callable[[tuple[Call, ...]], bool] = _far,
-) -> Iterator[tuple[State, tuple[Call, ...], tuple[Call, ...]]]:
+) -> Iterator[tuple[State, tuple[Call, ...], Calls]]:
     """Where to look from: states with a way to each and the calls worth trying there.
 
     First those of the search, nearest first, until a way is `enough`; then the places of `situations`.
     """
-    every = all_calls(model, initial)
-    near = tuple(c for c in every if c.function in NEAR)
-    for s, way in explore(model, initial, near, depth, policy):
+    every = by_function(all_calls(model, initial))
+    near = {name: calls for name, calls in every.items() if name in NEAR}
+    walked = tuple(chain.from_iterable(near.values()))
+    for s, way in explore(model, initial, walked, depth, policy):
         if enough(way):
             break
         yield s, way, near if way else every
-    by_name = by_function(every)
     for s, place in situations(model, initial):
         if all(map(policy, _along(model, initial, place.way), place.way)):
-            there = sorted(place.functions & by_name.keys())
-            yield s, place.way, tuple(c for name in there for c in by_name[name])
+            yield s, place.way, {name: every[name] for name in sorted(place.functions & every.keys())}
 
 
+@uncollected()
 def witnesses(
     model: Model,
     initial: State,
@@ -207,8 +227,8 @@ def witnesses(
     wanted: Iterable[Goal] | None = None,
 ) -> tuple[Witness, ...]:
     """A shortest sequence for every goal that the scope reaches, or for those that are wanted."""
-    search = Search(model, policy, goals(model, initial) if wanted is None else wanted)
-    for view in views(model, initial, policy, depth, lambda way: _far(way) and not search.rows_left):
+    search = Search(model, initial, policy, goals(model, initial) if wanted is None else wanted)
+    for view in search.views(depth):
         search.look(*view)
     return tuple(search.found)
 
@@ -216,45 +236,92 @@ def witnesses(
 class Search:
     """Goals that are wanted, and the witnesses found for others; a goal is asked about only while it is wanted."""
 
-    def __init__(self, model: Model, policy: Policy, wanted: Iterable[Goal]) -> None:
+    def __init__(self, model: Model, initial: State, policy: Policy, wanted: Iterable[Goal]) -> None:
         self.found: list[Witness] = []
-        self._model, self._policy = model, policy
+        self._model, self._initial, self._policy = model, initial, policy
         self._wanted = set(wanted)
         self._left = Counter(g.function for g in self._wanted)
-        self._beside = {(g.function, g.row, *g.given): g for g in self._wanted if g.given is not None}
-        self._effects = {(g.function, g.effect): g for g in self._wanted if g.effect is not None}
+        self._beside: dict[tuple[str, int | None], set[Goal]] = {}
+        for g in self._wanted:
+            if g.given is not None:
+                self._beside.setdefault((g.function, g.row), set()).add(g)
         self._shown: dict[tuple[str, tuple[int, ...]], Showing] = {}
+        self._states, self._leaves = States(initial), Leaves(initial)
+        self._sheets: dict[tuple[Call, ...], _Sheet] = {}
 
     @property
     def rows_left(self) -> bool:
         """Whether a row is wanted for itself, not for what it outranks or decides beside."""
         return any(g.under is None and g.given is None for g in self._wanted)
 
-    def look(self, s: State, way: tuple[Call, ...], calls: tuple[Call, ...]) -> None:
-        """Take the goals that these calls meet in a state."""
-        for call in calls:
-            if self._left[call.function] and in_scope(self._model, s, call) and self._policy(s, call):
-                for goal in self._met(s, call):
-                    self._take(goal, (*way, call))
+    def views(self, depth: int = DEPTH) -> Iterator[tuple[State, tuple[Call, ...], Calls]]:
+        """Where to look from, for as long as there is anything to look for so far away."""
+        return views(self._model, self._initial, self._policy, depth, lambda way: _far(way) and not self.rows_left)
 
-    def _met(self, s: State, call: Call) -> Iterator[Goal]:
-        name, args = call.function, call.args
-        f = self._model.functions[name]
-        rows = tuple([k for k, r in enumerate(f.rules) if r.when(s, args)])
-        show = self._shown.get((name, rows))
-        if show is None:
-            show = self._shown[name, rows] = showing(self._model, name, rows)
-            yield from show.goals
-        for k in show.clean:
-            for field in f.uses:
-                goal = self._beside.get((name, k, field, getattr(args, field)))
-                if goal is not None:
-                    yield goal
-        if None in show.clean:
-            for n, effect in enumerate(f.effects):
-                wanted = (name, n) in self._effects
-                if wanted and CKR.OK in effect.on and effect.change(s, args) != s:
-                    yield self._effects[name, n]
+    def look(self, s: State, way: tuple[Call, ...], calls: Calls) -> None:
+        """Take the goals that these calls meet in a state."""
+        flat = self._states.flats[self._states.number(s)]
+        for name, own in calls.items():
+            if self._left[name]:
+                sheet = self._sheet(name, own)
+                for goal, j in sorted(self._met(s, flat, name, sheet), key=itemgetter(1)):
+                    self._take(goal, (*way, own[j]))
+
+    def idle(self, s: State, _way: tuple[Call, ...], calls: Calls) -> Iterator[tuple[tuple[int, ...], Call]]:
+        """Those of the calls that must fail in a state, and by whatever code leave it as it is, with their rows."""
+        flat = self._states.flats[self._states.number(s)]
+        for name, own in calls.items():
+            sheet = self._sheet(name, own)
+            holding = sheet.columns.holding(flat)
+            which = sheet.columns.in_scope(holding)
+            for code, returning in sheet.columns.permitted(holding):
+                if code == CKR.OK:
+                    which &= ~returning
+                    continue
+                for those, after in sheet.changes.after(flat, code, returning & which):
+                    if after != (flat,):
+                        which &= ~those
+            for rows, alike in sheet.columns.alike(holding):
+                yield from ((rows, own[j]) for j in self._allowed(s, sheet, alike & which))
+
+    def _sheet(self, name: str, own: tuple[Call, ...]) -> _Sheet:
+        sheet = self._sheets.get(own)
+        if sheet is None:
+            scope = (self._model, name, own, self._leaves)
+            sheet = self._sheets[own] = _Sheet(own, Columns(*scope), Changes(*scope))
+        return sheet
+
+    def _met(self, s: State, flat: Flat, name: str, sheet: _Sheet) -> Iterator[tuple[Goal, int]]:
+        """Goals that are met, each with the first call that may be made and meets it."""
+        holding = sheet.columns.holding(flat)
+        clean: dict[int | None, int] = {}
+        for rows, which in sheet.columns.alike(holding):
+            show = self._shown.get((name, rows))
+            if show is None:
+                show = self._shown[name, rows] = showing(self._model, name, rows)
+            wanted = show.goals & self._wanted
+            if wanted and (first := next(self._allowed(s, sheet, which), None)) is not None:
+                yield from ((goal, first) for goal in wanted)
+            for k in show.clean:
+                clean[k] = clean.get(k, 0) | which
+        for k, which in clean.items():
+            for goal in self._beside.get((name, k), ()):
+                assert goal.given is not None
+                fitting = which & sheet.having(goal.given)
+                if fitting and (first := next(self._allowed(s, sheet, fitting), None)) is not None:
+                    yield goal, first
+        if None in clean:
+            for n, effect in enumerate(self._model.functions[name].effects):
+                goal = Goal(name, None, effect=n)
+                if goal in self._wanted and CKR.OK in effect.on:
+                    changing = (
+                        j for j in self._allowed(s, sheet, clean[None]) if effect.change(s, sheet.calls[j].args) != s
+                    )
+                    yield from ((goal, j) for j in islice(changing, 1))
+
+    def _allowed(self, s: State, sheet: _Sheet, which: int) -> Iterator[int]:
+        """Those of some calls that may be made, in order."""
+        return (j for j in members(which) if self._policy(s, sheet.calls[j]))
 
     def _take(self, goal: Goal, calls: tuple[Call, ...]) -> None:
         if goal not in self._wanted:
@@ -262,11 +329,24 @@ class Search:
         self._wanted.remove(goal)
         self._left[goal.function] -= 1
         if goal.given is not None:
-            del self._beside[goal.function, goal.row, *goal.given]
-        if goal.effect is not None:
-            del self._effects[goal.function, goal.effect]
+            self._beside[goal.function, goal.row].remove(goal)
         rules = self._model.functions[goal.function].rules
         self.found.append(Witness(goal, None if goal.row is None else rules[goal.row], calls))
+
+
+class _Sheet:
+    """The calls of a function that are looked at together."""
+
+    def __init__(self, calls: tuple[Call, ...], columns: Columns, changes: Changes) -> None:
+        self.calls, self.columns, self.changes = calls, columns, changes
+        self._having: dict[tuple[str, Any], int] = {}
+
+    def having(self, given: tuple[str, Any]) -> int:
+        """The calls that have this value of an argument, as bits."""
+        if given not in self._having:
+            name, value = given
+            self._having[given] = sum(1 << j for j, c in enumerate(self.calls) if getattr(c.args, name) == value)
+        return self._having[given]
 
 
 def _along(model: Model, s: State, way: tuple[Call, ...]) -> Iterator[State]:
@@ -276,7 +356,7 @@ def _along(model: Model, s: State, way: tuple[Call, ...]) -> Iterator[State]:
         s = likeliest(model, s, call)
 
 
-def by_function(calls: tuple[Call, ...]) -> Mapping[str, tuple[Call, ...]]:
+def by_function(calls: tuple[Call, ...]) -> Calls:
     """Calls sorted into their functions."""
     found: dict[str, list[Call]] = {}
     for call in calls:

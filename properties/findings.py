@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.call import Call, arguments, code_text
@@ -21,13 +21,14 @@ class Finding:
     """A failure with a cause of its own.
 
     `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
-    `first_call` counts the calls made in the run until the cause was first seen.
+    `first_call` and `first_seconds` tell when in the run the cause was first seen.
     """
 
     verdict: Verdict
     functions: tuple[str, ...]
     steps: Steps
     first_call: int
+    first_seconds: float = field(default=0.0, compare=False)
 
     @property
     def id(self) -> str:
@@ -48,7 +49,7 @@ def beside_setup(steps: Steps) -> int:
 def cited(model: Model, verdict: Verdict) -> Mapping[str, str]:
     """The interpretations that a verdict depends on, with the readings in force."""
     ids = {r.reading for r in verdict.rules if r.reading}
-    if verdict.lapse and verdict.lapse.effect.reading:
+    if verdict.lapse and verdict.lapse.effect and verdict.lapse.effect.reading:
         ids.add(verdict.lapse.effect.reading)
     if verdict.kind is Kind.PRECEDENCE:
         pairs = model.orders[verdict.call.function]
@@ -124,7 +125,10 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
     if verdict.lapse:
         what, before = verdict.lapse.effect, f"{verdict.lapse.function} returned {code_text(verdict.lapse.code)}"
         lines.append(
-            f"It would be right if nothing had changed when {before}; but then {what.name} (section {what.section})."
+            f"It would be right if all operations had ended when {before}; but none of them was its own."
+            if what is None
+            else f"It would be right if nothing had changed when {before}; "
+            f"but then {what.name} (section {what.section})."
         )
     if verdict.kind is Kind.OFF_LIST:
         lines.append(f"The return values listed for {f} do not hold it.")

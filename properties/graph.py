@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import networkx as nx
 
 from ..model.call import Call, Flaw
 from ..model.operations import ACTIVITIES
-from ..model.oracle import Model, in_scope, permitted, successors
+from ..model.oracle import Model
 from ..model.rule import Rule
 from ..model.state import Kind, Login, Mech, Object, Phase, Pin, Search, Session, Slot, State, Trait
 from ..model.vocabulary import CKR
+from .columns import Changes, Columns, members
+from .flat import Flat, States, uncollected
+from .remembered import Leaves
 
 if TYPE_CHECKING:
     from .checks import Event, Property, Trace
@@ -53,40 +58,38 @@ class Graph:
         return self.distance[-1]
 
 
+@uncollected()
 def explore(model: Model, initial: State) -> Graph:
     """The graph of a model: every call worth making, every permitted code, every state that may follow."""
-    calls = tuple(c for f in model.functions.values() for c in f.calls(initial))
-    work = []
-    for k, call in enumerate(calls):
-        f = model.functions[call.function]
-        conditions = tuple(dict.fromkeys(r.when for r in f.rules))
-        work.append((k, call, conditions, frozenset(code for e in f.effects for code in e.on)))
-    numbers = {initial: 0}
-    states, edges = [initial], list[Edge]()
+    by_name = {name: tuple(f.calls(initial)) for name, f in model.functions.items()}
+    functions, first, leaves = [], 0, Leaves(initial)
+    for name, own in by_name.items():
+        functions.append((first, Columns(model, name, own, leaves), Changes(model, name, own, leaves)))
+        first += len(own)
+    states, edges = States(initial), list[Edge]()
+    states.number(initial)
     distance, entered = [0], list[Edge | None]((None,))
-    # Which codes are permitted follows from which conditions hold, so the oracle is asked once for each such set.
-    known: dict[tuple[str, tuple[bool, ...]], tuple[CKR, ...]] = {}
-    for n, s in enumerate(states):
-        for k, call, conditions, changing in work:
-            if not in_scope(model, s, call):
-                continue
-            holding = (call.function, tuple([when(s, call.args) for when in conditions]))
-            codes = known.get(holding)
-            if codes is None:
-                codes = known[holding] = tuple(sorted(permitted(model, s, call)))
-            for code in codes:
-                if code not in changing:
-                    edges.append(Edge(n, k, code, n))
-                    continue
-                for t in successors(model, s, call, code):
-                    m = numbers.setdefault(t, len(states))
-                    edge = Edge(n, k, code, m)
-                    edges.append(edge)
-                    if m == len(states):
-                        states.append(t)
-                        distance.append(distance[n] + 1)
-                        entered.append(edge)
-    return Graph(model, calls, tuple(states), tuple(edges), tuple(distance), tuple(entered))
+    for n, flat in enumerate(states.flats):
+        leaving: list[tuple[int, CKR, tuple[Flat, ...]]] = []
+        for first, columns, changes in functions:
+            for code, which in columns.permitted(columns.holding(flat)):
+                for those, after in changes.after(flat, code, which):
+                    calls = [first + j for j in members(those)]
+                    if after[0] == flat and len(after) == 1:
+                        # Most edges are made here, so in bulk.
+                        edges += map(Edge._make, zip(repeat(n), calls, repeat(code), repeat(n)))
+                    else:
+                        leaving += [(k, code, after) for k in calls]
+        leaving.sort(key=itemgetter(0, 1))
+        for k, code, after in leaving:
+            for m in map(states.number_flat, after):
+                edge = Edge(n, k, code, m)
+                edges.append(edge)
+                if m == len(distance):
+                    distance.append(distance[n] + 1)
+                    entered.append(edge)
+    every = chain.from_iterable(by_name.values())
+    return Graph(model, tuple(every), tuple(states), tuple(edges), tuple(distance), tuple(entered))
 
 
 def network(graph: Graph) -> nx.MultiDiGraph[int]:
@@ -242,9 +245,11 @@ class Scope:
     narrowed: Mapping[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
 
     def of(self, model: Model) -> Model:
-        """A model restricted to the scope."""
+        """A model restricted to those functions of the scope that it has."""
         functions = {}
         for name in self.functions:
+            if name not in model.functions:
+                continue
             fewer = {argument: values for (of, argument), values in self.narrowed.items() if of == name}
             f = model.functions[name]
             functions[name] = replace(f, domains={**f.domains, **fewer})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 
 from ..model.call import Call
 from ..model.oracle import Model, in_scope
@@ -92,7 +93,7 @@ def _seen(model: Model, initial: State, say: Say) -> Iterator[tuple[Pair, Meetin
     for n, (s, way, calls) in enumerate(views(model, initial, depth=DEPTH)):
         if n % SAID_EVERY == 0:
             say(f"looking around: {n} states, {len(seen)} ways in which rows apply")
-        for call in calls:
+        for call in chain.from_iterable(calls.values()):
             if not in_scope(model, s, call):
                 continue
             rules = model.functions[call.function].rules

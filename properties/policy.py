@@ -1,6 +1,8 @@
 """What the tester may do to a token that it did not make."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 
 from ..model.call import Args, Call
 from ..model.conditions import session_valid, slot_of
@@ -66,3 +68,30 @@ def harmless(users: frozenset[CKU]) -> Policy:
         return name != "C_Login" or _right_pin(a, users & {CKU.SO, CKU.USER})
 
     return allows
+
+
+class Right(Enum):
+    """How far a token was given over to the tester."""
+
+    ANYTHING = "anything"
+    EXPENDABLE = "expendable"
+    HARMLESS = "harmless"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the tester may do, as data; `users` are those whose PIN was given, where nothing may be written."""
+
+    right: Right
+    users: frozenset[CKU] = frozenset()
+
+    @property
+    def policy(self) -> Policy:
+        """The same as a policy."""
+        match self.right:
+            case Right.ANYTHING:
+                return anything
+            case Right.EXPENDABLE:
+                return expendable
+            case Right.HARMLESS:
+                return harmless(self.users)

@@ -10,12 +10,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ..model.call import Call, arguments, read_call
+from ..model.call import Call, arguments, code_text, read_call
 from ..model.interpretations import INTERPRETATIONS
 from ..model.oracle import Model
 from ..model.table import TABLE
 from ..model.vocabulary import CKR
-from .conformance import Results
+from .campaign import Results
 from .findings import Finding, cited, explain, explain_rule, permitted_text
 from .verdict import Steps
 
@@ -51,6 +51,7 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "trace": trace_json(finding.steps),
         "text": explain(model, v, finding.functions),
         "first_seen_at_call": finding.first_call,
+        "first_seen_at_second": round(finding.first_seconds, 3),
     }
 
 
@@ -106,6 +107,22 @@ def rules_json(results: Results) -> dict[str, Any]:
     }
 
 
+POINTS = 100
+"""Points of the curve that a report keeps."""
+
+
+def classes_json(results: Results) -> dict[str, Any]:
+    """How many classes of function, answer and state were seen, when the last new one was, and how they came."""
+    curve = results.curve
+    step = len(curve) // POINTS + 1
+    return {
+        "seen": len(curve),
+        "last_new_at_call": curve[-1].calls if curve else 0,
+        "last_new_at_second": round(curve[-1].seconds, 3) if curve else 0.0,
+        "curve": [[p.calls, round(p.seconds, 3), p.classes] for p in (*curve[step - 1 : -1 : step], *curve[-1:])],
+    }
+
+
 def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
     """The whole report; `module` says what was tested."""
     tally, model = results.tally, results.model
@@ -125,6 +142,7 @@ def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
             "codes": sorted({code for _, code in pairs}),
             "pairs": [list(pair) for pair in pairs],
             "rules": rules_json(results),
+            "classes": classes_json(results),
         },
         "findings": [finding_json(model, f) for f in results.findings],
         "inconclusive": [
@@ -132,8 +150,8 @@ def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
             for (f, seen, why), n in sorted(tally.inconclusive.items())
         ],
         "advice": [
-            {"function": f, "code": str(code), "condition": condition, "section": section, "count": n}
-            for (f, code, condition, section), n in sorted(tally.advice.items(), key=lambda x: str(x[0]))
+            {"function": f, "code": code_text(code), "condition": condition, "section": section, "count": n}
+            for (f, code, condition, section), n in sorted(tally.advice.items())
         ],
         "interpretations": readings_json(results),
         "notes": notes_json(results),

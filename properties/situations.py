@@ -10,9 +10,10 @@ from typing import Any
 
 from ..model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
 from ..model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
-from ..model.oracle import Model, in_scope, may_succeed, successors
+from ..model.oracle import Model, following, in_scope, may_succeed
 from ..model.state import Kind, Mech, Pin, Role, State, Trait
 from ..model.vocabulary import CKR, CKU
+from .verdict import built_up
 
 Way = tuple[Call, ...]
 
@@ -259,11 +260,5 @@ def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
 
 def likeliest(model: Model, s: State, call: Call) -> State:
     """Of the states after a call's success, the one in which most of what was built up is left."""
-    return max(successors(model, s, call, CKR.OK), key=_built_up)
-
-
-def _built_up(s: State) -> tuple[int, str]:
-    active = sum(
-        repr(x.operations).count("Phase.READY") + repr(x.operations).count("Phase.UPDATED") for x in s.sessions
-    )
-    return (sum(x.known for x in s.objects) + active, repr(s))
+    first, *others = following(model, s, call, CKR.OK)
+    return max((first, *others), key=built_up) if others else first

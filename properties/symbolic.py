@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from enum import IntEnum
-from functools import cache, cached_property
-from typing import Any, get_type_hints
+from functools import cached_property
+from typing import Any
 
 import z3
 
@@ -15,6 +15,7 @@ from ..model.oracle import Model, forbids_ok, outranks
 from ..model.rule import Condition, Effect, Function
 from ..model.state import EACH, OBJECT, SESSION, SLOT, State
 from ..model.vocabulary import CKR
+from .flat import leaves, map_leaves
 from .lift import (
     WIDTH,
     Number,
@@ -264,36 +265,6 @@ def satisfying(*terms: z3.BoolRef) -> z3.ModelRef | None:
     s = solver()
     s.add(*terms)
     return s.model() if s.check() == z3.sat else None
-
-
-def leaves(record: Any) -> Iterator[Any]:
-    """The parts of a state that a call may change, or all of some arguments, in the order of the fields."""
-    if isinstance(record, tuple):
-        for x in record:
-            yield from leaves(x)
-    elif changing := _changing(record.__class__):
-        for name, _ in changing:
-            yield from leaves(getattr(record, name))
-    else:
-        yield record
-
-
-def map_leaves(record: Any, change: Callable[[Any, Any, str], Any], path: str = "", hint: Any = None) -> Any:
-    """A record with `change(leaf, its type, its path)` for each leaf, in the order of `leaves`."""
-    if isinstance(record, tuple):
-        return tuple(map_leaves(x, change, f"{path}[{n}]") for n, x in enumerate(record))
-    if changing := _changing(record.__class__):
-        return replace(record, **{n: map_leaves(getattr(record, n), change, f"{path}.{n}", h) for n, h in changing})
-    return change(record, hint, path)
-
-
-@cache
-def _changing(record: type[object]) -> tuple[tuple[str, Any], ...]:
-    """The fields of a record that are not fixed, with their types; a leaf has none."""
-    if not is_dataclass(record):
-        return ()
-    hints = get_type_hints(record, include_extras=True)
-    return tuple((f.name, hints[f.name]) for f in fields(record) if not f.metadata.get("fixed"))
 
 
 def _values(hint: Any, sizes: Mapping[str, int], path: str) -> Sequence[int]:

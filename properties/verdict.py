@@ -1,13 +1,16 @@
 """Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..model.call import Call, Ending, Observation, code_text, is_unnamed
-from ..model.oracle import Model, applicable, forbids_ok, legal_anyway, outputs, permitted, prevailing, successors
+from ..model.operations import ACTIVITIES, all_dropped
+from ..model.oracle import Model, following, legal_anyway, outputs, permitted, ruling
 from ..model.rule import Effect, Rule, Strength, fact
-from ..model.state import State
+from ..model.state import Phase, Search, State
 from ..model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
+from .flat import leaves
 
 Beliefs = frozenset[State]
 """The states that a module may be in, after all that was seen of it."""
@@ -17,9 +20,16 @@ Steps = tuple[tuple[Call, Observation], ...]
 """A trace: calls, and what came back."""
 
 
-def one_of(beliefs: Beliefs) -> State:
-    """One of the believed states, the same one every time; nearly always there is but one."""
-    return next(iter(beliefs)) if len(beliefs) == 1 else min(beliefs, key=repr)
+def one_of(beliefs: Collection[State]) -> State:
+    """The believed state in which most of what was built up is left; nearly always there is but one state."""
+    return next(iter(beliefs)) if len(beliefs) == 1 else max(beliefs, key=built_up)
+
+
+def built_up(s: State) -> tuple[int, ...]:
+    """How much there is of objects with a handle and of operations; what comes after tells equals apart."""
+    active = sum(getattr(x.operations, k.field).phase != Phase.NONE for x in s.sessions for k in ACTIVITIES)
+    searching = sum(x.operations.search != Search.NONE for x in s.sessions)
+    return (sum(x.known for x in s.objects) + active + searching, *leaves(s))
 
 
 class Outcome(Enum):
@@ -70,6 +80,9 @@ _SEVERITY = {
     Kind.HUNG: Severity.HIGH,
 }
 
+ANOTHER_CODE = "another code"
+"""Begins the cause of a failure by whatever wrong code where certain facts hold."""
+
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
 
 _FAMILIES = {
@@ -90,15 +103,20 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Lapse:
-    """A certain effect of an earlier call that the module seems to have left out: without it there is no failure."""
+    """An earlier call of which the module made something else: had the text wanted that, there would be no failure.
+
+    It left out a certain `effect`, or where that is None it ended operations that were not its own.
+    """
 
     function: str
     code: int
-    effect: Effect
+    effect: Effect | None
 
     @property
     def fact(self) -> str:
-        """What was left out, one name for all kinds of operation: the open question that it rests on, if any."""
+        """What went wrong, one name for all kinds of operation: the open question that it rests on, if any."""
+        if self.effect is None:
+            return "ends what is not its own"
         return self.effect.reading or self.effect.change.__qualname__
 
 
@@ -142,6 +160,8 @@ class Verdict:
         """
         kind = self.kind.value if self.kind else ""
         facts = sorted(self.facts)
+        if self.lapse is not None:
+            return (Kind.OPERATION_STATE.value, self.lapse.fact)
         match self.kind:
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
                 return (kind, self.call.function)
@@ -154,8 +174,25 @@ class Verdict:
             case Kind.PRECEDENCE:
                 return (kind, self.observation.text, *facts)
             case _ if facts:
-                return ("another code", *facts)
-        return (kind, self.observation.text, self.lapse.fact if self.lapse else self.call.function)
+                return (ANOTHER_CODE, *facts)
+        return (kind, self.observation.text, self.call.function)
+
+
+def explains(known: tuple[str, ...], cause: tuple[str, ...]) -> bool:
+    """Whether a cause is no more than another one with further facts beside it."""
+    return known[0] == cause[0] and known[0] in _OF_FACTS and set(known[1:]) < set(cause[1:])
+
+
+def unexplained(cause: tuple[str, ...]) -> bool:
+    """Whether a cause says no more than that an operation was there or was not."""
+    return cause[0] == Kind.OPERATION_STATE.value and len(cause) > OF_LAPSE
+
+
+OF_LAPSE = 2
+"""Words of a cause that is a lapse."""
+
+_OF_FACTS = frozenset({Kind.MISSING_ERROR.value, Kind.PRECEDENCE.value, ANOTHER_CODE})
+"""First words of causes whose others are facts, and perhaps the answer."""
 
 
 def _family(code: int) -> str:
@@ -164,22 +201,35 @@ def _family(code: int) -> str:
 
 def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
     """The verdict on an observation, and the beliefs after it; none are left after a failure."""
+    verdict, after = follow(model, tuple(beliefs), call, seen)
+    return verdict, frozenset(after)
+
+
+def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation) -> tuple[Verdict, Sequence[State]]:
+    """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
     if seen.ending is not Ending.RETURNED:
-        return Verdict(Outcome.FAIL, call, seen, _ENDINGS[seen.ending], _union(model, beliefs, call)), frozenset()
+        return Verdict(Outcome.FAIL, call, seen, _ENDINGS[seen.ending], _union(model, beliefs, call)), ()
     if seen.misuse:
-        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), frozenset()
-    allowing = [s for s in beliefs if seen.code in permitted(model, s, call)]
+        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), ()
+    ruled = [(s, ruling(model, s, call)) for s in beliefs]
+    allowing = [(s, given) for s, given in ruled if seen.code in given.codes]
     if not allowing:
         return _unexplained(model, beliefs, call, seen)
-    after, mismatch = _follow(model, allowing, call, seen)
+    after, mismatch = _follow(model, [s for s, _ in allowing], call, seen)
     if not after:
         assert mismatch is not None
         kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
-        return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), frozenset()
-    rules = {r: None for s in allowing for r in applicable(model, s, call)}
+        return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), ()
+    rules = allowing[0][1].rules
+    if len(allowing) > 1:
+        rules = tuple(dict.fromkeys(r for _, given in allowing for r in given.rules))
     gave = tuple(r for r in rules if r.code == seen.code)
     ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
-    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), frozenset(after)
+    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), after
+
+
+_NOT_ACTIVE = frozenset({"not_active", "search_not_active"})
+"""Facts that say that there is no operation to go on with."""
 
 
 def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdict:
@@ -187,37 +237,43 @@ def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdi
 
     Whether one is active is for earlier calls to decide; of other failures the call itself is the first suspect.
     """
-    if failure.kind is not Kind.OPERATION_STATE or failure.rules:
+    if failure.kind is not Kind.OPERATION_STATE and not (failure.facts and failure.facts <= _NOT_ACTIVE):
         return failure
-    for call, seen in reversed(steps[:-1]):
-        for effect in model.functions[call.function].effects:
+    for n, (call, seen) in reversed([*enumerate(steps[:-1])]):
+        f = model.functions[call.function]
+        for effect in f.effects:
             if effect.certain and seen.code in effect.on:
                 lax = model.with_effect(call.function, effect, replace(effect, certain=False))
                 if _explained(lax, initial, steps):
                     return replace(failure, lapse=Lapse(call.function, seen.code, effect))
+        if seen.code != CKR.OK and "session" in f.uses and _explained(model, initial, steps, n):
+            return replace(failure, lapse=Lapse(call.function, seen.code, None))
     return failure
 
 
-def _explained(model: Model, initial: State, steps: Steps) -> bool:
+def _explained(model: Model, initial: State, steps: Steps, ending: int | None = None) -> bool:
+    """Whether a model allows all steps, if the one with the number `ending` ended every operation in its session."""
     beliefs: Beliefs = frozenset({initial})
-    for call, seen in steps:
+    for n, (call, seen) in enumerate(steps):
         verdict, beliefs = judge(model, beliefs, call, seen)
+        if n == ending:
+            beliefs = frozenset(all_dropped(s, call.args) for s in beliefs)
         if verdict.outcome is Outcome.FAIL or not beliefs:
             return False
     return True
 
 
-def _union(model: Model, beliefs: Beliefs, call: Call) -> frozenset[CKR]:
+def _union(model: Model, beliefs: Sequence[State], call: Call) -> frozenset[CKR]:
     return frozenset(code for s in beliefs for code in permitted(model, s, call))
 
 
-def _follow(model: Model, states: list[State], call: Call, seen: Observation) -> tuple[set[State], Mismatch | None]:
+def _follow(model: Model, states: list[State], call: Call, seen: Observation) -> tuple[list[State], Mismatch | None]:
     """The successors whose outputs are those seen, or the first output that rules the last of them out."""
     given = dict(seen.outputs)
-    after: set[State] = set()
+    after: list[State] = []
     mismatch = None
     for s in states:
-        for t in successors(model, s, call, seen.code):
+        for t in following(model, s, call, seen.code):
             wrong = None
             if given:
                 wrong = next(
@@ -229,32 +285,32 @@ def _follow(model: Model, states: list[State], call: Call, seen: Observation) ->
                     None,
                 )
             if wrong is None:
-                after.add(t)
+                after.append(t)
             elif mismatch is None:
                 section = next(o.section for o in model.functions[call.function].outputs if o.name == wrong[0])
                 mismatch = Mismatch(*wrong, section)
     return after, mismatch
 
 
-def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
+def _unexplained(
+    model: Model, beliefs: Sequence[State], call: Call, seen: Observation
+) -> tuple[Verdict, Sequence[State]]:
     """The verdict on a code that no believed state permits."""
     function = model.functions[call.function]
     allowed = _union(model, beliefs, call)
     if seen.code in CALLBACK_ONLY:
-        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_ONLY, allowed), frozenset()
-    succeeds = any(CKR.OK in permitted(model, s, call) for s in beliefs)
-    lenient = legal_anyway(model, call.function, seen.code, succeeds)
+        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_ONLY, allowed), ()
+    lenient = legal_anyway(model, call.function, seen.code, CKR.OK in allowed)
     if lenient:
         # Trouble that may have changed anything leaves nothing to go on.
         lost = seen.code in LEAVES_ANYTHING
         verdict = Verdict(Outcome.INCONCLUSIVE, call, seen, permitted=allowed, why=lenient)
-        return verdict, frozenset() if lost else beliefs | _after_error(model, beliefs, call, seen.code)
-    state = one_of(beliefs)
-    rules = applicable(model, state, call)
-    at_fault = tuple(r for r in prevailing(model, call.function, rules) if forbids_ok(r))
+        return verdict, () if lost else (*beliefs, *_after_error(model, beliefs, call, seen.code))
+    judged = ruling(model, one_of(beliefs), call)
+    at_fault = judged.firm
     if seen.code == CKR.OK:
         kind = Kind.MISSING_ERROR
-    elif any(r.code == seen.code for r in rules):
+    elif any(r.code == seen.code for r in judged.rules):
         kind = Kind.PRECEDENCE
     elif seen.code not in function.signature.listed.get(model.version, frozenset()):
         kind = Kind.OFF_LIST
@@ -263,10 +319,10 @@ def _unexplained(model: Model, beliefs: Beliefs, call: Call, seen: Observation) 
         families = {_family(r.code) for r in at_fault} | {family}
         kind = next((k for k, names in _FAMILIES.items() if families & set(names)), Kind.WRONG_CODE)
         kind = kind if kind is Kind.OPERATION_STATE or not at_fault else Kind.WRONG_CODE
-    return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), frozenset()
+    return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), ()
 
 
-def _after_error(model: Model, beliefs: Beliefs, call: Call, code: int) -> Beliefs:
+def _after_error(model: Model, beliefs: Sequence[State], call: Call, code: int) -> list[State]:
     """What an error may have done; one that the standard does not name may have done what any error may."""
     known = CKR.FUNCTION_FAILED if is_unnamed(code) else code
-    return frozenset(t for s in beliefs for t in successors(model, s, call, known))
+    return [t for s in beliefs for t in following(model, s, call, known)]

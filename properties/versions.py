@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from ..model.call import Call
 from ..model.interface import SIGNATURES
@@ -80,7 +81,7 @@ def compare(old: Model, new: Model, initial: State, say: Say = lambda _: None) -
     for n, (s, way, calls) in enumerate(looked):
         if n % SAID_EVERY == 0:
             say(f"comparing: {n} states, {len(best)} differences")
-        for call in calls:
+        for call in chain.from_iterable(calls.values()):
             if call.function not in differing or not in_scope(old, s, call):
                 continue
             rows = (call.function, applicable(old, s, call), applicable(new, s, call))

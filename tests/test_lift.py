@@ -41,8 +41,9 @@ from p11conform.model.state import (
 )
 from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, CKU, Version
+from p11conform.properties.flat import leaves, map_leaves
 from p11conform.properties.lift import Branch, Failure, Number, Truth, Unliftable, explore, failing, lower, predicate
-from p11conform.properties.symbolic import System, leaves, map_leaves, satisfying, solver
+from p11conform.properties.symbolic import System, satisfying, solver
 
 VERSIONS = (Version.V2_01, Version.V2_20, Version.V2_40)
 

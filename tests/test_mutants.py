@@ -16,9 +16,10 @@ from p11conform.model.oracle import Model, build, forbids_ok
 from p11conform.model.rule import Rule
 from p11conform.model.state import Login, Mech, Object, Phase, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, CKS, CKU, Version
-from p11conform.properties import conformance
-from p11conform.properties.conformance import Budget, Driver, Replay
+from p11conform.properties import campaign
+from p11conform.properties.campaign import Budget
 from p11conform.properties.cover import Part, Witness, closing, witnesses
+from p11conform.properties.driver import Driver, Replay
 from p11conform.properties.findings import beside_setup
 from p11conform.properties.report import rules_json
 from p11conform.properties.situations import DUAL
@@ -28,6 +29,7 @@ from p11conform.subject import SIMULATED_STATE
 V2_01, V2_40 = Version.V2_01, Version.V2_40
 
 SHORT_RUN = Budget(sequences=60, length=20, seconds=600)
+DERIVED = Budget(sequences=0, seconds=600)
 
 SEEDS = 60
 """Modules tried before a mutant counts as survived: one that may answer two ways must get round to the other."""
@@ -145,32 +147,30 @@ def test_every_effect_is_missed(function: str, effect: str, model: Model) -> Non
     f = model.functions[function]
     rest = tuple(e for e in f.effects if e.change.__name__ != effect)
     mutant = replace(model, functions={**model.functions, function: replace(f, effects=rest)})
-    tester = conformance.Tester(model, ONE_SLOT, Steady(mutant, ONE_SLOT))
-    tester.derived()
-    findings = tester.findings
-    assert (findings == []) is (effect in UNSEEN)
+    findings = campaign.check(model, ONE_SLOT, Steady(mutant, ONE_SLOT), budget=DERIVED).findings
+    assert (not findings) is (effect in UNSEEN)
     assert all(beside_setup(x.steps) <= LONGEST for x in findings)
 
 
 def test_nothing_is_found_where_nothing_is_wrong(model: Model) -> None:
     module = Simulated(model, SIMULATED_STATE, seed=1)
     budget = Budget(sequences=660, seconds=600)
-    results = conformance.Tester(model, SIMULATED_STATE, module, seed=1, budget=budget).run()
+    results = campaign.check(model, SIMULATED_STATE, module, seed=1, budget=budget)
     assert results.tally.calls >= 20_000
     assert [f.id for f in results.findings] == []
     assert not results.tally.inconclusive, "nor does anything fail once and not again"
 
 
 def test_nothing_fails_even_once_where_nothing_is_wrong(model: Model) -> None:
-    results = conformance.Tester(model, ONE_SLOT, Simulated(model, ONE_SLOT), seed=1, budget=SHORT_RUN).run()
+    results = campaign.check(model, ONE_SLOT, Simulated(model, ONE_SLOT), seed=1, budget=SHORT_RUN)
     assert [line for line in results.tally.inconclusive if "seen once" in line[2]] == []
 
 
 @pytest.mark.parametrize("version", [V2_01, Version.V2_20])
 def test_nothing_is_found_in_older_versions(version: Version) -> None:
     model = restricted(build(version))
-    tester = conformance.Tester(model, ONE_SLOT, Simulated(model, ONE_SLOT, 3), seed=3, budget=SHORT_RUN)
-    assert tester.run().findings == ()
+    tester = campaign.check(model, ONE_SLOT, Simulated(model, ONE_SLOT, 3), seed=3, budget=SHORT_RUN)
+    assert tester.findings == ()
 
 
 # Wrong answers seen in the field: by row of the project's catalogue of them.
@@ -311,7 +311,7 @@ class Liar(Steady):
 def test_wrong_answer_from_the_field_is_one_finding(case: Case) -> None:
     model = restricted(build(readings=dict(case.readings)))
     initial = State(slots=(Slot(user_pin=case.user_pin),))
-    found = conformance.Tester(model, initial, Liar(model, initial, case.lie), seed=1, budget=SHORT_RUN).run().findings
+    found = campaign.check(model, initial, Liar(model, initial, case.lie), seed=1, budget=SHORT_RUN).findings
     assert [(f.verdict.kind, f.verdict.severity, f.functions or (f.verdict.call.function,)) for f in found] == [
         (case.kind, case.severity, (FUNCTIONS.get(case.row, "C_Login"),))
     ]
@@ -358,7 +358,7 @@ def test_firm_rows_of_other_chapters_are_missed(share: int) -> None:
 def test_every_row_fires_and_nothing_is_found_on_the_whole_interface() -> None:
     model = build()
     module = Varied(model, SIMULATED_STATE, 11)
-    results = conformance.Tester(model, SIMULATED_STATE, module, seed=11, budget=Budget(30, 25, 600)).run()
+    results = campaign.check(model, SIMULATED_STATE, module, seed=11, budget=Budget(30, 25, 600))
     assert results.tally.calls >= 50_000
     assert [f.id for f in results.findings] == []
     assert rules_json(results)["unfired"] == []

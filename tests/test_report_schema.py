@@ -16,7 +16,7 @@ from p11conform.model.interpretations import INTERPRETATIONS
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR, Version
-from p11conform.properties import conformance
+from p11conform.properties.campaign import Budget, check
 from p11conform.properties.report import SCHEMA, Note, read_report, report_json
 from p11conform.properties.verdict import Kind, Severity
 
@@ -25,10 +25,8 @@ VALIDATOR = Draft202012Validator(PAGE)
 
 
 def report_of(module: Model) -> dict[str, Any]:
-    tester = conformance.Tester(
-        build(), State(), Simulated(module, State()), budget=conformance.Budget(sequences=5, length=8)
-    )
-    report = report_json(tester.run(), {"name": "simulated", "adapter": "simulated"})
+    results = check(build(), State(), Simulated(module, State()), budget=Budget(sequences=5, length=8, seconds=600))
+    report = report_json(results, {"name": "simulated", "adapter": "simulated"})
     written: dict[str, Any] = json.loads(json.dumps(report))
     return written
 

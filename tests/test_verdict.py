@@ -1,19 +1,23 @@
 """Verdicts on scripted answers: every kind of failure, what is inconclusive, and what is believed afterwards."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, OPEN_RO, after
 
+from p11conform.adapters.ready import Plain
 from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observation
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Mech, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
-from p11conform.properties.conformance import Driver, Results
+from p11conform.properties.campaign import Results
+from p11conform.properties.driver import Driver
 from p11conform.properties.findings import explain
 from p11conform.properties.report import notes_json
-from p11conform.properties.verdict import Kind, Outcome, Severity, Verdict, judge
+from p11conform.properties.tally import Tally
+from p11conform.properties.verdict import Kind, Lapse, Outcome, Severity, Verdict, judge
 
 READY = (INIT, OPEN)
 USER_IN = (*READY, LOGIN)
@@ -39,6 +43,9 @@ class Script:
 
     def call(self, call: Call) -> Observation:  # noqa: ARG002
         return self._left.pop(0) if self._left else OK
+
+    def ready(self, calls: Sequence[Call]) -> Plain:
+        return Plain(self, calls)
 
     def reset(self, restore_token: bool) -> None:  # noqa: ARG002
         self._left = list(self._answers)
@@ -241,10 +248,26 @@ def test_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Mo
     assert failure is not None
     assert failure.lapse is not None
     assert (failure.lapse.function, failure.lapse.code) == ("C_Digest", CKR.ARGUMENTS_BAD)
-    assert failure.cause == (Kind.OPERATION_STATE.value, "CKR_OPERATION_ACTIVE", "A-15")
+    assert failure.cause == (Kind.OPERATION_STATE.value, "A-15")
     text = explain(model, failure, ())
     assert "if nothing had changed when C_Digest returned CKR_ARGUMENTS_BAD" in text
     assert "Depends on A-15" in text
+
+
+@pytest.mark.parametrize("code", [CKR.OK, CKR.OPERATION_NOT_INITIALIZED])
+def test_what_ends_operations_that_are_not_its_own_is_the_cause_of_a_later_failure(model: Model, code: CKR) -> None:
+    """An error about an operation that there is none of leaves the others alone (5)."""
+    bad, gone = saw(CKR.ARGUMENTS_BAD), saw(CKR.OPERATION_NOT_INITIALIZED)
+    final, update = Call("C_DecryptFinal", Args(null=True)), Call("C_DigestUpdate")
+    answers = (OK, OK, OK, bad, gone) if code == CKR.OPERATION_NOT_INITIALIZED else (OK, OK, OK, bad, OK)
+    failure = Driver(model, ONE_SLOT, Script(*answers)).replay((*READY, DIGEST, final, update)).failure
+    if code == CKR.OK:
+        assert failure is None
+        return
+    assert failure is not None
+    assert failure.lapse == Lapse("C_DecryptFinal", CKR.ARGUMENTS_BAD, None)
+    assert failure.cause == (Kind.OPERATION_STATE.value, "ends what is not its own")
+    assert "if all operations had ended when C_DecryptFinal returned CKR_ARGUMENTS_BAD" in explain(model, failure, ())
 
 
 def test_a_failure_that_no_lapse_explains_has_none(model: Model) -> None:
@@ -256,15 +279,16 @@ def test_a_failure_that_no_lapse_explains_has_none(model: Model) -> None:
 def test_stubs_dead_mechanisms_and_double_answers_are_noted(model: Model) -> None:
     unsupported, trouble, active = saw(CKR.FUNCTION_NOT_SUPPORTED), saw(CKR.GENERAL_ERROR), saw(CKR.OPERATION_ACTIVE)
     sha_1 = Call("C_DigestInit", Args(mechanism=Mech.SHA_1))
-    driver = Driver(model, ONE_SLOT, Script())
+    tally = Tally()
     for answers, calls in (
         ((OK, OK, unsupported, trouble), (*READY, SAVE, sha_1)),
         ((OK, OK, OK, active), (*READY, DIGEST, DIGEST)),
         ((OK, OK, OK, OK), (*READY, DIGEST, DIGEST)),
     ):
-        driver.target = Script(*answers)
+        driver = Driver(model, ONE_SLOT, Script(*answers))
         assert driver.replay(calls).failure is None
-    assert notes_json(Results(model, (), driver.tally, 0, 0.0)) == [
+        tally.add(driver.tally)
+    assert notes_json(Results(model, (), tally, 0, 0.0)) == [
         {"kind": "stub", "about": "CKR_FUNCTION_NOT_SUPPORTED", "functions": ["C_GetOperationState"]},
         {"kind": "dead mechanism", "about": "SHA_1", "functions": ["C_DigestInit"]},
         {"kind": "inconsistent", "about": "A-16", "functions": ["C_DigestInit"]},

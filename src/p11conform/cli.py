@@ -1,28 +1,34 @@
 """The command line. Exit codes: 0 conforms, 1 findings, 2 usage, 3 the module or the token cannot be used."""
 
+import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from . import graph, lint, study, subject, versions
+from . import bench, graph, lint, study, subject, versions
 from .adapters.base import ModuleUnusable
 from .adapters.isolated import Kind
 from .adapters.modules.library import Request
 from .console import Display, err, out, rule_table, show_difference, show_report
+from .crew import Crew
+from .messages import Task
 from .model.call import code_text
 from .model.interpretations import INTERPRETATIONS
 from .model.oracle import Model, build
 from .model.precedence import order
 from .model.vocabulary import CKR, Version
 from .profile import profile_json, read_profile
-from .properties.conformance import Budget, Driver, Tester
+from .properties.campaign import Alone, Budget, Campaign, numbered_calls
+from .properties.campaign import Crew as AnyCrew
 from .properties.cover import Goal, witnesses
+from .properties.driver import Driver
 from .properties.findings import show_call
 from .properties.report import Unreadable, difference, read_report, read_trace, report_json
 
@@ -133,6 +139,24 @@ def _measured(module: str, model: Model, seed: int, o: dict[str, Any]) -> subjec
     )
 
 
+@contextmanager
+def _crew(model: Model, tested: subject.Subject, jobs: int, options: dict[str, Any]) -> Iterator[AnyCrew]:
+    """Those who work on a module: as many as there are to be, on tokens made for them where one is not enough."""
+    if tested.isolated is None:
+        with tested.open() as adapter:
+            calls = numbered_calls(model, tested.initial)
+            yield Alone(Driver(model, tested.initial, adapter, tested.rights.policy, calls=calls))
+        return
+    with ExitStack() as stack:
+        modules = [tested.isolated]
+        for _ in range(jobs - 1):
+            more = _measured(tested.name, model, 0, options)
+            stack.callback(more.discard)
+            assert more.isolated is not None
+            modules.append(more.isolated)
+        yield stack.enter_context(Crew(Task(model, tested.initial, tested.rights), modules))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="p11conform")
 def main() -> None:
@@ -145,7 +169,7 @@ _readings = click.option(
 )
 
 
-for _command in (study.prove, study.reach, graph.graph, lint.main, versions.main):
+for _command in (study.prove, study.reach, graph.graph, lint.main, versions.main, bench.bench):
     main.add_command(_command)
 
 
@@ -154,10 +178,11 @@ for _command in (study.prove, study.reach, graph.graph, lint.main, versions.main
 @_spec
 @_readings
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Decides every random choice.")
-@click.option("--sequences", type=click.IntRange(min=0), default=300, show_default=True, help="Random sequences.")
-@click.option("--length", type=click.IntRange(min=1), default=25, show_default=True, help="Calls in each, at most.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Stop new ones after.")
-@click.option("--calls", type=click.IntRange(min=1), help="Stop new sequences after so many calls.")
+@click.option("--sequences", type=click.IntRange(min=0), help="At most so many beside those derived from the model.")
+@click.option("--length", type=click.IntRange(min=1), default=25, show_default=True, help="Calls of Hypothesis' own.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Begin no more after.")
+@click.option("--calls", type=click.IntRange(min=1), help="Begin no more after so many calls.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, each with a token.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
 @_module_options
 def check(
@@ -165,10 +190,11 @@ def check(
     spec: str,
     readings: tuple[str, ...],
     seed: int,
-    sequences: int,
+    sequences: int | None,
     length: int,
     seconds: float,
     calls: int | None,
+    jobs: int,
     json_file: Path | None,
     **options: Any,
 ) -> None:
@@ -178,6 +204,8 @@ def check(
     --allow-destructive gives it up.
     """
     model = _model(spec, readings)
+    if jobs > 1 and module != subject.SOFTHSM2:
+        _fail(f"--jobs {jobs}: {module} has one token; more than one worker is for {subject.SOFTHSM2}", USAGE)
     if json_file is not None and not json_file.parent.is_dir():
         _fail(f"--json {json_file}: there is no directory {json_file.parent}", USAGE)
     if options["allow_destructive"] and module not in subject.KNOWN:
@@ -190,18 +218,14 @@ def check(
         tested = _subject(module, model, seed, options)
         try:
             display = Display()
-            with tested.open() as adapter, display.context():
-                tester = Tester(
-                    model,
-                    tested.initial,
-                    adapter,
-                    policy=tested.policy,
-                    seed=seed,
-                    budget=Budget(sequences, length, seconds, calls),
-                    watch=display,
-                )
-                results = tester.run()
-                adapter.reset(True)
+            with display.context(), _crew(model, tested, jobs, options) as crew:
+                budget = Budget(sequences, length, seconds, calls)
+                policy = tested.rights.policy
+                # What is there now stays to the end, and need not be looked over for garbage again and again.
+                gc.freeze()
+                results = Campaign(
+                    model, tested.initial, crew, policy=policy, seed=seed, budget=budget, watch=display
+                ).run()
         finally:
             tested.discard()
     except ModuleUnusable as error:
@@ -269,7 +293,7 @@ def replay(report: Path, finding: str | None, module: str | None, **options: Any
         tested = _subject(module or data["module"]["name"], model, data["seed"], options)
         try:
             with tested.open() as adapter:
-                driver = Driver(model, tested.initial, adapter, tested.policy)
+                driver = Driver(model, tested.initial, adapter, tested.rights.policy)
                 for f, calls in traces:
                     outcome = driver.replay(calls)
                     failed = outcome.failure is not None

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from .model.oracle import Model
 from .model.table import TABLE
-from .properties.conformance import Progress
+from .properties.campaign import Progress
 from .properties.findings import show_call
 from .properties.report import Difference, Note, read_trace
 
@@ -119,6 +119,11 @@ def show_report(report: Mapping[str, Any]) -> None:
         f"covered: {len(coverage['functions'])} functions, {len(coverage['codes'])} codes, "
         f"{len(coverage['pairs'])} (function, code) pairs, {report['states']} states, "
         f"{rules['fired']} of {rules['total']} rules fired"
+    )
+    classes = coverage["classes"]
+    out.print(
+        f"told apart: {classes['seen']} classes of function, answer and state; the last new one came at call "
+        f"{classes['last_new_at_call']} ({classes['last_new_at_second']:.1f} s)"
     )
     for finding in report["findings"]:
         out.print()

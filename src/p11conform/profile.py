@@ -51,12 +51,21 @@ def read_profile(path: Path) -> tuple[Slot, ...]:
         raise Unreadable(f"{path}: {error.strerror}") from None
     except ValueError:
         raise Unreadable(f"{path}: not JSON; give a profile that p11conform profile wrote") from None
+    return slots_of(data, str(path))
+
+
+def slots_of(data: Any, path: str) -> tuple[Slot, ...]:
+    """The slots of a profile that was read from somewhere.
+
+    Raises:
+        Unreadable: if it is not a profile; the message is one line.
+    """
     if not isinstance(data, dict) or data.get("schema") != SCHEMA or not isinstance(data.get("slots"), list):
         raise Unreadable(f"{path}: not a {SCHEMA}; give a profile that p11conform profile wrote")
     return tuple(_slot(path, k, slot) for k, slot in enumerate(data["slots"]))
 
 
-def _slot(path: Path, k: int, data: Any) -> Slot:
+def _slot(path: str, k: int, data: Any) -> Slot:
     wanted = {*_FACTS, MECHANISMS}
     if not isinstance(data, dict) or set(data) != wanted:
         odd = ", ".join(sorted(wanted ^ set(data))) if isinstance(data, dict) else "all of it"
@@ -73,7 +82,7 @@ def _slot(path: Path, k: int, data: Any) -> Slot:
     return Slot(**facts, mechanisms=tuple(Mech[m] for m in offered), abilities=abilities)
 
 
-def _fact(path: Path, k: int, name: str, value: Any) -> Any:
+def _fact(path: str, k: int, name: str, value: Any) -> Any:
     hint = _HINTS[name]
     if isinstance(hint, type) and issubclass(hint, IntEnum):
         choices: Mapping[Any, Any] = hint.__members__

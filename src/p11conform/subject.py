@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .adapters.base import Adapter
@@ -10,11 +11,12 @@ from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, softhsm2
 from .adapters.modules.module import Module
 from .adapters.simulated import Varied
+from .crew import Open
 from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Object, Pin, Slot, State
 from .model.vocabulary import CKF, CKU
-from .properties.policy import Policy, anything, expendable, harmless
+from .properties.policy import Right, Rights
 
 SIMULATED = "simulated"
 SOFTHSM2 = "softhsm2"
@@ -25,14 +27,16 @@ KNOWN = (SIMULATED, SOFTHSM2)
 class Subject:
     """A module that is ready to be tested.
 
-    `about` describes it for the report. `open` gives a fresh adapter; `discard` removes what was provisioned.
+    `about` describes it for the report. `open` gives a fresh adapter, `isolated` one in a process that runs a program
+    of the caller's; None where there is nothing to isolate. `discard` removes what was provisioned.
     """
 
     name: str
     about: Mapping[str, Any]
     initial: State
-    policy: Policy
+    rights: Rights
     open: Callable[[], Adapter]
+    isolated: Open | None
     discard: Callable[[], None]
 
 
@@ -60,8 +64,9 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
         SIMULATED,
         {"name": SIMULATED, "adapter": "simulated"},
         initial,
-        anything,
+        Rights(Right.ANYTHING),
         lambda: Varied(model, initial, seed),
+        None,
         lambda: None,
     )
 
@@ -78,7 +83,7 @@ def softhsm2_module(kind: Kind, timeout: float) -> Subject:
     except BaseException:
         module.discard()
         raise
-    return _subject(module, measured, anything, kind, timeout)
+    return _subject(module, measured, Rights(Right.ANYTHING), kind, timeout)
 
 
 def user_module(request: library.Request, kind: Kind) -> Subject:
@@ -90,11 +95,11 @@ def user_module(request: library.Request, kind: Kind) -> Subject:
     module, measured = library.provision(request)
     given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
     users = frozenset(user for user, pin in given if pin is not None)
-    policy = expendable if request.expendable else harmless(users)
-    return _subject(module, measured, policy, kind, request.timeout)
+    rights = Rights(Right.EXPENDABLE) if request.expendable else Rights(Right.HARMLESS, users)
+    return _subject(module, measured, rights, kind, request.timeout)
 
 
-def _subject(module: Module, measured: Measured, policy: Policy, kind: Kind, timeout: float) -> Subject:
+def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, timeout: float) -> Subject:
     by_id = {s.id: s for s in measured.slots}
     slots = tuple(slot_facts(by_id[id], module.owned) for id in module.binding.slots)
     about = {
@@ -107,12 +112,9 @@ def _subject(module: Module, measured: Measured, policy: Policy, kind: Kind, tim
         "cryptoki_version": measured.cryptoki_version,
     }
 
-    def open_module() -> Adapter:
-        return Isolated(kind, module.library, module.binding, module.environment, module.restore, timeout)
-
-    return Subject(
-        module.name, about, State(slots=slots, objects=(Object(),) * OBJECTS), policy, open_module, module.discard
-    )
+    open_module = partial(Isolated, kind, module.library, module.binding, module.environment, module.restore, timeout)
+    initial = State(slots=slots, objects=(Object(),) * OBJECTS)
+    return Subject(module.name, about, initial, rights, open_module, open_module, module.discard)
 
 
 _SO_TRIED = CKF.SO_PIN_COUNT_LOW | CKF.SO_PIN_FINAL_TRY | CKF.SO_PIN_LOCKED

@@ -1,0 +1,202 @@
+"""Measures of speed, each a figure on a line of its own; benchmarks/README.md says what they mean."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from .adapters.base import ModuleUnusable
+from .adapters.isolated import Kind
+from .console import fail, waiting
+from .crew import measure_pace
+from .messages import Task
+from .model.call import Observation
+from .model.oracle import build, permitted
+from .model.vocabulary import CKR
+from .properties.compiled import Compiled
+from .properties.cover import all_calls, by_function
+from .properties.graph import SCOPES, explore
+from .properties.policy import anything
+from .properties.suites import machine, transition_tour
+from .subject import SIMULATED_STATE, softhsm2_module
+
+STEPS = 100_000
+"""Steps of the walk that the oracle is measured on."""
+
+TURN = 300
+"""Steps after which it begins anew."""
+
+SUCCEEDS = 0.8
+"""How often a step succeeds where it may."""
+
+LOOPS = 5
+"""Each measure is taken so often; the best counts, being least disturbed by what else the machine does."""
+
+LOOK = 0.2
+"""Seconds between two looks at the memory of a run."""
+
+Figures = Iterator[tuple[str, float]]
+
+
+def _best(run: Callable[[], int]) -> float:
+    """How many a second: the best of several runs of something that says how many it did."""
+    rates = []
+    for _ in range(LOOPS):
+        start = time.perf_counter()
+        done = run()
+        rates.append(done / (time.perf_counter() - start))
+    return max(rates)
+
+
+def calls_checked() -> Figures:
+    """Checked calls beside bare ones, and beside a plain state machine."""
+    model = build()
+    tested = softhsm2_module(Kind.RAW, 10.0)
+    assert tested.isolated is not None
+    try:
+        seen = measure_pace(Task(model, tested.initial, tested.rights), tested.isolated)
+    finally:
+        tested.discard()
+    yield "checked_calls_vs_bare_cffi", seen["checked"] / seen["bare"]
+    yield "checked_calls_vs_state_machine", seen["checked"] / seen["machine"]
+    yield "checked_calls_per_s", seen["checked"]
+    yield "bare_cffi_calls_per_s", seen["bare"]
+    yield "state_machine_steps_per_s", seen["machine"]
+
+
+def oracle_steps() -> Figures:
+    """Steps of the oracle with everything to be worked out, and with everything remembered."""
+    model, random = build(), Random(1)
+    calls = all_calls(model, SIMULATED_STATE)
+    numbers = {call: k for k, call in enumerate(calls)}
+    members = [[numbers[c] for c in own] for own in by_function(calls).values()]
+    oracle = Compiled(model, SIMULATED_STATE, calls, Observation, anything)
+    belief, walk = oracle.start, list[tuple[int, int]]()
+    while len(walk) < STEPS:
+        k = random.choice(random.choice(members))
+        if not oracle.may(belief, k):
+            continue
+        codes = sorted(permitted(model, oracle.believed(belief)[0], calls[k]))
+        if not codes:
+            continue
+        code = CKR.OK if CKR.OK in codes and random.random() < SUCCEEDS else random.choice(codes)
+        step = oracle.step(belief, k, int(code))
+        walk.append((k, int(code)))
+        belief = oracle.start if step.over or len(walk) % TURN == 0 else step.after
+
+    def again(oracle: Compiled) -> int:
+        """The walk once more, as a driver walks it: where a step is remembered it is looked up, else worked out."""
+        belief, n = oracle.start, 0
+        for k, answer in walk:
+            step = belief.steps.get(k)
+            if step is None or step.answer != answer:
+                step = oracle.step(belief, k, answer)
+            n += 1
+            belief = oracle.start if step.over or n % TURN == 0 else step.after
+        return n
+
+    distinct = sum(1 for _ in dict.fromkeys(_pairs(oracle, walk)))
+
+    def cold() -> int:
+        again(Compiled(build(), SIMULATED_STATE, calls, Observation, anything))
+        return distinct
+
+    yield "oracle_steps_memoised_per_s", _best(lambda: again(oracle))
+    yield "oracle_steps_cold_per_s", _best(cold)
+
+
+def _pairs(oracle: Compiled, walk: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """What the steps of a walk are told apart by: the belief, the call and the answer."""
+    belief = oracle.start
+    for n, (k, answer) in enumerate(walk, 1):
+        yield id(belief), k, answer
+        step = oracle.step(belief, k, answer)
+        belief = oracle.start if step.over or n % TURN == 0 else step.after
+
+
+def tour_calls() -> Figures:
+    """Calls of the transition tour of sessions and logins beside the fewest that any suite needs."""
+    scope = SCOPES["logins"]
+    tour = transition_tour(machine(explore(scope.of(build()), scope.initial)))
+    yield "tour_calls_vs_lower_bound", tour.length / tour.bound
+
+
+def graph_edges() -> Figures:
+    """Edges of all pinned scopes a second."""
+    scopes = [(scope.of(build()), scope.initial) for scope in SCOPES.values()]
+    yield "graph_edges_per_s", _best(lambda: sum(len(explore(*scope).edges) for scope in scopes))
+
+
+def default_run() -> Figures:
+    """When a default check of SoftHSM2 finds what it finds, and the memory that it and its worker take at most."""
+    with TemporaryDirectory() as directory:
+        file = Path(directory) / "report.json"
+        command = (sys.executable, "-m", __package__, "check", "softhsm2", "--json", str(file))
+        peaks: dict[int, int] = {}
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+            while run.poll() is None:
+                for pid in _family(run.pid):
+                    peaks[pid] = max(peaks.get(pid, 0), _peak(pid))
+                time.sleep(LOOK)
+        if not file.exists():
+            raise ModuleUnusable("softhsm2: the default check wrote no report; run p11conform check softhsm2")
+        findings: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["findings"]
+    yield "findings", len(findings)
+    yield "median_calls_to_find", median(f["first_seen_at_call"] for f in findings)
+    yield "slowest_find_s", max(f["first_seen_at_second"] for f in findings)
+    yield "peak_memory_mb", sum(peaks.values()) / 1024
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all that came of it."""
+    yield pid
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = file.read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from _family(int(child))
+
+
+def _peak(pid: int) -> int:
+    """The most memory that a process held, in kB; 0 if it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+
+
+MEASURES = {
+    "checked calls beside bare ones": calls_checked,
+    "the oracle": oracle_steps,
+    "a transition tour": tour_calls,
+    "the graphs of the pinned scopes": graph_edges,
+    "a default check of SoftHSM2, which takes a minute": default_run,
+}
+"""What is measured, by what it is called while it is."""
+
+
+@click.command()
+def bench() -> None:
+    """Measure how fast p11conform is on this machine: a line `name: value` for each figure.
+
+    SoftHSM2 is needed. Rates are the best of several runs; ratios compare what ran in turn.
+    """
+    try:
+        for what, measure in MEASURES.items():
+            with waiting(f"measuring {what}"):
+                figures = list(measure())
+            for name, value in figures:
+                click.echo(f"{name}: {value:.3f}" if value < 100 else f"{name}: {value:.0f}")
+    except ModuleUnusable as error:
+        fail(str(error))

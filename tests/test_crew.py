@@ -1,0 +1,211 @@
+"""Workers in processes of their own: what they do does not depend on how many they are, and survives the module."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN
+
+from p11conform import cli, subject
+from p11conform.adapters.base import Binding, ModuleUnusable
+from p11conform.adapters.isolated import Isolated
+from p11conform.adapters.isolated import Kind as Way
+from p11conform.adapters.modules import softhsm2
+from p11conform.crew import Crew, Open
+from p11conform.messages import Task, done_json, item_json, to_done, to_item
+from p11conform.model.call import Args, Call, Ending
+from p11conform.model.oracle import Model
+from p11conform.model.state import State
+from p11conform.model.vocabulary import CKU
+from p11conform.properties.campaign import Budget, Campaign, Results, numbered_calls
+from p11conform.properties.driver import New
+from p11conform.properties.policy import Right, Rights
+from p11conform.properties.report import report_json
+from p11conform.properties.tally import Tally
+from p11conform.properties.verdict import Kind
+from p11conform.properties.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
+
+ANYTHING = Rights(Right.ANYTHING)
+
+
+def campaign(task: Task, modules: list[Open], budget: Budget, seed: int = 3) -> Results:
+    with Crew(task, modules) as crew:
+        return Campaign(task.model, task.initial, crew, policy=task.rights.policy, seed=seed, budget=budget).run()
+
+
+# Messages.
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Visit((1, 2), ((3, ()), (4, (5, 6)))),
+        Sweep((1,), (2, 3)),
+        Tour((((), (1, 2)), ((1,), (3,)))),
+        Walk("11/4", 150, True),
+        Generated(7, 10, 25),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_an_item_goes_through_json(item: Item) -> None:
+    assert to_item(json.loads(json.dumps(item_json(item)))) == item
+
+
+def test_what_was_done_goes_through_json() -> None:
+    tally = Tally(calls=3, sequences=1, fired={("C_Login", 5, "a b")}, states={-(2**62), 7})
+    tally.pairs["C_Login", "CKR_OK"] = 2
+    tally.choices["A-16", "C_SignInit", ("CKR_OK x", "CKR_OK y")] = {"CKR_OK"}
+    failed = Failed((1, 2), (2,), ("another code", "x"), "C_Login", "CKR_OK", 9, alone=False)
+    done = Done(tally, [New("C_Login", "CKR_OK", -5, 2)], [failed], {"C_Login": (3, 0.25)})
+    assert to_done(json.loads(json.dumps(done_json(done)))) == done
+
+
+def test_a_task_goes_through_json(model: Model) -> None:
+    task = Task(model, subject.SIMULATED_STATE, Rights(Right.HARMLESS, frozenset({CKU.USER})))
+    again = Task.from_json(json.loads(json.dumps(task.to_json())))
+    assert (again.initial, again.rights) == (task.initial, task.rights)
+    assert (again.model.version, dict(again.model.readings)) == (model.version, dict(model.readings))
+
+
+# A module that dies.
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler as cc")
+    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
+    source = Path(__file__).parent / "modules_c" / "faulty.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return str(library)
+
+
+def opening(library: str, fault: str, what: str, restored: Callable[[], None] = lambda: None) -> Open:
+    environment = {"FAULT_IN": fault, "FAULT": what}
+    return partial(Isolated, Way.RAW, library, Binding(slots=(0,)), environment, restored, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "detail"),
+    [("crash", Kind.DIED, "signal SIGSEGV"), ("exit", Kind.DIED, "exit 3"), ("hang", Kind.HUNG, "")],
+)
+def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
+    faulty: str, what: str, kind: Kind, detail: str, model: Model
+) -> None:
+    task = Task(model, ONE_SLOT, ANYTHING)
+    results = campaign(task, [opening(faulty, "C_GetSlotInfo", what)], Budget(sequences=0, seconds=600, calls=2500))
+    ended = [f for f in results.findings if f.verdict.kind in (Kind.DIED, Kind.HUNG)]
+    assert [(f.verdict.kind, f.verdict.observation.detail) for f in ended] == [(kind, detail)]
+    assert [call.function for call, _ in ended[0].steps] == ["C_GetSlotInfo"]
+    assert results.tally.calls >= 2500
+    assert len({function for function, _ in results.tally.pairs}) > 20, "other functions are called all the same"
+    deaths = sum(n for (function, _), n in results.tally.pairs.items() if function == "C_GetSlotInfo")
+    assert deaths < 10, "a function that kills is left alone in the end"
+
+
+def test_a_visit_goes_on_behind_the_call_that_killed(faulty: str, model: Model) -> None:
+    calls = numbered_calls(model, ONE_SLOT)
+    numbers = {call: k for k, call in enumerate(calls)}
+    goals = tuple((numbers[Call(name)], ()) for name in ("C_GetInfo", "C_GetSlotInfo", "C_GetTokenInfo"))
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty, "C_GetSlotInfo", "exit")]) as crew:
+        (done,) = crew.do([Visit((numbers[INIT],), goals)], lambda: 60.0)
+    assert [(f.function, f.seen) for f in done.failures] == [("C_GetSlotInfo", "died: exit 3")]
+    assert done.failures[0].calls == (numbers[INIT], numbers[Call("C_GetInfo")], numbers[Call("C_GetSlotInfo")])
+    assert done.tally.pairs["C_GetTokenInfo", "CKR_FUNCTION_NOT_SUPPORTED"] == 1
+
+
+def test_a_death_between_calls_is_nobodys_and_costs_nothing_else(faulty: str, model: Model) -> None:
+    initialize = numbered_calls(model, ONE_SLOT).index(INIT)
+    items = [Tour((((), (initialize,)),))] * 3
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty, "C_Finalize", "exit")]) as crew:
+        whole = list(crew.do(items, lambda: 60.0))
+    assert [(done.tally.calls, done.failures) for done in whole] == [(1, [])] * 3
+
+
+def test_a_module_that_dies_as_it_is_loaded_is_unusable(faulty: str, model: Model) -> None:
+    with pytest.raises(ModuleUnusable, match="exit 3"):
+        Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty, "C_GetFunctionList", "exit")])
+
+
+def test_the_parent_restores_the_token(faulty: str, model: Model) -> None:
+    restored: list[int] = []
+    task = Task(model, ONE_SLOT, ANYTHING)
+    with Crew(task, [opening(faulty, "nothing", "", lambda: restored.append(1))]) as crew:
+        assert crew.replay((INIT, INIT)).failure is not None
+        before = len(restored)
+        list(crew.do([Walk("1", 5, False)], lambda: 60.0))
+    assert 0 < before < len(restored)
+
+
+# SoftHSM2.
+
+
+@pytest.fixture
+def tokens() -> Iterator[Callable[[int], tuple[State, list[Open]]]]:
+    """Makes SoftHSM2 with tokens of its own, several times."""
+    if softhsm2.find() is None:
+        pytest.skip("SoftHSM is not installed: install softhsm2")
+    with ExitStack() as stack:
+
+        def make(count: int) -> tuple[State, list[Open]]:
+            made = [subject.softhsm2_module(Way.RAW, 10.0) for _ in range(count)]
+            for one in made:
+                stack.callback(one.discard)
+            return made[0].initial, [one.isolated for one in made if one.isolated is not None]
+
+        yield make
+
+
+def plain(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without what the clock says."""
+    del report["seconds"]
+    classes = report["coverage"]["classes"]
+    del classes["last_new_at_second"]
+    classes["curve"] = [[calls, seen] for calls, _, seen in classes["curve"]]
+    for finding in report["findings"]:
+        del finding["first_seen_at_second"]
+    return report
+
+
+@pytest.mark.module
+def test_how_many_work_makes_no_difference(tokens: Callable[[int], tuple[State, list[Open]]], model: Model) -> None:
+    reports = []
+    for jobs in (1, 2):
+        initial, modules = tokens(jobs)
+        results = campaign(Task(model, initial, ANYTHING), modules, Budget(seconds=600, calls=12_000))
+        reports.append(plain(report_json(results, {"name": "softhsm2", "adapter": "raw"})))
+    assert reports[0] == reports[1]
+    assert reports[0]["findings"]
+
+
+@pytest.mark.module
+def test_a_worker_and_a_driver_see_the_same(tokens: Callable[[int], tuple[State, list[Open]]], model: Model) -> None:
+    initial, modules = tokens(1)
+    wrong = Call("C_Logout", Args())
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, initial))}
+    with Crew(Task(model, initial, ANYTHING), modules) as crew:
+        sequence = (INIT, OPEN, LOGIN, LOGOUT, wrong)
+        replay = crew.replay(sequence)
+        (done,) = crew.do([Tour((((), tuple(numbers[c] for c in sequence)),))], lambda: 60.0)
+    assert replay.failure is not None
+    assert [(f.cause, f.calls) for f in done.failures] == [
+        (replay.failure.cause, tuple(numbers[c] for c, _ in replay.steps))
+    ]
+    assert done.tally.pairs == {(call.function, seen.text): 1 for call, seen in replay.steps[:3]} | {
+        ("C_Logout", "CKR_OK"): 2
+    }
+    assert replay.steps[-1][1].ending is Ending.RETURNED
+
+
+def test_workers_want_tokens_of_their_own(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.main, ["check", "simulated", "--jobs", "2", "--json", str(tmp_path / "r.json")])
+    assert result.exit_code == cli.USAGE
+    assert result.output.count("\n") == 1
