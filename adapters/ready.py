@@ -13,9 +13,9 @@ from ..model.call import Args, Call, Ending, Observation
 from ..model.vocabulary import CKR
 from .base import Adapter
 from .callbacks import MUTEXES
-from .calls.concrete import Arguments, Blank, Concrete, Outputs, arguments, blank, called, nothing, word
+from .calls.concrete import Arguments, Blank, Concrete, Outputs, arguments, blank, called, nothing
 from .calls.table import CALLS
-from .cryptoki import CData, new
+from .cryptoki import CData
 from .handles import Place
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Prepared:
         return _made(called(raw, concrete, args, function), words, filled or _NOWHERE, answers, answered, busy)
 
     def _answered(self, concrete: Concrete, args: Args, answers: dict[int, int]) -> Callable[[int], int]:
-        """What gives the answer of a call that returned, and notes it with the `answers` if it hangs on the code alone."""
+        """What gives the answer of a call that returned, and notes it in `answers` if it hangs on the code alone."""
         heeded = concrete.heeded if concrete.done is nothing else {CKR.OK, *concrete.heeded}
         noted, answer, returned, misuse = self._raw.noted, self._answers.answer, self._answers.returned, MUTEXES.misuse
 
@@ -134,7 +134,7 @@ class Prepared:
 _HEAD: Final = 3
 """In nearly all calls with several places they are among the first so many words."""
 
-_NOWHERE: Final = word(new("CK_ULONG *"))
+_NOWHERE: Final = Blank([0], 0, 0)
 """What a call fills that fills nothing."""
 
 

@@ -19,11 +19,12 @@ from ..model.call import Call, Ending
 from ..model.oracle import Model, in_scope, ruling
 from ..model.rule import fact
 from ..model.state import State
-from .cover import NEAR, Search, Witness, all_calls, closing, goals
+from .cover import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
 from .driver import Driver, Replay, Target, same_fault
 from .findings import Finding
-from .policy import Policy, anything
+from .policy import MAKES_OBJECTS, Policy, anything
 from .shrink import shrink
+from .situations import going_on
 from .tally import Tally
 from .tours import tour_calls, tours
 from .verdict import Beliefs, Severity, Steps, Verdict, explains, judge, one_of, unexplained
@@ -279,9 +280,11 @@ class Campaign:
                     kind = (call.function, rows, call.args.mechanism, call.args.kind)
                     (rest if kind in known else first).append(call)
                     known.add(kind)
+                known_calls = (c for c in (*going_on(way), *SEARCH) if c.function in self._model.functions)
+                look = self._named(known_calls)
                 for sweeps, some in ((self._first, first), (self._rest, rest)):
                     named = self._named(some)
-                    sweeps += [Sweep(self._named(way), named[i : i + SWEEP]) for i in range(0, len(named), SWEEP)]
+                    sweeps += [Sweep(self._named(way), named[i : i + SWEEP], look) for i in range(0, len(named), SWEEP)]
             new = search.found[before:]
             now = [w for w in new if w.goal.given is None]
             shown += now
@@ -301,7 +304,9 @@ class Campaign:
             k = self._numbers[w.calls[-1]]
             if len(look) > len(goals.get(k, ())):
                 goals[k] = look
-        return Visit(self._named(found[0].calls[:-1]), tuple(goals.items()))
+        # Those that make objects come last, so that the look at the end shows what any of them left behind.
+        in_order = sorted(goals.items(), key=lambda goal: self._calls[goal[0]].function in MAKES_OBJECTS)
+        return Visit(self._named(found[0].calls[:-1]), tuple(in_order))
 
     def _again(self, shown: Sequence[Witness]) -> None:
         """Run sequences again that were to show a row that is yet to be seen."""

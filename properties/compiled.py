@@ -15,8 +15,8 @@ from .flat import States
 from .policy import Policy
 from .verdict import Outcome, Verdict, follow
 
-FULL: Final = 200_000
-"""How many steps are remembered, a few hundred bytes each, before all are forgotten and remembering begins anew."""
+FULL: Final = 50_000
+"""How many steps are remembered, a kilobyte and more each, before all are forgotten and remembering begins anew."""
 
 
 class Step:

@@ -18,7 +18,7 @@ from ..model.state import Pin, State
 from ..model.vocabulary import CKR, CKU
 from .columns import Changes, Columns, members
 from .flat import Flat, States, uncollected
-from .policy import Policy, anything
+from .policy import MAKES_OBJECTS, Policy, anything
 from .remembered import Leaves
 from .situations import BEGINNING, likeliest, situations
 
@@ -364,6 +364,9 @@ def by_function(calls: tuple[Call, ...]) -> Calls:
     return {name: tuple(members) for name, members in found.items()}
 
 
+SEARCH = tuple(map(Call, ("C_FindObjectsInit", "C_FindObjects", "C_FindObjectsFinal")))
+"""Calls that tell which objects there are."""
+
 _USE = tuple(map(Call, ("C_OpenSession", "C_Login", "C_FindObjectsInit", "C_Logout", "C_CloseSession", "C_Finalize")))
 
 
@@ -371,7 +374,8 @@ def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
     """Calls to end a sequence with, that show what the module holds; after an effect, also whether it happened.
 
     After C_Initialize, whose arguments have a say in every call that follows, the library is used a little. What the
-    sequence began last is begun again: that tells whether its last call ended the operation.
+    sequence began last is begun again: that tells whether its last call ended the operation. After what makes objects
+    they are searched for: that tells whether there is one that should not be there.
     """
     sessions, slots = range(len(initial.sessions)), range(len(initial.slots))
     look = (
@@ -380,6 +384,7 @@ def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
     )
     if witness.goal.effect is None:
         used = _USE if witness.goal.function == "C_Initialize" else ()
+        used += SEARCH if witness.goal.function in MAKES_OBJECTS else ()
         begun = [c for c in witness.calls[:-1] if c.function in BEGINNING]
         return tuple(c for c in (*begun[-1:], *look, *used) if c.function in model.functions)
     users = ((CKU.USER, Pin.USER), (CKU.USER, Pin.OTHER), (CKU.SO, Pin.SO), (CKU.SO, Pin.OTHER))

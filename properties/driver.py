@@ -330,12 +330,13 @@ class Driver:
     def _note(self) -> None:
         """Note the steps of the sequence that are new since the last time, and after how many calls each was first."""
         new = self.trail[self._counted :] if self._counted else self.trail
-        last = self.made
-        # Backwards, so that the first time is the one that stays.
-        since = dict(zip(reversed(new), range(last, last - len(new), -1), strict=True))
-        for step in since.keys() - self._since.keys():
-            self._since[step] = since[step]
-        self._hits.update(new)
+        hits, at, before = Counter(new), 0, self.made - len(new)
+        # They stand in the order in which they came first, so each is to be searched only behind the one before it.
+        for step in hits:
+            if step not in self._since:
+                at = new.index(step, at)
+                self._since[step] = before + at + 1
+        self._hits.update(hits)
         self._counted = len(self.trail)
 
     def _count(self) -> None:

@@ -69,6 +69,22 @@ OBJECTS = frozenset(
 BEGINNING = frozenset({"C_DigestInit", "C_FindObjectsInit", *(names[0] for names in _ROLES.values())})
 """Functions that begin an operation."""
 
+_GOING_ON = {
+    **{names[0]: names[1] for names in _ROLES.values()},
+    "C_DigestInit": "C_Digest",
+    "C_FindObjectsInit": "C_FindObjects",
+}
+"""What does at once all that was begun."""
+
+
+def going_on(way: Way) -> Way:
+    """A call that tells whether the operation is still there that a way begins last; none where it begins none last."""
+    last = way[-1] if way else None
+    if last is None or last.function not in _GOING_ON:
+        return ()
+    return (_c(_GOING_ON[last.function], session=last.args.session),)
+
+
 SMALL = frozenset({"C_SeedRandom", "C_GenerateRandom", "C_GetFunctionStatus", "C_CancelFunction", "C_Logout"})
 
 EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING

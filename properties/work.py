@@ -43,10 +43,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A place that a way leads to, and calls all of which must fail there, and so lead nowhere."""
+    """A place that a way leads to, calls all of which must fail there, and so lead nowhere, and a look at the end."""
 
     way: Numbers
     calls: Numbers
+    look: Numbers = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,9 @@ class Worker:
             place = None
             if seen[kind] == OFTEN:
                 tired.add(verdict.call.function)
+        if place is not None and driver.belief is place:
+            driver.run(sweep.look)
+            self._note_failure((*sweep.way, *sweep.look))
 
     def _tour(self, tour: Tour, enough: Callable[[], bool]) -> None:
         driver = self.driver
@@ -268,7 +272,7 @@ class Worker:
 OFTEN = 3
 """How often a function may wrongly succeed in a sweep before it is left alone."""
 
-KNOWN_MENUS = 20_000
+KNOWN_MENUS = 5_000
 """How many functions, each in a state, the walk remembers what it could choose from."""
 
 CHOICES = 3

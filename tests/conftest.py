@@ -1,8 +1,11 @@
 """What several test files share: calls to write sequences with, the beliefs after them, and strategies for states."""
 
+import shutil
+import subprocess
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import cache, reduce
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,6 +78,18 @@ class Whimless(Random):
 @pytest.fixture(scope="session")
 def model() -> Model:
     return build()
+
+
+@pytest.fixture(scope="session")
+def faulty_library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A module that misbehaves to order; see its source."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler as cc")
+    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
+    source = Path(__file__).parent / "modules_c" / "faulty.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return str(library)
 
 
 def restricted(model: Model, functions: Collection[str] = CORE) -> Model:

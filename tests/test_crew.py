@@ -1,8 +1,6 @@
 """Workers in processes of their own: what they do does not depend on how many they are, and survives the module."""
 
 import json
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -77,17 +75,6 @@ def test_a_task_goes_through_json(model: Model) -> None:
 # A module that dies.
 
 
-@pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler as cc")
-    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
-    source = Path(__file__).parent / "modules_c" / "faulty.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    return str(library)
-
-
 def opening(library: str, fault: str, what: str, restored: Callable[[], None] = lambda: None) -> Open:
     environment = {"FAULT_IN": fault, "FAULT": what}
     return partial(Isolated, Way.RAW, library, Binding(slots=(0,)), environment, restored, 1.0)
@@ -98,10 +85,12 @@ def opening(library: str, fault: str, what: str, restored: Callable[[], None] = 
     [("crash", Kind.DIED, "signal SIGSEGV"), ("exit", Kind.DIED, "exit 3"), ("hang", Kind.HUNG, "")],
 )
 def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
-    faulty: str, what: str, kind: Kind, detail: str, model: Model
+    faulty_library: str, what: str, kind: Kind, detail: str, model: Model
 ) -> None:
     task = Task(model, ONE_SLOT, ANYTHING)
-    results = campaign(task, [opening(faulty, "C_GetSlotInfo", what)], Budget(sequences=0, seconds=600, calls=2500))
+    results = campaign(
+        task, [opening(faulty_library, "C_GetSlotInfo", what)], Budget(sequences=0, seconds=600, calls=2500)
+    )
     ended = [f for f in results.findings if f.verdict.kind in (Kind.DIED, Kind.HUNG)]
     assert [(f.verdict.kind, f.verdict.observation.detail) for f in ended] == [(kind, detail)]
     assert [call.function for call, _ in ended[0].steps] == ["C_GetSlotInfo"]
@@ -111,34 +100,34 @@ def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
     assert deaths < 10, "a function that kills is left alone in the end"
 
 
-def test_a_visit_goes_on_behind_the_call_that_killed(faulty: str, model: Model) -> None:
+def test_a_visit_goes_on_behind_the_call_that_killed(faulty_library: str, model: Model) -> None:
     calls = numbered_calls(model, ONE_SLOT)
     numbers = {call: k for k, call in enumerate(calls)}
     goals = tuple((numbers[Call(name)], ()) for name in ("C_GetInfo", "C_GetSlotInfo", "C_GetTokenInfo"))
-    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty, "C_GetSlotInfo", "exit")]) as crew:
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "exit")]) as crew:
         (done,) = crew.do([Visit((numbers[INIT],), goals)], lambda: 60.0)
     assert [(f.function, f.seen) for f in done.failures] == [("C_GetSlotInfo", "died: exit 3")]
     assert done.failures[0].calls == (numbers[INIT], numbers[Call("C_GetInfo")], numbers[Call("C_GetSlotInfo")])
     assert done.tally.pairs["C_GetTokenInfo", "CKR_FUNCTION_NOT_SUPPORTED"] == 1
 
 
-def test_a_death_between_calls_is_nobodys_and_costs_nothing_else(faulty: str, model: Model) -> None:
+def test_a_death_between_calls_is_nobodys_and_costs_nothing_else(faulty_library: str, model: Model) -> None:
     initialize = numbered_calls(model, ONE_SLOT).index(INIT)
     items = [Tour((((), (initialize,)),))] * 3
-    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty, "C_Finalize", "exit")]) as crew:
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_Finalize", "exit")]) as crew:
         whole = list(crew.do(items, lambda: 60.0))
     assert [(done.tally.calls, done.failures) for done in whole] == [(1, [])] * 3
 
 
-def test_a_module_that_dies_as_it_is_loaded_is_unusable(faulty: str, model: Model) -> None:
+def test_a_module_that_dies_as_it_is_loaded_is_unusable(faulty_library: str, model: Model) -> None:
     with pytest.raises(ModuleUnusable, match="exit 3"):
-        Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty, "C_GetFunctionList", "exit")])
+        Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetFunctionList", "exit")])
 
 
-def test_the_parent_restores_the_token(faulty: str, model: Model) -> None:
+def test_the_parent_restores_the_token(faulty_library: str, model: Model) -> None:
     restored: list[int] = []
     task = Task(model, ONE_SLOT, ANYTHING)
-    with Crew(task, [opening(faulty, "nothing", "", lambda: restored.append(1))]) as crew:
+    with Crew(task, [opening(faulty_library, "nothing", "", lambda: restored.append(1))]) as crew:
         assert crew.replay((INIT, INIT)).failure is not None
         before = len(restored)
         list(crew.do([Walk("1", 5, False)], lambda: 60.0))

@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -39,17 +38,6 @@ IMPATIENT = 2.0
 
 
 @pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler as cc")
-    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
-    source = Path(__file__).parent / "modules_c" / "faulty.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
-    return str(library)
-
-
-@pytest.fixture(scope="session")
 def softhsm() -> Iterator[Module]:
     if softhsm2.find() is None:
         pytest.skip("SoftHSM is not installed")
@@ -74,11 +62,16 @@ def fault(function: str, what: str) -> Mapping[str, str]:
     ],
 )
 def test_death_or_hang_is_one_observation_and_the_run_goes_on(
-    faulty: str, kind: Kind, what: str, ending: Ending, detail: str
+    faulty_library: str, kind: Kind, what: str, ending: Ending, detail: str
 ) -> None:
     restored: list[None] = []
     with Isolated(
-        kind, faulty, BINDING, fault("C_GetSlotInfo", what), restore=lambda: restored.append(None), timeout=IMPATIENT
+        kind,
+        faulty_library,
+        BINDING,
+        fault("C_GetSlotInfo", what),
+        restore=lambda: restored.append(None),
+        timeout=IMPATIENT,
     ) as module:
         module.reset(restore_token=False)
         assert restored == []
@@ -94,24 +87,24 @@ def test_death_or_hang_is_one_observation_and_the_run_goes_on(
         assert module.call(INFO).code == CKR.OK
 
 
-def test_death_in_a_batch_names_its_call(faulty: str) -> None:
-    with Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", "crash")) as module:
+def test_death_in_a_batch_names_its_call(faulty_library: str) -> None:
+    with Isolated(Kind.RAW, faulty_library, BINDING, fault("C_GetSlotInfo", "crash")) as module:
         seen = module.call_all((INITIALIZE, INFO, INFO, SLOT_INFO, INFO))
     assert [o.text for o in seen] == ["CKR_OK"] * 3 + ["died: signal SIGSEGV"]
 
 
-def test_hang_in_a_batch_has_the_time_of_one_call(faulty: str) -> None:
-    with Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", "hang"), timeout=IMPATIENT) as module:
+def test_hang_in_a_batch_has_the_time_of_one_call(faulty_library: str) -> None:
+    with Isolated(Kind.RAW, faulty_library, BINDING, fault("C_GetSlotInfo", "hang"), timeout=IMPATIENT) as module:
         start = time.monotonic()
         seen = module.call_all((INITIALIZE, SLOT_INFO, *[INFO] * 100))
         assert time.monotonic() - start < 50 * IMPATIENT, "the time of a hundred calls was not waited for"
     assert [o.ending for o in seen] == [Ending.RETURNED, Ending.HUNG]
 
 
-def test_trouble_in_reset_costs_the_child_only(faulty: str) -> None:
+def test_trouble_in_reset_costs_the_child_only(faulty_library: str) -> None:
     restored: list[None] = []
     with Isolated(
-        Kind.RAW, faulty, BINDING, fault("C_Finalize", "crash"), restore=lambda: restored.append(None)
+        Kind.RAW, faulty_library, BINDING, fault("C_Finalize", "crash"), restore=lambda: restored.append(None)
     ) as module:
         for times in (1, 2):
             assert module.call(INITIALIZE).code == CKR.OK
@@ -120,15 +113,15 @@ def test_trouble_in_reset_costs_the_child_only(faulty: str) -> None:
             assert module.call(INFO).code == CKR.OK
 
 
-def test_null_in_the_function_list_is_absent(faulty: str) -> None:
-    with Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", "absent")) as module:
+def test_null_in_the_function_list_is_absent(faulty_library: str) -> None:
+    with Isolated(Kind.RAW, faulty_library, BINDING, fault("C_GetSlotInfo", "absent")) as module:
         assert [o.text for o in module.call_all((SLOT_INFO, TOKEN_INFO))] == ["absent", "CKR_FUNCTION_NOT_SUPPORTED"]
 
 
 @pytest.mark.parametrize(("what", "told"), [("crash", "signal SIGSEGV"), ("exit", "exit 3"), ("hang", "hung")])
-def test_death_at_load_makes_the_module_unusable(faulty: str, what: str, told: str) -> None:
+def test_death_at_load_makes_the_module_unusable(faulty_library: str, what: str, told: str) -> None:
     with pytest.raises(ModuleUnusable, match=told) as raised:
-        Isolated(Kind.RAW, faulty, BINDING, fault("C_GetFunctionList", what), timeout=IMPATIENT)
+        Isolated(Kind.RAW, faulty_library, BINDING, fault("C_GetFunctionList", what), timeout=IMPATIENT)
     assert "\n" not in str(raised.value)
 
 
@@ -142,15 +135,15 @@ def test_what_is_no_module_is_unusable(kind: Kind, library: str, told: str) -> N
     assert "\n" not in str(raised.value)
 
 
-def test_measuring_survives_the_module(faulty: str) -> None:
+def test_measuring_survives_the_module(faulty_library: str) -> None:
     with pytest.raises(ModuleUnusable, match="signal SIGSEGV"):
-        measure_isolated(faulty, fault("C_GetInfo", "crash"))
+        measure_isolated(faulty_library, fault("C_GetInfo", "crash"))
     with pytest.raises(ModuleUnusable, match="hung"):
-        login_isolated(faulty, 0, CKU.USER, b"secret pin", fault("C_Initialize", "hang"), timeout=IMPATIENT)
+        login_isolated(faulty_library, 0, CKU.USER, b"secret pin", fault("C_Initialize", "hang"), timeout=IMPATIENT)
 
 
-def test_supports_is_the_childs_and_outlives_it(faulty: str) -> None:
-    with Isolated(Kind.PYKCS11, faulty, BINDING, fault("C_GetSlotInfo", "crash")) as module:
+def test_supports_is_the_childs_and_outlives_it(faulty_library: str) -> None:
+    with Isolated(Kind.PYKCS11, faulty_library, BINDING, fault("C_GetSlotInfo", "crash")) as module:
         assert module.supports(INITIALIZE)
         module.call_all((INITIALIZE, SLOT_INFO))
         assert not module.supports(Call("C_Initialize", Args(init=InitArgs.CALLBACKS)))
@@ -158,8 +151,8 @@ def test_supports_is_the_childs_and_outlives_it(faulty: str) -> None:
             module.call(INFO)
 
 
-def test_fault_of_the_adapter_is_not_a_death_of_the_module(faulty: str) -> None:
-    with Isolated(Kind.RAW, faulty, BINDING) as module:
+def test_fault_of_the_adapter_is_not_a_death_of_the_module(faulty_library: str) -> None:
+    with Isolated(Kind.RAW, faulty_library, BINDING) as module:
         with pytest.raises(RuntimeError, match="KeyError"):
             module.call(Call("C_NoSuchFunction"))
         assert module.call(INITIALIZE).code == CKR.OK
@@ -203,12 +196,12 @@ def a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def worker(faulty: str, a_worker: str) -> Iterator[tuple[Process, Journal]]:
+def worker(faulty_library: str, a_worker: str) -> Iterator[tuple[Process, Journal]]:
     with Journal() as journal:
         process = Process(
             a_worker, fault("C_GetSlotInfo", "crash"), IMPATIENT, (journal.descriptor,), progress=journal.mark
         )
-        process.ask(Command.LOAD, Kind.RAW.value, faulty, from_binding(BINDING))
+        process.ask(Command.LOAD, Kind.RAW.value, faulty_library, from_binding(BINDING))
         yield process, journal
         process.close()
 
@@ -245,13 +238,13 @@ def refuse(_question: object) -> None:
     raise ModuleUnusable("not now")
 
 
-def test_an_isolated_module_works_until_it_dies(faulty: str, a_worker: str) -> None:
+def test_an_isolated_module_works_until_it_dies(faulty_library: str, a_worker: str) -> None:
     restored: list[None] = []
     with (
         Journal() as journal,
         Isolated(
             Kind.RAW,
-            faulty,
+            faulty_library,
             BINDING,
             fault("C_GetSlotInfo", "crash"),
             lambda: restored.append(None),
@@ -294,17 +287,17 @@ def test_a_child_that_stops_in_a_call_hangs(worker: tuple[Process, Journal]) -> 
     assert journal.calls() == (0, 1, 2)
 
 
-def test_a_child_without_work_says_so(faulty: str) -> None:
+def test_a_child_without_work_says_so(faulty_library: str) -> None:
     process = Process("p11conform.adapters.child", {}, IMPATIENT)
-    process.ask(Command.LOAD, Kind.RAW.value, faulty, from_binding(BINDING))
+    process.ask(Command.LOAD, Kind.RAW.value, faulty_library, from_binding(BINDING))
     with pytest.raises(RuntimeError, match="no work"):
         process.ask(Command.WORK, {})
     assert process.ask(Command.SUPPORTS, from_call(INITIALIZE)) is True
     process.close()
 
 
-def test_chatter_and_pins_stay_inside(faulty: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with Isolated(Kind.RAW, faulty, BINDING) as module:
+def test_chatter_and_pins_stay_inside(faulty_library: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with Isolated(Kind.RAW, faulty_library, BINDING) as module:
         module.call_all((INITIALIZE, INFO))
         for child in children(os.getpid()):
             for where in ("cmdline", "environ"):
@@ -336,10 +329,10 @@ def eventually(fact: Callable[[], bool], seconds: float = 10) -> bool:
     return held
 
 
-def test_close_leaves_no_process(faulty: str) -> None:
+def test_close_leaves_no_process(faulty_library: str) -> None:
     before = set(children(os.getpid()))
     for what in ("none", "crash", "hang"):
-        module = Isolated(Kind.RAW, faulty, BINDING, fault("C_GetSlotInfo", what), timeout=IMPATIENT)
+        module = Isolated(Kind.RAW, faulty_library, BINDING, fault("C_GetSlotInfo", what), timeout=IMPATIENT)
         module.call_all((INITIALIZE, SLOT_INFO))
         module.close()
         module.close()
@@ -347,9 +340,9 @@ def test_close_leaves_no_process(faulty: str) -> None:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_close_finalises_the_module_and_is_quick(faulty: str, kind: Kind, tmp_path: Path) -> None:
+def test_close_finalises_the_module_and_is_quick(faulty_library: str, kind: Kind, tmp_path: Path) -> None:
     note = tmp_path / "finalised"
-    module = Isolated(kind, faulty, BINDING, {**fault("C_Finalize", "note"), "FAULT_FILE": str(note)})
+    module = Isolated(kind, faulty_library, BINDING, {**fault("C_Finalize", "note"), "FAULT_FILE": str(note)})
     module.call(INITIALIZE)
     note.unlink(missing_ok=True)
     start = time.monotonic()
@@ -358,7 +351,7 @@ def test_close_finalises_the_module_and_is_quick(faulty: str, kind: Kind, tmp_pa
     assert note.exists()
 
 
-def test_death_of_the_parent_ends_a_hung_child(faulty: str) -> None:
+def test_death_of_the_parent_ends_a_hung_child(faulty_library: str) -> None:
     program = textwrap.dedent("""
         import sys
         from p11conform.adapters.base import Binding
@@ -370,7 +363,7 @@ def test_death_of_the_parent_ends_a_hung_child(faulty: str) -> None:
     """)
     path = os.pathsep.join(filter(None, sys.path))
     with subprocess.Popen(
-        [sys.executable, "-c", program, faulty], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
+        [sys.executable, "-c", program, faulty_library], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
     ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"ready\n"

@@ -1,11 +1,8 @@
 """Whole checks: repeatable, and not upset by modules that die, hang or answer differently every time."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 from conftest import INIT, LOGIN, ONE_SLOT, OPEN, Steady
@@ -96,17 +93,6 @@ def test_death_is_one_finding_and_the_run_goes_on(ending: Ending, kind: Kind, mo
     whole = check(model, Simulated(model, ONE_SLOT))
     assert {f for f, _ in results.tally.pairs} == {f for f, _ in whole.tally.pairs}
     assert results.tally.sequences > 30
-
-
-@pytest.fixture(scope="module")
-def faulty_library(tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler as cc")
-    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
-    source = Path(__file__).parent / "modules_c" / "faulty.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    return str(library)
 
 
 @pytest.mark.parametrize(

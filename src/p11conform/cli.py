@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
-from . import bench, graph, lint, study, subject, versions
+from . import subject
 from .adapters.base import ModuleUnusable
 from .adapters.isolated import Kind
 from .adapters.modules.library import Request
@@ -157,7 +158,32 @@ def _crew(model: Model, tested: subject.Subject, jobs: int, options: dict[str, A
         yield stack.enter_context(Crew(Task(model, tested.initial, tested.rights), modules))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Lazy(click.Group):
+    """Commands loaded when they are asked for: z3 takes its time, and memory that a check wants."""
+
+    elsewhere: Final = {
+        "bench": "bench.bench",
+        "graph": "graph.graph",
+        "lint": "lint.main",
+        "prove": "study.prove",
+        "reach": "study.reach",
+        "versions": "versions.main",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them, by name."""
+        return sorted([*super().list_commands(ctx), *self.elsewhere])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, if there is one."""
+        if cmd_name not in self.elsewhere:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = self.elsewhere[cmd_name].partition(".")
+        command: click.Command = getattr(import_module(f".{module}", __package__), name)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="p11conform")
 def main() -> None:
     """Test PKCS#11 modules against an executable model of the standard."""
@@ -167,10 +193,6 @@ _spec = click.option("--spec", type=click.Choice(SPECS), default="2.40", show_de
 _readings = click.option(
     "--reading", "readings", multiple=True, metavar="A-NN=TEXT", help="Read an open question otherwise; repeatable."
 )
-
-
-for _command in (study.prove, study.reach, graph.graph, lint.main, versions.main, bench.bench):
-    main.add_command(_command)
 
 
 @main.command()

@@ -138,7 +138,7 @@ def _rest(item: Item, made: tuple[int, ...]) -> Item | None:
     """What is left of a piece of work whose calls led to a death: of a visit the calls that come later there."""
     if isinstance(item, Sweep):
         later = item.calls[item.calls.index(made[-1]) + 1 :] if made[-1] in item.calls else ()
-        return Sweep(item.way, later) if later else None
+        return replace(item, calls=later) if later else None
     if not isinstance(item, Visit):
         return None
     here = list(made[len(item.way) :])

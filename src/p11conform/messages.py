@@ -60,7 +60,7 @@ def to_item(data: list[Any]) -> Item:
     if name == Visit.__name__:
         return Visit(tuple(given["way"]), tuple((k, tuple(look)) for k, look in given["goals"]))
     if name == Sweep.__name__:
-        return Sweep(tuple(given["way"]), tuple(given["calls"]))
+        return Sweep(*(tuple(given[name]) for name in ("way", "calls", "look")))
     if name == Tour.__name__:
         return Tour(tuple((tuple(way), tuple(calls)) for way, calls in given["stops"]))
     return _KINDS[name](**given)

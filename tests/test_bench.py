@@ -1,0 +1,39 @@
+"""The benchmark command: a figure a line, and those figures that do not depend on the machine."""
+
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+
+from p11conform import bench, cli
+from p11conform.adapters.base import ModuleUnusable
+
+
+def test_each_figure_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "MEASURES", {"one": lambda: iter([("a", 0.5), ("b", 1234.5)]), "two": bench.tour_calls})
+    result = CliRunner().invoke(cli.main, ["bench"])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:2] == ["a: 0.500", "b: 1234"]
+    name, _, ratio = result.stdout.splitlines()[2].partition(": ")
+    assert name == "tour_calls_vs_lower_bound"
+    assert 1.0 <= float(ratio) <= 1.15
+
+
+def test_a_missing_module_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Iterator[tuple[str, float]]:
+        raise ModuleUnusable("SoftHSM is not installed; install softhsm2")
+        yield
+
+    monkeypatch.setattr(bench, "MEASURES", {"it": missing})
+    result = CliRunner().invoke(cli.main, ["bench"])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "install softhsm2" in result.stderr
+
+
+def test_the_oracle_is_measured_with_and_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "STEPS", 3000)
+    monkeypatch.setattr(bench, "LOOPS", 1)
+    figures = dict(bench.oracle_steps())
+    assert figures.keys() == {"oracle_steps_memoised_per_s", "oracle_steps_cold_per_s"}
+    assert figures["oracle_steps_memoised_per_s"] > figures["oracle_steps_cold_per_s"] > 0
