@@ -8,7 +8,7 @@ from conftest import ONE_SLOT
 
 from p11conform.model.call import Call, Observation
 from p11conform.model.oracle import Model, in_scope, may_succeed, outputs, permitted, successors
-from p11conform.model.state import Object, Slot, State
+from p11conform.model.state import Object, Saved, Slot, State
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.compiled import Compiled
 from p11conform.properties.cover import all_calls, by_function
@@ -121,3 +121,15 @@ def test_there_is_one_belief_for_each_set_of_states(core: Model) -> None:
     assert oracle.believing([other, ONE_SLOT]) is oracle.believing([ONE_SLOT, other, other])
     assert oracle.start.certain
     assert not oracle.believing([other, ONE_SLOT]).certain
+
+
+def test_states_of_a_belief_stand_in_one_order_whatever_was_met_first(core: Model) -> None:
+    several = [State(initialized=True), State(saved=Saved(True)), State(initialized=True, saved=Saved(True))]
+    calls = all_calls(core, ONE_SLOT)
+    orders = []
+    for met in (several, several[::-1]):
+        oracle = Compiled(core, ONE_SLOT, calls, Observation, anything)
+        for s in met:
+            oracle.believing([s])
+        orders.append(oracle.believed(oracle.believing(several)))
+    assert orders[0] == orders[1]
