@@ -24,6 +24,9 @@ START: Final = 60.0
 LEAVE: Final = 2.0
 """Seconds that the child has to finalise the module and go."""
 
+THINKING: Final = 5.0
+"""Seconds that a child at work has at least, as it does other things, too, than call the module."""
+
 LOOKS: Final = 8
 """How many times within the timeout of an answer the watchdog looks for a sign of progress."""
 
@@ -83,7 +86,7 @@ class Process:
         self._poll = select.poll()
         self._poll.register(self._connection, select.POLLIN)
         self._poll.register(self._exit, select.POLLIN)
-        self._timeout = START
+        self._timeout = self._patience = START
         self._progress = progress
         try:
             next(self._answers(1, _no_reply))
@@ -91,7 +94,7 @@ class Process:
             raise RuntimeError(
                 f"the child process does not start: {lost.observation.text}; check the installation"
             ) from None
-        self._timeout = timeout
+        self._timeout = self._patience = timeout
 
     def ask(self, command: Command, *rest: Any, reply: Callable[[Any], Any] = _no_reply) -> Any:
         """The one answer to a command; `reply` is for what the child asks meanwhile.
@@ -109,6 +112,7 @@ class Process:
 
         With None the answers themselves say which is the last, after which the caller asks for no other.
         """
+        self._patience = max(self._timeout, THINKING) if command is Command.WORK else self._timeout
         self._send([command, *rest])
         return self._answers(count, reply)
 
@@ -149,8 +153,8 @@ class Process:
     def _wait(self) -> list[tuple[int, int]]:
         """Which descriptors tell something; none of them when the time is over."""
         sign, since = self._progress(), time.monotonic()
-        while (left := since + self._timeout - time.monotonic()) > 0:
-            ready = self._poll.poll(min(left, self._timeout / LOOKS) * 1000)
+        while (left := since + self._patience - time.monotonic()) > 0:
+            ready = self._poll.poll(min(left, self._patience / LOOKS) * 1000)
             if ready:
                 return ready
             if sign != (sign := self._progress()):

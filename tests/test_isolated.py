@@ -268,7 +268,10 @@ def test_an_isolated_module_works_until_it_dies(faulty_library: str, a_worker: s
         assert to_observation(module.work(order(INITIALIZE))).code == CKR.OK
 
 
-def test_a_child_that_goes_on_has_all_the_time_it_needs(worker: tuple[Process, Journal]) -> None:
+def test_a_child_that_goes_on_has_all_the_time_it_needs(
+    worker: tuple[Process, Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p11conform.adapters.process.THINKING", 0.0)
     process, journal = worker
     steps = 6
     seconds = [IMPATIENT / 4] * steps
@@ -277,7 +280,14 @@ def test_a_child_that_goes_on_has_all_the_time_it_needs(worker: tuple[Process, J
     assert journal.calls() == tuple(range(steps))
 
 
-def test_a_child_that_stops_in_a_call_hangs(worker: tuple[Process, Journal]) -> None:
+def test_a_child_at_work_has_time_to_think(worker: tuple[Process, Journal], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p11conform.adapters.process.THINKING", 4 * IMPATIENT)
+    process, _ = worker
+    assert to_observation(process.ask(Command.WORK, order(INFO, seconds=[1.5 * IMPATIENT]))).code == CKR.OK
+
+
+def test_a_child_that_stops_in_a_call_hangs(worker: tuple[Process, Journal], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p11conform.adapters.process.THINKING", 0.0)
     process, journal = worker
     start = time.monotonic()
     with pytest.raises(Lost) as lost:
