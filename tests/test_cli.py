@@ -22,7 +22,7 @@ from p11conform.model.oracle import build
 from p11conform.properties.report import SCHEMA
 
 ROOT = Path(__file__).parents[1]
-FEW = ("--sequences", "3", "--length", "8", "--seconds", "6")
+FEW = ("--calls", "400", "--length", "8", "--seconds", "120")
 SHARED_OBJECT = _cffi_backend.__file__
 """A library that is certainly there, and is no PKCS#11 module."""
 
@@ -51,6 +51,10 @@ REPORT = {
 
 def p11conform(*args: str, env: Mapping[str, str] | None = None) -> Result:
     return CliRunner().invoke(cli.main, args, env=env)
+
+
+def test_a_check_that_called_nothing_does_not_say_that_all_is_well() -> None:
+    assert_one_line(p11conform("check", "simulated", "--seconds", "0"), cli.USAGE, "--seconds 0", "no call was made")
 
 
 def assert_one_line(result: Result, code: int, *holds: str) -> None:

@@ -252,6 +252,8 @@ def check(
             tested.discard()
     except ModuleUnusable as error:
         _fail(str(error), UNUSABLE)
+    if results.tally.calls == 0:
+        _fail(f"--seconds {seconds:g}: no call was made in that time; give more", USAGE)
     report = report_json(results, tested.about)
     show_report(report)
     if json_file is not None:
