@@ -247,7 +247,8 @@ class Search:
                 self._beside.setdefault((g.function, g.row), set()).add(g)
         self._shown: dict[tuple[str, tuple[int, ...]], Showing] = {}
         self._states, self._leaves = States(initial), Leaves(initial)
-        self._sheets: dict[tuple[Call, ...], _Sheet] = {}
+        # By address, as hashing thousands of calls takes longer than to look at them; a sheet keeps its calls alive.
+        self._sheets: dict[int, _Sheet] = {}
 
     @property
     def rows_left(self) -> bool:
@@ -285,10 +286,10 @@ class Search:
                 yield from ((rows, own[j]) for j in self._allowed(s, sheet, alike & which))
 
     def _sheet(self, name: str, own: tuple[Call, ...]) -> _Sheet:
-        sheet = self._sheets.get(own)
+        sheet = self._sheets.get(id(own))
         if sheet is None:
             scope = (self._model, name, own, self._leaves)
-            sheet = self._sheets[own] = _Sheet(own, Columns(*scope), Changes(*scope))
+            sheet = self._sheets[id(own)] = _Sheet(own, Columns(*scope), Changes(*scope))
         return sheet
 
     def _met(self, s: State, flat: Flat, name: str, sheet: _Sheet) -> Iterator[tuple[Goal, int]]:

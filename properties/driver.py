@@ -182,10 +182,12 @@ class Driver:
         if self.over:
             return
         made, make, journal, trail = self._ready.made, self._ready.make, self._journal, self.trail
-        i, steps = len(trail), self.belief.steps
+        i, steps, last = len(trail), self.belief.steps, None
         for k in islice(numbers, LONGEST - i):
             step = steps.get(k)
             if step is None:
+                if last is not None:
+                    self.belief = last.after
                 step = self._first(k, i)
                 if step is None:
                     continue
@@ -196,15 +198,15 @@ class Driver:
                     step = self.oracle.step(step.before, k, answer)
             i += 1
             trail.append(step)
-            steps = step.onward
+            last, steps = step, step.onward
             if step.over:
                 break
-        if trail:
-            self.belief = trail[-1].after
+        if last is not None:
+            self.belief = last.after
 
     def _first(self, number: int, place: int) -> Step | None:
         """The step of a call that was not made here before, if it can be made at all, or that ended it here before."""
-        self.belief = belief = self.trail[-1].after if self.trail else self.belief
+        belief = self.belief
         if not self.may(number):
             return None
         self._journal[place] = number + 1

@@ -8,7 +8,7 @@ from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
-from p11conform.model.state import Pin
+from p11conform.model.state import Login, Pin
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.compiled import FULL
 from p11conform.properties.cover import all_calls
@@ -108,6 +108,24 @@ def test_after_a_wrong_error_one_can_go_on_after_a_wrong_success_not(core: Model
     assert not driver.resume()
     assert driver.over
     assert driver.tally.calls == 4, "the failure that was passed over counts"
+
+
+@pytest.mark.parametrize("full", [1, 2, 3, 5])
+def test_one_can_go_on_after_a_wrong_error_whatever_was_forgotten(core: Model, full: int) -> None:
+    class Wrong(Steady):
+        def call(self, call: Call) -> Observation:
+            seen = super().call(call)
+            return Observation(CKR.PIN_INVALID) if call == BAD_INFO else seen
+
+    driver = Driver(core, ONE_SLOT, Wrong(core, ONE_SLOT), full=full)
+    driver.replay(USER_IN)
+    for call in (BAD_INFO, INFO, BAD_INFO, BAD_INFO, INFO, LOGOUT):
+        driver.run((driver.number(call),))
+        if driver.failed:
+            assert driver.resume()
+    (s,) = driver.beliefs
+    assert (s.sessions[0].open, s.slots[0].login) == (True, Login.NOBODY)
+    assert driver.tally.calls == 9
 
 
 def test_a_call_that_is_spared_or_that_the_policy_forbids_is_left_out(core: Model) -> None:

@@ -79,7 +79,7 @@ def oracle_steps() -> Figures:
     calls = all_calls(model, SIMULATED_STATE)
     numbers = {call: k for k, call in enumerate(calls)}
     members = [[numbers[c] for c in own] for own in by_function(calls).values()]
-    oracle = Compiled(model, SIMULATED_STATE, calls, Observation, anything)
+    oracle = Compiled(model, SIMULATED_STATE, calls, Observation, anything, full=STEPS)
     belief, walk = oracle.start, list[tuple[int, int]]()
     while len(walk) < STEPS:
         k = random.choice(random.choice(members))
@@ -109,7 +109,7 @@ def oracle_steps() -> Figures:
     @uncollected()
     def cold() -> int:
         """As a worker does it, which collects no garbage meanwhile."""
-        again(Compiled(build(), SIMULATED_STATE, calls, Observation, anything))
+        again(Compiled(build(), SIMULATED_STATE, calls, Observation, anything, full=STEPS))
         return distinct
 
     yield "oracle_steps_memoised_per_s", _best(lambda: again(oracle))

@@ -23,7 +23,7 @@ RESTORE = "restore"
 """Tells the parent to put the token's contents back, and to say when it is done."""
 
 
-COLLECTED = 50
+COLLECTED = 25
 """Orders after which garbage is collected."""
 
 
