@@ -23,10 +23,6 @@ RESTORE = "restore"
 """Tells the parent to put the token's contents back, and to say when it is done."""
 
 
-COLLECTED = 25
-"""Orders after which garbage is collected."""
-
-
 class _Restoring:
     """The adapter of this process, whose token the parent puts back."""
 
@@ -51,7 +47,6 @@ class _Desk:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._worker: Worker
-        self._orders = 0
 
     def obey(self, adapter: Adapter, order: Any, line: Line) -> Iterator[Any]:
         """Obey an order."""
@@ -66,9 +61,6 @@ class _Desk:
         if "item" in order:
             until = time.monotonic() + order["seconds"]
             done = done_json(self._worker.do(to_item(order["item"]), lambda: time.monotonic() > until))
-        self._orders += 1
-        if self._orders % COLLECTED == 0:
-            gc.collect()
         yield {"done": done, "pace": pace(adapter, driver) if "pace" in order else None}
 
     def _prepared(self, task: Task, calls: Iterable[Call], target: _Restoring) -> Worker:
@@ -81,9 +73,8 @@ class _Desk:
             journal=self._journal.entries,
             begin=self._journal.begin,
         )
-        # There is much to look over here and little garbage among it, so it is looked for now and then only.
+        # What is there now stays to the end, and need not be looked over for garbage again and again.
         gc.freeze()
-        gc.disable()
         return Worker(driver)
 
 
