@@ -15,7 +15,7 @@ from .flat import States
 from .policy import Policy
 from .verdict import Outcome, Verdict, follow
 
-FULL: Final = 40_000
+FULL: Final = 25_000
 """How many steps are remembered, a kilobyte and more each, before all are forgotten and remembering begins anew."""
 
 

@@ -146,7 +146,7 @@ def default_run() -> Figures:
         peak = 0
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             while run.poll() is None:
-                peak = max(peak, sum(map(_peak, _family(run.pid))))
+                peak = max(peak, sum(map(_held, _family(run.pid))))
                 time.sleep(LOOK)
         if not file.exists():
             raise ModuleUnusable("softhsm2: the default check wrote no report; run p11conform check softhsm2")
@@ -169,13 +169,13 @@ def _family(pid: int) -> Iterator[int]:
             yield from _family(int(child))
 
 
-def _peak(pid: int) -> int:
-    """The most memory that a process held, in kB; 0 if it is gone."""
+def _held(pid: int) -> int:
+    """The memory that a process holds, in kB; 0 if it is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
 
 
 MEASURES = {
