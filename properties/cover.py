@@ -273,7 +273,7 @@ class Search:
         flat = self._states.flats[self._states.number(s)]
         for name, own in calls.items():
             sheet = self._sheet(name, own)
-            holding = sheet.columns.holding(flat)
+            holding = sheet.holding(flat)
             which = sheet.columns.in_scope(holding)
             for code, returning in sheet.columns.permitted(holding):
                 if code == CKR.OK:
@@ -294,7 +294,7 @@ class Search:
 
     def _met(self, s: State, flat: Flat, name: str, sheet: _Sheet) -> Iterator[tuple[Goal, int]]:
         """Goals that are met, each with the first call that may be made and meets it."""
-        holding = sheet.columns.holding(flat)
+        holding = sheet.holding(flat)
         clean: dict[int | None, int] = {}
         for rows, which in sheet.columns.alike(holding):
             show = self._shown.get((name, rows))
@@ -341,6 +341,13 @@ class _Sheet:
     def __init__(self, calls: tuple[Call, ...], columns: Columns, changes: Changes) -> None:
         self.calls, self.columns, self.changes = calls, columns, changes
         self._having: dict[tuple[str, Any], int] = {}
+        self._last: tuple[Flat, list[int]] = (b"", [])
+
+    def holding(self, flat: Flat) -> list[int]:
+        """What the columns say of a state, which is looked at for several things in a row."""
+        if self._last[0] != flat:
+            self._last = flat, self.columns.holding(flat)
+        return self._last[1]
 
     def having(self, given: tuple[str, Any]) -> int:
         """The calls that have this value of an argument, as bits."""

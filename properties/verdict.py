@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..model.call import Call, Ending, Observation, code_text, is_unnamed
-from ..model.operations import ACTIVITIES, all_dropped
+from ..model.operations import ACTIVITIES, all_dropped, not_active
 from ..model.oracle import Model, following, legal_anyway, outputs, permitted, ruling
 from ..model.rule import Effect, Rule, Strength, fact
+from ..model.searches import search_not_active
 from ..model.state import Phase, Search, State
 from ..model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 from .flat import leaves
@@ -228,7 +229,7 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), after
 
 
-_NOT_ACTIVE = frozenset({"not_active", "search_not_active"})
+_NOT_ACTIVE = frozenset({not_active.__name__, search_not_active.__name__})
 """Facts that say that there is no operation to go on with."""
 
 

@@ -25,6 +25,9 @@ from .tally import Tally
 
 Numbers = tuple[int, ...]
 
+Cause = tuple[str, ...]
+"""The cause of a failure; see `Verdict.cause`."""
+
 Class = tuple[str, str, int]
 """A function, its answer in words, and an aspect of the state."""
 
@@ -80,8 +83,6 @@ class Generated:
 
 Item = Visit | Sweep | Tour | Walk | Generated
 
-Cause = tuple[str, ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -94,7 +95,7 @@ class Failed:
 
     calls: Numbers
     guess: Numbers
-    cause: tuple[str, ...]
+    cause: Cause
     function: str
     seen: str
     at: int

@@ -194,6 +194,23 @@ def test_a_worker_and_a_driver_see_the_same(tokens: Callable[[int], tuple[State,
     assert replay.steps[-1][1].ending is Ending.RETURNED
 
 
+@pytest.mark.module
+def test_neither_work_nor_replays_leave_the_token_changed_for_the_other(
+    tokens: Callable[[int], tuple[State, list[Open]]], model: Model
+) -> None:
+    initial, modules = tokens(1)
+    other_pin = (INIT, OPEN, LOGIN, Call("C_SetPIN"))
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, initial))}
+    work = [Tour((((), tuple(numbers[c] for c in other_pin)),))]
+    with Crew(Task(model, initial, ANYTHING), modules) as crew:
+        for _ in range(2):
+            (done,) = crew.do(work, lambda: 60.0)
+            assert (done.failures, done.tally.pairs["C_SetPIN", "CKR_OK"]) == ([], 1)
+            replay = crew.replay(other_pin)
+            assert (replay.failure, [seen.text for _, seen in replay.steps]) == (None, ["CKR_OK"] * 4)
+            assert crew.replay((INIT, OPEN, LOGIN)).failure is None
+
+
 def test_workers_want_tokens_of_their_own(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli.main, ["check", "simulated", "--jobs", "2", "--json", str(tmp_path / "r.json")])
     assert result.exit_code == cli.USAGE

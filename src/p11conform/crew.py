@@ -48,6 +48,7 @@ class _Hand:
         self._told: dict[str, Any] = {"tell": [], "costs": {}, "spare": []}
         self._untold: dict[str, Any] = {}
         self._process: object = None
+        self._replayed = False
         self._replaying = Driver(task.model, task.initial, self._module, task.rights.policy)
 
     def close(self) -> None:
@@ -66,6 +67,7 @@ class _Hand:
     def do(self, item: Item, seconds: float) -> Done:
         """Do a piece of work, and go on with it where the module ended it by a death."""
         with self._lock:
+            self._turn_to(replaying=False)
             whole, outside, until = Done(), 0, time.monotonic() + seconds
             left: Item | None = item
             while left is not None:
@@ -90,23 +92,27 @@ class _Hand:
     def replay(self, calls: Sequence[Call]) -> Replay:
         """Run a sequence call by call, so that a death leaves all that came before it."""
         with self._lock:
-            replay = self._replaying.replay(calls)
-            # The next piece of work finds the token as it was.
+            self._turn_to(replaying=True)
+            return self._replaying.replay(calls)
+
+    def _turn_to(self, *, replaying: bool) -> None:
+        """Put the token back where the other of the two drivers, here and in the child, may have left it changed."""
+        if self._replayed is not replaying:
             self._module.reset(True)
-            return replay
+            self._replayed = replaying
 
     def pace(self) -> dict[str, Any]:
         """Have it measure how fast it is."""
-        order = {"task": self._task.to_json(), "calls": [*map(from_call, self._calls)], "pace": True}
-        answer: dict[str, Any] = self._module.work(order)["pace"]
+        answer: dict[str, Any] = self._module.work({**self._briefing(), "pace": True})["pace"]
         return answer
+
+    def _briefing(self) -> dict[str, Any]:
+        """What a process that is new has to know."""
+        return {"task": self._task.to_json(), "calls": [*map(from_call, self._calls)], **self._told}
 
     def _ask(self, order: dict[str, Any], whole: Done) -> None:
         """Have an order obeyed, and add what came of it; a process that is new is told all."""
-        if self._process is self._module.process:
-            order |= self._untold
-        else:
-            order |= {"task": self._task.to_json(), "calls": [*map(from_call, self._calls)], **self._told}
+        order |= self._untold if self._process is self._module.process else self._briefing()
         done = to_done(self._module.work(order)["done"])
         self._process, self._untold = self._module.process, {}
         before = whole.tally.calls
