@@ -61,17 +61,24 @@ class Strength(Enum):
 class Rule:
     """A row of the table: when the condition holds, the code applies.
 
-    `section` is that of v2.40. `reading` names the interpretation that the row depends on. The row holds in the
-    versions from `since` to `until`, both included.
+    `id` names the situation: short, stable and ours, the same in every function and for every code that may stand for
+    it, so that a row is told by its function, its id and its code. `place` is where a reader lays the finger, in v2.40:
+    the section and, where that is long, the entry, the paragraph or the note ("5.1.6 CKR_PIN_INCORRECT"). `says` is one
+    sentence of our own on what stands there. `reading` names the interpretation that the row depends on. The row holds
+    in the versions from `since` to `until`, both included. One that is `unguarded` holds whether or not what its
+    function is `given` does.
     """
 
+    id: str
     code: CKR
     when: Condition
-    section: str
+    place: str
+    says: str
     strength: Strength = Strength.MUST
     reading: str | None = None
     since: Version = Version.V2_01
     until: Version = Version.V3_2
+    unguarded: bool = False
 
     @property
     def condition(self) -> str:
@@ -84,12 +91,23 @@ def fact(rule: Rule) -> str:
     return rule.when.__qualname__
 
 
+@cache
+def guarded(given: Condition, when: Condition) -> Condition:
+    """A condition where another holds, under the name of the first; made once, so that it is lifted once."""
+
+    def both(s: State, a: Args) -> bool:
+        return given(s, a) and when(s, a)
+
+    both.__name__, both.__qualname__ = when.__name__, when.__qualname__
+    return both
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a call changes when it returns one of `on`; where not `certain`, the text lets it happen or not."""
 
     change: Change
-    section: str
+    place: str
     on: frozenset[CKR] = frozenset({CKR.OK})
     certain: bool = True
     reading: str | None = None
@@ -109,7 +127,7 @@ class Output:
 
     name: str
     permitted: Callable[[State, Args], Sequence[int]]
-    section: str
+    place: str
     on: frozenset[CKR] = frozenset({CKR.OK})
 
 
@@ -122,10 +140,12 @@ def never(s: State, a: Args) -> bool:
 class Function:
     """All that the model says of one C_ function.
 
-    `uses` names the fields of `Args` that it has; `domains` the values worth giving one where those of its type are
-    too many or begin with one that is not harmless here. Calls are made with at most `deviations` arguments that are
-    not the first of their domain. `out_of_scope` marks calls that the model cannot follow, and that nobody should
-    make of it. `returns_ok` is False for the functions that 5.1.1 bars from CKR_OK.
+    `given` is what every row takes for granted that is not `unguarded`, mostly that the session handle is valid; it
+    is a part of their conditions once the table is made. `uses` names the fields of `Args` that it has; `domains`
+    the values worth giving one where those of its type are too many or begin with one that is not harmless here.
+    Calls are made with at most `deviations` arguments that are not the first of their domain. `out_of_scope` marks
+    calls that the model cannot follow, and that nobody should make of it. `returns_ok` is False for the functions
+    that 5.1.1 bars from CKR_OK.
     """
 
     name: str
@@ -137,6 +157,7 @@ class Function:
     returns_ok: bool = True
     domains: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     deviations: int = 3
+    given: Condition | None = None
 
     def domain(self, name: str, s: State) -> tuple[Any, ...]:
         """Every value that an argument takes in a state's scope, the harmless one first."""

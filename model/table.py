@@ -1,8 +1,9 @@
 """The rule table: every function of the model, in the order of the standard's chapters."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from . import (
+from .chapters import (
     ciphers,
     digests,
     dual,
@@ -16,7 +17,7 @@ from . import (
     signatures,
     slots,
 )
-from .rule import Function
+from .rule import Function, guarded
 
 CHAPTERS = (
     general,
@@ -33,4 +34,14 @@ CHAPTERS = (
     parallel,
 )
 
-TABLE: Mapping[str, Function] = {f.name: f for chapter in CHAPTERS for f in chapter.FUNCTIONS}
+
+def _settled(f: Function) -> Function:
+    """A function whose rows have what it is `given` in their conditions."""
+    if f.given is None:
+        return f
+    given = f.given
+    rules = tuple(r if r.unguarded else replace(r, when=guarded(given, r.when)) for r in f.rules)
+    return replace(f, rules=rules, given=None)
+
+
+TABLE: Mapping[str, Function] = {f.name: _settled(f) for chapter in CHAPTERS for f in chapter.FUNCTIONS}

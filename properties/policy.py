@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..model.call import Args, Call
-from ..model.conditions import session_valid, slot_of
+from ..model.chapters.conditions import session_valid, slot_of
 from ..model.state import Login, Pin, State
 from ..model.vocabulary import CKU
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call
+from p11conform.model.chapters.operations import ACTIVITIES
 from p11conform.model.interface import SIGNATURES
 from p11conform.model.mechanisms import with_role
-from p11conform.model.operations import ACTIVITIES
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors
 from p11conform.model.state import (
     Kept,

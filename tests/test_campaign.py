@@ -12,16 +12,16 @@ from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Mech, Object, Pin, State
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.campaign import Alone, Budget, Campaign, check, numbered_calls
-from p11conform.properties.cover import Search, all_calls, goals
-from p11conform.properties.driver import Driver, Replay
-from p11conform.properties.findings import beside_setup
-from p11conform.properties.graph import SCOPES
+from p11conform.properties.engine.aspects import aspect
+from p11conform.properties.engine.verdict import Kind
 from p11conform.properties.policy import anything
-from p11conform.properties.tally import aspect
-from p11conform.properties.tours import tours
-from p11conform.properties.verdict import Kind
-from p11conform.properties.work import Class, Done, Generated, Item, Sweep, Tour, Visit, Walk, Worker
+from p11conform.properties.reports.findings import beside_setup
+from p11conform.properties.run.campaign import Alone, Budget, Campaign, check, numbered_calls
+from p11conform.properties.run.driver import Driver, Replay
+from p11conform.properties.run.work import Class, Done, Generated, Item, Sweep, Tour, Visit, Walk, Worker
+from p11conform.properties.search.goals import Search, all_calls, goals
+from p11conform.properties.search.graph import SCOPES
+from p11conform.properties.search.tours import tours
 
 INFO, BAD_INFO = Call("C_GetSessionInfo"), Call("C_GetSessionInfo", Args(session=2))
 WRONG = Call("C_Login", Args(pin=Pin.WRONG))

@@ -19,7 +19,7 @@ from p11conform import cli
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
 from p11conform.model.oracle import build
-from p11conform.properties.report import SCHEMA
+from p11conform.properties.reports.results import SCHEMA
 
 ROOT = Path(__file__).parents[1]
 FEW = ("--calls", "400", "--length", "8", "--seconds", "120")

@@ -12,9 +12,9 @@ from p11conform.model.call import Args, Call
 from p11conform.model.oracle import Model, build, in_scope, permitted, ruling, successors
 from p11conform.model.state import Login, Object, Session, Slot, State, put_session, put_slot
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.columns import Changes, Columns, members
-from p11conform.properties.flat import States, leaves
-from p11conform.properties.remembered import Change, Leaves, Remembered
+from p11conform.properties.engine.columns import Changes, Columns, members
+from p11conform.properties.engine.packed import States, leaves
+from p11conform.properties.engine.reads import Change, Leaves, Remembered
 
 MODEL = build()
 SCOPE = State(slots=(Slot(), Slot()), sessions=(Session(),) * 2, objects=(Object(),) * 3)

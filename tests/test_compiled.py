@@ -10,10 +10,10 @@ from p11conform.model.call import Call, Observation
 from p11conform.model.oracle import Model, in_scope, may_succeed, outputs, permitted, successors
 from p11conform.model.state import Object, Saved, Slot, State
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.compiled import Compiled
-from p11conform.properties.cover import all_calls, by_function
+from p11conform.properties.engine.beliefs import Compiled
+from p11conform.properties.engine.verdict import Beliefs, Outcome, Verdict, judge, one_of
 from p11conform.properties.policy import anything
-from p11conform.properties.verdict import Beliefs, Outcome, Verdict, judge, one_of
+from p11conform.properties.search.goals import all_calls, by_function
 
 WIDE = State(slots=(Slot(), Slot(dual=True)), objects=(Object(),) * 3)
 TRIES = 12

@@ -22,13 +22,13 @@ from p11conform.model.call import Args, Call, Ending
 from p11conform.model.oracle import Model
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKU
-from p11conform.properties.campaign import Budget, Campaign, Results, numbered_calls
-from p11conform.properties.driver import New
+from p11conform.properties.engine.verdict import Kind
 from p11conform.properties.policy import Right, Rights
-from p11conform.properties.report import report_json
-from p11conform.properties.tally import Tally
-from p11conform.properties.verdict import Kind
-from p11conform.properties.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
+from p11conform.properties.reports.results import report_json
+from p11conform.properties.run.campaign import Budget, Campaign, Results, numbered_calls
+from p11conform.properties.run.driver import New
+from p11conform.properties.run.tally import Tally
+from p11conform.properties.run.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
 
 ANYTHING = Rights(Right.ANYTHING)
 

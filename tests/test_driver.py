@@ -10,10 +10,10 @@ from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import Login, Pin
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.compiled import FULL
-from p11conform.properties.cover import all_calls
-from p11conform.properties.driver import LONGEST, Driver
+from p11conform.properties.engine.beliefs import FULL
 from p11conform.properties.policy import harmless
+from p11conform.properties.run.driver import LONGEST, Driver
+from p11conform.properties.search.goals import all_calls
 
 INFO, BAD_INFO = Call("C_GetSessionInfo"), Call("C_GetSessionInfo", Args(session=2))
 USER_IN = (INIT, OPEN, LOGIN)
@@ -147,7 +147,7 @@ def test_nothing_is_called_after_the_end_of_a_sequence(core: Model) -> None:
 
 
 def test_a_sequence_is_cut_where_the_journal_ends(core: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p11conform.properties.driver.LONGEST", 7)
+    monkeypatch.setattr("p11conform.properties.run.driver.LONGEST", 7)
     driver = Driver(core, ONE_SLOT, Simulated(core, ONE_SLOT), journal=[0] * 7)
     driver.replay((INIT, *[Call("C_GetInfo")] * 20))
     assert len(driver.trail) <= 7

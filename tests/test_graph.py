@@ -16,11 +16,11 @@ from p11conform.model.call import Args
 from p11conform.model.oracle import build, in_scope, permitted, successors
 from p11conform.model.state import Login, Object, Phase, State
 from p11conform.model.vocabulary import CKR
-from p11conform.properties import graph as graphs
-from p11conform.properties.checks import Event, Property, reach_event
-from p11conform.properties.graph import QUOTIENTS, SCOPES, Graph, explore, lengths, network, quotient, shortest
-from p11conform.properties.invariants import CATALOGUE, Invariant
-from p11conform.properties.symbolic import System
+from p11conform.properties.proofs.checks import Event, Property, reach_event
+from p11conform.properties.proofs.invariants import CATALOGUE, Invariant
+from p11conform.properties.proofs.symbolic import System
+from p11conform.properties.search import graph as graphs
+from p11conform.properties.search.graph import QUOTIENTS, SCOPES, Graph, explore, lengths, network, quotient, shortest
 
 PINNED = Path(__file__).parents[1] / "docs" / "scopes.json"
 SMALL = ("logins", "operation")

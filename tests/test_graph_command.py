@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from p11conform.graph import graph
-from p11conform.properties.graph import SCOPES
+from p11conform.properties.search.graph import SCOPES
 
 
 def run(*arguments: str) -> tuple[int, str, str]:

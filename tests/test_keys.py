@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from p11conform.model.call import Args, Call, Data, Flaw, Observation
-from p11conform.model.conditions import halves
-from p11conform.model.operations import ENCRYPTION, SIGNING, not_active
+from p11conform.model.chapters.conditions import halves
+from p11conform.model.chapters.operations import ENCRYPTION, SIGNING, not_active
 from p11conform.model.oracle import build, in_scope, permitted, successors
 from p11conform.model.rule import Rule, fact
 from p11conform.model.state import (
@@ -25,8 +25,8 @@ from p11conform.model.state import (
     put_object,
 )
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.verdict import Kind as Fault
-from p11conform.properties.verdict import Outcome, judge
+from p11conform.properties.engine.verdict import Kind as Fault
+from p11conform.properties.engine.verdict import Outcome, judge
 
 MODEL = build()
 USER_IN = State(
@@ -161,7 +161,9 @@ def test_an_error_in_the_arguments_ends_the_operation_unless_read_leniently() ->
 
 
 def test_one_fact_about_several_kinds_of_operation() -> None:
-    rows = [Rule(CKR.OPERATION_NOT_INITIALIZED, not_active(k), k.section) for k in (ENCRYPTION, SIGNING)]
+    rows = [
+        Rule("not-active", CKR.OPERATION_NOT_INITIALIZED, not_active(k), k.section, "") for k in (ENCRYPTION, SIGNING)
+    ]
     assert rows[0].condition != rows[1].condition
     assert {fact(r) for r in rows} == {"not_active"}
     encrypted, signed = (

@@ -17,9 +17,10 @@ from conftest import restricted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p11conform.model import conditions, state
+from p11conform.model import state
 from p11conform.model.call import Args, Call, domain
-from p11conform.model.conditions import slot_id_invalid
+from p11conform.model.chapters import conditions
+from p11conform.model.chapters.conditions import slot_id_invalid
 from p11conform.model.oracle import build, in_scope, permitted, successors
 from p11conform.model.rule import Effect, Function, Rule, Strength, never
 from p11conform.model.state import (
@@ -41,9 +42,19 @@ from p11conform.model.state import (
 )
 from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, CKU, Version
-from p11conform.properties.flat import leaves, map_leaves
-from p11conform.properties.lift import Branch, Failure, Number, Truth, Unliftable, explore, failing, lower, predicate
-from p11conform.properties.symbolic import System, satisfying, solver
+from p11conform.properties.engine.packed import leaves, map_leaves
+from p11conform.properties.proofs.lift import (
+    Branch,
+    Failure,
+    Number,
+    Truth,
+    Unliftable,
+    explore,
+    failing,
+    lower,
+    predicate,
+)
+from p11conform.properties.proofs.symbolic import System, satisfying, solver
 
 VERSIONS = (Version.V2_01, Version.V2_20, Version.V2_40)
 
@@ -314,12 +325,15 @@ def look_up(s: State, a: Args) -> State:
 def test_an_effect_stays_within_the_domains_wherever_it_is_permitted(change: Any) -> None:
     with pytest.raises(Unliftable, match=r"C_OpenSession.*CKR_OK"):
         toy(effects=(Effect(change, "5.6"),)).transition("C_OpenSession")
-    for guard in ({"rules": (Rule(CKR.SLOT_ID_INVALID, slot_id_invalid, "5.6"),)}, {"out_of_scope": slot_id_invalid}):
+    for guard in (
+        {"rules": (Rule("slot-id-invalid", CKR.SLOT_ID_INVALID, slot_id_invalid, "5.6", ""),)},
+        {"out_of_scope": slot_id_invalid},
+    ):
         toy(effects=(Effect(change, "5.6"),), **guard).transition("C_OpenSession")
 
 
 def test_a_function_barred_from_success_has_no_such_code() -> None:
-    never_ok = toy(rules=(Rule(CKR.FUNCTION_NOT_PARALLEL, never, "5.15", Strength.MAY),), returns_ok=False)
+    never_ok = toy(rules=(Rule("never", CKR.FUNCTION_NOT_PARALLEL, never, "5.15", "", Strength.MAY),), returns_ok=False)
     assert never_ok.transition("C_OpenSession").permitted.keys() == {CKR.FUNCTION_NOT_PARALLEL}
 
 

@@ -16,9 +16,9 @@ from p11conform.model.precedence import Relation
 from p11conform.model.rule import Rule, never
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
-from p11conform.properties.cover import explore
-from p11conform.properties.lint import Entry, Kind, Lint, lint
-from p11conform.properties.situations import likeliest
+from p11conform.properties.search.goals import explore
+from p11conform.properties.search.setups import likeliest
+from p11conform.properties.text.lint import Entry, Kind, Lint, lint
 from p11conform.subject import SIMULATED_STATE
 
 DECRYPTION = frozenset(
@@ -136,7 +136,7 @@ def test_a_row_that_nothing_meets_is_told(some: Model, found: Lint) -> None:
 
     small = restricted(some, {"C_Logout"})
     for condition in (never, finalized_with_a_session):
-        dead = with_row(small, "C_Logout", Rule(CKR.PIN_EXPIRED, condition, "5.6"))
+        dead = with_row(small, "C_Logout", Rule("condition", CKR.PIN_EXPIRED, condition, "5.6", ""))
         (entry,) = of(lint(dead, INITIAL), Kind.DEAD)
         assert (entry.functions, entry.codes, entry.sections) == (("C_Logout",), (CKR.PIN_EXPIRED,), ("5.6",))
 

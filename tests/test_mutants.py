@@ -16,14 +16,14 @@ from p11conform.model.oracle import Model, build, forbids_ok
 from p11conform.model.rule import Rule
 from p11conform.model.state import Login, Mech, Object, Phase, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, CKS, CKU, Version
-from p11conform.properties import campaign
-from p11conform.properties.campaign import Budget
-from p11conform.properties.cover import Part, Witness, closing, witnesses
-from p11conform.properties.driver import Driver, Replay
-from p11conform.properties.findings import beside_setup
-from p11conform.properties.report import rules_json
-from p11conform.properties.situations import DUAL
-from p11conform.properties.verdict import Kind, Severity
+from p11conform.properties.engine.verdict import Kind, Severity
+from p11conform.properties.reports.findings import beside_setup
+from p11conform.properties.reports.results import rules_json
+from p11conform.properties.run import campaign
+from p11conform.properties.run.campaign import Budget
+from p11conform.properties.run.driver import Driver, Replay
+from p11conform.properties.search.goals import Part, Witness, closing, witnesses
+from p11conform.properties.search.setups import DUAL
 from p11conform.subject import SIMULATED_STATE
 
 V2_01, V2_40 = Version.V2_01, Version.V2_40

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from p11conform.model import ciphers, digests, dual, parallel, randomness, searches, signatures
 from p11conform.model.call import Args, Buffer, Call, Data, Many, Parameter, Want
-from p11conform.model.operations import (
+from p11conform.model.chapters import ciphers, digests, dual, parallel, randomness, searches, signatures
+from p11conform.model.chapters.operations import (
     ACTIVITIES,
     end_all_operations,
     forget_outputs,

@@ -10,8 +10,8 @@ from p11conform.model.call import Args, Call
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors
 from p11conform.model.state import Kind, Login, Object, Pin, Session, Slot, State
 from p11conform.model.vocabulary import CKU, Version
-from p11conform.properties.cover import all_calls
 from p11conform.properties.policy import Policy, anything, expendable, harmless
+from p11conform.properties.search.goals import all_calls
 
 USERS = (CKU.SO, CKU.USER)
 GIVEN = [frozenset(x) for x in chain.from_iterable(combinations(USERS, n) for n in range(3))]

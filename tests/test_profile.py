@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from p11conform.cli import main
 from p11conform.model.state import NO_LIMIT, Mech, Role
 from p11conform.profile import profile_json, read_profile
-from p11conform.properties.report import Unreadable
+from p11conform.properties.reports.results import Unreadable
 from p11conform.subject import SIMULATED_STATE
 
 SLOTS = SIMULATED_STATE.slots

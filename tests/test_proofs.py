@@ -11,15 +11,15 @@ from p11conform.model.call import Args
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors
 from p11conform.model.state import Login, Object, Phase, Pin, Session, Slot, State
 from p11conform.model.vocabulary import CKR, Version
-from p11conform.properties.checks import Outcome, Trace, prove, prove_together, reach, reach_event
-from p11conform.properties.invariants import (
+from p11conform.properties.proofs.checks import Outcome, Trace, prove, prove_together, reach, reach_event
+from p11conform.properties.proofs.invariants import (
     CATALOGUE,
     login_needs_a_session,
     no_read_only_session_beside_so,
     sessions_of_a_token_agree,
     user_logs_in_with_a_pin,
 )
-from p11conform.properties.symbolic import System
+from p11conform.properties.proofs.symbolic import System
 
 INITIAL = State(slots=(Slot(), Slot()), sessions=(Session(),) * 2, objects=(Object(),))
 

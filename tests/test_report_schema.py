@@ -16,9 +16,9 @@ from p11conform.model.interpretations import INTERPRETATIONS
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR, Version
-from p11conform.properties.campaign import Budget, check
-from p11conform.properties.report import SCHEMA, Note, read_report, report_json
-from p11conform.properties.verdict import Kind, Severity
+from p11conform.properties.engine.verdict import Kind, Severity
+from p11conform.properties.reports.results import SCHEMA, Note, read_report, report_json
+from p11conform.properties.run.campaign import Budget, check
 
 PAGE: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
 VALIDATOR = Draft202012Validator(PAGE)

@@ -13,8 +13,8 @@ from p11conform.model.oracle import Model, build
 from p11conform.model.state import Pin
 from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, CKU
-from p11conform.properties.driver import Driver, same_fault
-from p11conform.properties.shrink import Fails, shrink
+from p11conform.properties.run.driver import Driver, same_fault
+from p11conform.properties.run.shrink import Fails, shrink
 
 USES = {f.name: f.uses for f in TABLE.values()}
 CALLS = every_call(build(), ONE_SLOT)

@@ -12,10 +12,10 @@ from p11conform.model.call import Call
 from p11conform.model.oracle import Model, applicable, build, forbids_ok, in_scope, permitted, prevailing, successors
 from p11conform.model.state import Object, Session, Slot, State
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.checks import Outcome, difference, prove_together, reach_code, unanswered
-from p11conform.properties.cover import Part, Witness, witnesses
-from p11conform.properties.invariants import CATALOGUE, so_pin_is_set
-from p11conform.properties.symbolic import System
+from p11conform.properties.proofs.checks import Outcome, difference, prove_together, reach_code, unanswered
+from p11conform.properties.proofs.invariants import CATALOGUE, so_pin_is_set
+from p11conform.properties.proofs.symbolic import System
+from p11conform.properties.search.goals import Part, Witness, witnesses
 from p11conform.subject import SIMULATED_STATE
 
 SCOPE = State(slots=(Slot(),), sessions=(Session(),) * 2, objects=(Object(),))

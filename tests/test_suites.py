@@ -13,8 +13,8 @@ from p11conform.model.call import Call
 from p11conform.model.oracle import build, in_scope
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.graph import SCOPES, Edge, explore
-from p11conform.properties.suites import (
+from p11conform.properties.search.graph import SCOPES, Edge, explore
+from p11conform.properties.search.suites import (
     Cost,
     Machine,
     Suite,

@@ -15,12 +15,12 @@ from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import Pin
 from p11conform.model.vocabulary import CKR
-from p11conform.properties import campaign
-from p11conform.properties.campaign import Budget, Progress, Results, Source
-from p11conform.properties.cover import Search, all_calls, explore, goals, witnesses
-from p11conform.properties.driver import Driver
+from p11conform.properties.engine.verdict import Kind
 from p11conform.properties.policy import anything, harmless
-from p11conform.properties.verdict import Kind
+from p11conform.properties.run import campaign
+from p11conform.properties.run.campaign import Budget, Progress, Results, Source
+from p11conform.properties.run.driver import Driver
+from p11conform.properties.search.goals import Search, all_calls, explore, goals, witnesses
 
 SHORT_RUN = Budget(sequences=30, length=15, seconds=600)
 

@@ -12,12 +12,12 @@ from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observatio
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Mech, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
-from p11conform.properties.campaign import Results
-from p11conform.properties.driver import Driver
-from p11conform.properties.findings import explain
-from p11conform.properties.report import notes_json
-from p11conform.properties.tally import Tally
-from p11conform.properties.verdict import Kind, Lapse, Outcome, Severity, Verdict, judge
+from p11conform.properties.engine.verdict import Kind, Lapse, Outcome, Severity, Verdict, judge
+from p11conform.properties.reports.findings import explain
+from p11conform.properties.reports.results import notes_json
+from p11conform.properties.run.campaign import Results
+from p11conform.properties.run.driver import Driver
+from p11conform.properties.run.tally import Tally
 
 READY = (INIT, OPEN)
 USER_IN = (*READY, LOGIN)

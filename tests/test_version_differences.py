@@ -14,9 +14,9 @@ from p11conform.model.call import Call
 from p11conform.model.oracle import Model, applicable, build, in_scope, may_succeed, permitted
 from p11conform.model.state import Object, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, Version
-from p11conform.properties.cover import all_calls, explore
-from p11conform.properties.situations import likeliest
-from p11conform.properties.versions import COVERED, Comparison, compare
+from p11conform.properties.search.goals import all_calls, explore
+from p11conform.properties.search.setups import likeliest
+from p11conform.properties.text.versions import COVERED, Comparison, compare
 
 V2_01, V2_20, V2_40 = COVERED
 OBJECTS = frozenset({"C_GenerateKey", "C_CopyObject", "C_DestroyObject", "C_SetAttributeValue"})

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from p11conform.model.oracle import build
 from p11conform.model.state import Session
-from p11conform.properties.graph import SCOPES, explore
+from p11conform.properties.search.graph import SCOPES, explore
 
 PROMELA = Path(__file__).with_name("logins.pml")
 SESSIONS = (2, 3, 4)

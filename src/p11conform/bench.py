@@ -21,12 +21,12 @@ from .messages import Task
 from .model.call import Observation
 from .model.oracle import build, permitted
 from .model.vocabulary import CKR
-from .properties.compiled import Compiled
-from .properties.cover import all_calls, by_function
-from .properties.flat import uncollected
-from .properties.graph import SCOPES, explore
+from .properties.engine.beliefs import Compiled
+from .properties.engine.packed import uncollected
 from .properties.policy import anything
-from .properties.suites import machine, transition_tour
+from .properties.search.goals import all_calls, by_function
+from .properties.search.graph import SCOPES, explore
+from .properties.search.suites import machine, transition_tour
 from .subject import SIMULATED_STATE, softhsm2_module
 
 STEPS = 100_000

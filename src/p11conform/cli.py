@@ -26,12 +26,12 @@ from .model.oracle import Model, build
 from .model.precedence import order
 from .model.vocabulary import CKR, Version
 from .profile import profile_json, read_profile
-from .properties.campaign import Alone, Budget, Campaign, numbered_calls
-from .properties.campaign import Crew as AnyCrew
-from .properties.cover import Goal, witnesses
-from .properties.driver import Driver
-from .properties.findings import show_call
-from .properties.report import Unreadable, difference, read_report, read_trace, report_json
+from .properties.reports.findings import show_call
+from .properties.reports.results import Unreadable, difference, read_report, read_trace, report_json
+from .properties.run.campaign import Alone, Budget, Campaign, numbered_calls
+from .properties.run.campaign import Crew as AnyCrew
+from .properties.run.driver import Driver
+from .properties.search.goals import Goal, witnesses
 
 CONFORMS, FINDINGS, USAGE, UNUSABLE = 0, 1, 2, 3
 DEFAULT_SEED = 11

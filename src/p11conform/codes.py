@@ -16,10 +16,10 @@ from .model.oracle import build
 from .model.precedence import EXPLICIT, RELATIONS
 from .model.table import TABLE
 from .model.vocabulary import CKR
-from .properties.cover import Witness, witnesses
-from .properties.findings import show_call
-from .properties.lint import NO_ROW
-from .properties.report import read_report
+from .properties.reports.findings import show_call
+from .properties.reports.results import read_report
+from .properties.search.goals import Witness, witnesses
+from .properties.text.lint import NO_ROW
 from .subject import SIMULATED_STATE
 
 OBSERVED = "observed.json"

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from .model.oracle import Model
 from .model.table import TABLE
-from .properties.campaign import Progress
-from .properties.findings import show_call
-from .properties.report import Difference, Note, read_trace
+from .properties.reports.findings import show_call
+from .properties.reports.results import Difference, Note, read_trace
+from .properties.run.campaign import Progress
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -187,5 +187,5 @@ def rule_table(model: Model, function: str, code: str | None) -> Table:
     for r in model.functions[function].rules:
         if code is None or str(r.code) == code:
             reading = f"{r.reading}: {model.readings[r.reading]}" if r.reading else ""
-            table.add_row(str(r.code), r.condition, r.strength.value, r.section, reading)
+            table.add_row(str(r.code), r.condition, r.strength.value, r.place, reading)
     return table

@@ -20,10 +20,10 @@ from .adapters.journal import Journal
 from .adapters.process import Lost
 from .messages import Task, item_json, to_done
 from .model.call import Call
-from .properties.campaign import numbered_calls
-from .properties.driver import Driver, Replay
-from .properties.verdict import judge
-from .properties.work import Class, Done, Failed, Item, Sweep, Visit
+from .properties.engine.verdict import judge
+from .properties.run.campaign import numbered_calls
+from .properties.run.driver import Driver, Replay
+from .properties.run.work import Class, Done, Failed, Item, Sweep, Visit
 
 AHEAD: Final = 3
 """Pieces of work that are given out before the first of them is done, for each worker."""

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from .console import err, out
 from .model.oracle import build
-from .properties.graph import QUOTIENTS, SCOPES, Graph, Scope, explore, figures, quotient
-from .properties.suites import SUITES, machine
+from .properties.search.graph import QUOTIENTS, SCOPES, Graph, Scope, explore, figures, quotient
+from .properties.search.suites import SUITES, machine
 
 OUT_OF_DATE, USAGE = 1, 2
 

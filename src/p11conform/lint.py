@@ -12,10 +12,10 @@ from .console import Display, check_json_file, out, write_json
 from .model.oracle import Model, build, permitted
 from .model.state import State
 from .model.vocabulary import Version
-from .properties.findings import show_call
-from .properties.lint import Entry, Kind, Lint, lint
-from .properties.meetings import Meeting
-from .properties.versions import COVERED
+from .properties.reports.findings import show_call
+from .properties.text.lint import Entry, Kind, Lint, lint
+from .properties.text.overlaps import Meeting
+from .properties.text.versions import COVERED
 from .subject import SIMULATED_STATE
 
 NAMED = 4

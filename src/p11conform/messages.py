@@ -8,10 +8,10 @@ from .model.oracle import Model, build
 from .model.state import Object, Session, State
 from .model.vocabulary import CKU, Version
 from .profile import profile_json, slots_of
-from .properties.driver import New
 from .properties.policy import Right, Rights
-from .properties.tally import Tally
-from .properties.work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
+from .properties.run.driver import New
+from .properties.run.tally import Tally
+from .properties.run.work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
 
 
 @dataclass(frozen=True, slots=True)

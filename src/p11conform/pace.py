@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from .adapters.base import Adapter
 from .adapters.raw import Raw
 from .model.call import Call
-from .properties.driver import Driver
-from .properties.verdict import Outcome, judge
+from .properties.engine.verdict import Outcome, judge
+from .properties.run.driver import Driver
 
 OPENING = (Call("C_Initialize"), Call("C_OpenSession"))
 

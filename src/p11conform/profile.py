@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from .model.mechanisms import Role
 from .model.state import LIMIT_UNKNOWN, NO_LIMIT, Mech, Slot
-from .properties.report import Unreadable
+from .properties.reports.results import Unreadable
 
 SCHEMA = "p11conform.profile/1"
 MECHANISMS = "mechanisms"

@@ -11,10 +11,10 @@ from .model.call import code_text
 from .model.oracle import Model, applicable, build, permitted, successors
 from .model.state import Object, Session, Slot, State
 from .model.vocabulary import CKR, Version
-from .properties.checks import Outcome, Proof, Trace, prove_together, reach_code, unanswered
-from .properties.findings import explain_rule, show_call
-from .properties.invariants import CATALOGUE
-from .properties.symbolic import System
+from .properties.proofs.checks import Outcome, Proof, Trace, prove_together, reach_code, unanswered
+from .properties.proofs.invariants import CATALOGUE
+from .properties.proofs.symbolic import System
+from .properties.reports.findings import explain_rule, show_call
 from .subject import SIMULATED_STATE
 
 NOT_PROVED, USAGE = 1, 2

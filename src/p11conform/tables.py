@@ -52,12 +52,12 @@ def _versions(rule: Rule) -> str:
 
 
 def _rule(r: Rule) -> tuple[str, ...]:
-    return str(r.code), r.condition, r.strength.value, r.section, _versions(r), r.reading or ""
+    return str(r.code), r.condition, r.strength.value, r.place, _versions(r), r.reading or ""
 
 
 def _effect(e: Effect) -> tuple[str, ...]:
     certain = "yes" if e.certain else "or nothing changes"
-    return e.name, ", ".join(map(str, sorted(e.on))), certain, e.section, e.reading or ""
+    return e.name, ", ".join(map(str, sorted(e.on))), certain, e.place, e.reading or ""
 
 
 def _function(f: Function) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _function(f: Function) -> Iterator[str]:
         yield f"Not followed by the model, and so never called, when {_words(f.out_of_scope.__name__)}."
     yield from _table(("code", "when", "strength", "section", "versions", "interpretation"), map(_rule, f.rules))
     yield from _table(("effect", "on", "certain", "section", "interpretation"), map(_effect, f.effects))
-    yield from _table(("output", "section"), ((_words(o.name), o.section) for o in f.outputs))
+    yield from _table(("output", "section"), ((_words(o.name), o.place) for o in f.outputs))
 
 
 def _named_by(id: str) -> Iterator[str]:

@@ -11,8 +11,8 @@ from .model.oracle import Model, build
 from .model.precedence import Relation
 from .model.rule import Rule
 from .model.vocabulary import CKR, Version
-from .properties.findings import explain_rule, show_call
-from .properties.versions import COVERED, Comparison, Difference, compare
+from .properties.reports.findings import explain_rule, show_call
+from .properties.text.versions import COVERED, Comparison, Difference, compare
 from .subject import SIMULATED_STATE
 
 
@@ -108,6 +108,5 @@ def comparison_json(found: Comparison, old: Model, new: Model) -> dict[str, Any]
 
 def _rules(rows: Iterable[Rule]) -> list[dict[str, str]]:
     return [
-        {"code": str(r.code), "condition": r.condition, "section": r.section, "strength": r.strength.value}
-        for r in rows
+        {"code": str(r.code), "condition": r.condition, "section": r.place, "strength": r.strength.value} for r in rows
     ]

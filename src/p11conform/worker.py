@@ -16,8 +16,8 @@ from .adapters.journal import Journal
 from .messages import Task, done_json, to_class, to_item
 from .model.call import Call
 from .pace import pace
-from .properties.driver import Driver
-from .properties.work import Worker
+from .properties.run.driver import Driver
+from .properties.run.work import Worker
 
 RESTORE = "restore"
 """Tells the parent to put the token's contents back, and to say when it is done."""

@@ -1,0 +1,1 @@
+"""What each chapter of the standard says, function by function."""

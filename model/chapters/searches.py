@@ -1,0 +1,149 @@
+"""Section 5.7: the search for objects."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..call import Args, Many, Want
+from ..rule import Effect, Function, Output, Rule, Strength
+from ..state import Login, Object, Search, State, map_objects, put_session
+from ..vocabulary import CKR, Version
+from .common import NULL_POINTER, SESSION, arguments_bad
+from .conditions import pin_to_be_changed, session_valid, slot_of
+from .operations import DISPLACING, ERRORS, all_dropped, something_active
+
+
+def _search(s: State, a: Args) -> Search:
+    return s.sessions[a.session].operations.search
+
+
+def _with_search(s: State, a: Args, new: Search) -> State:
+    session = s.sessions[a.session]
+    return put_session(s, a.session, replace(session, operations=replace(session.operations, search=new)))
+
+
+def search_not_active(s: State, a: Args) -> bool:
+    return session_valid(s, a) and _search(s, a) == Search.NONE
+
+
+def unknown_attribute_wanted(s: State, a: Args) -> bool:
+    return a.want == Want.UNKNOWN_TYPE
+
+
+def search_template_null(s: State, a: Args) -> bool:
+    return a.want == Want.NULL
+
+
+def nothing_wanted(s: State, a: Args) -> bool:
+    return a.many == Many.ZERO
+
+
+# What a session sees: token objects, and session objects of all sessions; private ones with the user (5.7).
+
+
+def _visible(s: State, a: Args, x: Object) -> bool:
+    there = x.exists and x.slot == s.sessions[a.session].slot
+    return there and (not x.private or slot_of(s, a).login == Login.USER)
+
+
+def handles_found_untold(s: State, a: Args) -> bool:
+    """Which handles become known is not to be told, where some are not, and the search may find them or not."""
+    if not session_valid(s, a) or a.many != Many.PLENTY or _search(s, a) != Search.UNSURE:
+        return False
+    return any(not x.known and _visible(s, a, x) for x in s.objects)
+
+
+# Effects.
+
+
+def begin_search(s: State, a: Args) -> State:
+    return _with_search(s, a, Search.FRESH if a.want == Want.ALL else Search.UNSURE)
+
+
+def fetch(s: State, a: Args) -> State:
+    """A search that just gave all that there was is DRAINED; what later calls of it give is not followed."""
+    if a.many == Many.ZERO:
+        return s
+    if a.many == Many.ONE or _search(s, a) != Search.FRESH:
+        return _with_search(s, a, Search.UNSURE)
+    met = map_objects(s, lambda x: replace(x, known=True) if _visible(s, a, x) else x)
+    return _with_search(met, a, Search.DRAINED)
+
+
+def end_search(s: State, a: Args) -> State:
+    return _with_search(s, a, Search.NONE) if session_valid(s, a) else s
+
+
+# Outputs.
+
+
+def objects_found(s: State, a: Args) -> Sequence[int]:
+    """The objects that a fresh search for all finds, a bit each."""
+    if a.many != Many.PLENTY or _search(s, a) != Search.DRAINED:
+        return ()
+    return (sum(1 << k for k, x in enumerate(s.objects) if _visible(s, a, x)),)
+
+
+def strangers_found(s: State, a: Args) -> Sequence[int]:
+    """Objects that a failed call left behind: a call does all of its work or none (5)."""
+    return (0,) if a.many == Many.PLENTY else ()
+
+
+def number_found(s: State, a: Args) -> Sequence[int]:
+    return {Many.ZERO: (0,), Many.ONE: (0, 1)}.get(a.many, ())
+
+
+FUNCTIONS = (
+    Function(
+        "C_FindObjectsInit",
+        ("session", "want"),
+        (
+            *SESSION,
+            *arguments_bad(search_template_null, "5.7"),
+            Rule(
+                "unknown-attribute-wanted",
+                CKR.ATTRIBUTE_TYPE_INVALID,
+                unknown_attribute_wanted,
+                "5.7",
+                "",
+                Strength.MAY,
+            ),
+            Rule(
+                "unknown-attribute-wanted",
+                CKR.ATTRIBUTE_VALUE_INVALID,
+                unknown_attribute_wanted,
+                "5.7",
+                "",
+                Strength.MAY,
+            ),
+            Rule("something-active", CKR.OPERATION_ACTIVE, something_active, "5.7", "", Strength.MAY, "A-16"),
+            Rule("pin-to-be-changed", CKR.PIN_EXPIRED, pin_to_be_changed, "5.7", "", Strength.MAY, since=Version.V2_20),
+        ),
+        effects=(
+            Effect(all_dropped, "5.1.6", DISPLACING, certain=False, reading="A-16"),
+            Effect(begin_search, "5.7"),
+        ),
+    ),
+    Function(
+        "C_FindObjects",
+        ("session", "many", "null"),
+        (
+            *SESSION,
+            *NULL_POINTER,
+            Rule("search-not-active", CKR.OPERATION_NOT_INITIALIZED, search_not_active, "5.7", ""),
+            Rule("nothing-wanted", CKR.ARGUMENTS_BAD, nothing_wanted, "5.7", "", Strength.UNSAID, "A-19"),
+        ),
+        effects=(Effect(fetch, "5.7"), Effect(end_search, "5.7", ERRORS, certain=False, reading="A-19")),
+        outputs=(
+            Output("found", objects_found, "5.7"),
+            Output("strangers", strangers_found, "5"),
+            Output("count", number_found, "5.7"),
+        ),
+        out_of_scope=handles_found_untold,
+    ),
+    Function(
+        "C_FindObjectsFinal",
+        ("session",),
+        (*SESSION, Rule("search-not-active", CKR.OPERATION_NOT_INITIALIZED, search_not_active, "5.7", "")),
+        effects=(Effect(end_search, "5.7"), Effect(end_search, "5.7", ERRORS, certain=False, reading="A-19")),
+    ),
+)

@@ -1,0 +1,293 @@
+"""Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ...model.call import Call, Ending, Observation, code_text, is_unnamed
+from ...model.chapters.operations import ACTIVITIES
+from ...model.oracle import Model, following, legal_anyway, outputs, permitted, ruling
+from ...model.rule import Effect, Rule, Strength, fact
+from ...model.state import Phase, Search, State
+from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
+from .packed import leaves
+
+Beliefs = frozenset[State]
+"""The states that a module may be in, after all that was seen of it."""
+
+
+Steps = tuple[tuple[Call, Observation], ...]
+"""A trace: calls, and what came back."""
+
+
+def one_of(beliefs: Collection[State]) -> State:
+    """The believed state in which most of what was built up is left; nearly always there is but one state."""
+    return next(iter(beliefs)) if len(beliefs) == 1 else max(beliefs, key=built_up)
+
+
+def built_up(s: State) -> tuple[int, ...]:
+    """How much there is of objects with a handle and of operations; what comes after tells equals apart."""
+    active = sum(getattr(x.operations, k.field).phase != Phase.NONE for x in s.sessions for k in ACTIVITIES)
+    searching = sum(x.operations.search != Search.NONE for x in s.sessions)
+    return (sum(x.known for x in s.objects) + active + searching, *leaves(s))
+
+
+class Outcome(Enum):
+    """PASS: the text permits it. INCONCLUSIVE: legal, and proves nothing. FAIL: the text rules it out."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Severity(Enum):
+    """How much a failure matters to those who use the module."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Kind(Enum):
+    """What sort of failure it is."""
+
+    MISSING_ERROR = "missing error"
+    WRONG_CODE = "wrong code"
+    OFF_LIST = "off-list code"
+    PRECEDENCE = "precedence"
+    OPERATION_STATE = "operation state"
+    SESSION_STATE = "session state"
+    DATA_EFFECT = "data effect"
+    CALLBACK_ONLY = "callback-only code"
+    CALLBACK_MISUSE = "callback misuse"
+    ABSENT = "absent function"
+    DIED = "died"
+    HUNG = "hung"
+
+
+_SEVERITY = {
+    Kind.MISSING_ERROR: Severity.MEDIUM,
+    Kind.WRONG_CODE: Severity.MEDIUM,
+    Kind.OFF_LIST: Severity.MEDIUM,
+    Kind.PRECEDENCE: Severity.LOW,
+    Kind.OPERATION_STATE: Severity.MEDIUM,
+    Kind.SESSION_STATE: Severity.HIGH,
+    Kind.DATA_EFFECT: Severity.HIGH,
+    Kind.CALLBACK_ONLY: Severity.MEDIUM,
+    Kind.CALLBACK_MISUSE: Severity.HIGH,
+    Kind.ABSENT: Severity.MEDIUM,
+    Kind.DIED: Severity.HIGH,
+    Kind.HUNG: Severity.HIGH,
+}
+
+ANOTHER_CODE = "another code"
+"""Begins the cause of a failure by whatever wrong code where certain facts hold."""
+
+_ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+_FAMILIES = {
+    Kind.OPERATION_STATE: ("OPERATION",),
+    Kind.SESSION_STATE: ("SESSION", "USER"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """An output that none of the believed states explains."""
+
+    output: str
+    seen: int
+    permitted: tuple[int, ...]
+    section: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """An earlier call of which the module made something else: had the text wanted that, there would be no failure.
+
+    It left out a certain `effect`, or where that is None it ended operations that were not its own.
+    """
+
+    function: str
+    code: int
+    effect: Effect | None
+
+    @property
+    def fact(self) -> str:
+        """What went wrong, one name for all kinds of operation: the open question that it rests on, if any."""
+        if self.effect is None:
+            return "ends what is not its own"
+        return self.effect.reading or self.effect.change.__qualname__
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the text says of one observation.
+
+    `permitted` holds the codes that the text permits, and `rules` the rows that prevail: for a failure those at
+    fault, for a pass those that may have given it. `advice` holds the rows that only recommend, and were not followed.
+    `why` is a line on an inconclusive verdict; `lapse` explains a failure that nothing in its call explains.
+    """
+
+    outcome: Outcome
+    call: Call
+    observation: Observation
+    kind: Kind | None = None
+    permitted: frozenset[CKR] = frozenset()
+    rules: tuple[Rule, ...] = ()
+    mismatch: Mismatch | None = None
+    advice: tuple[Rule, ...] = ()
+    why: str = ""
+    lapse: Lapse | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """The severity of a failure: its kind's, but low for a code off the list in the right family."""
+        if self.kind is Kind.OFF_LIST and _family(self.observation.code) in {_family(r.code) for r in self.rules}:
+            return Severity.LOW
+        return _SEVERITY[self.kind] if self.kind else Severity.LOW
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The facts that the rows at fault speak of."""
+        return frozenset(fact(r) for r in self.rules)
+
+    @property
+    def cause(self) -> tuple[str, ...]:
+        """What two failures share when they are one fault, whatever the function: its kind and the facts misjudged.
+
+        A module that answers one fact by this wrong code here and by that one there has one fault.
+        """
+        kind = self.kind.value if self.kind else ""
+        facts = sorted(self.facts)
+        if self.lapse is not None:
+            return (Kind.OPERATION_STATE.value, self.lapse.fact)
+        match self.kind:
+            case Kind.DIED | Kind.HUNG | Kind.ABSENT:
+                return (kind, self.call.function)
+            case Kind.CALLBACK_MISUSE:
+                return (kind, *self.observation.misuse)
+            case Kind.MISSING_ERROR:
+                return (kind, *facts)
+            case _ if self.mismatch is not None:
+                return (kind, self.call.function, self.mismatch.output)
+            case Kind.PRECEDENCE:
+                return (kind, self.observation.text, *facts)
+            case _ if facts:
+                return (ANOTHER_CODE, *facts)
+        return (kind, self.observation.text, self.call.function)
+
+
+def explains(known: tuple[str, ...], cause: tuple[str, ...]) -> bool:
+    """Whether a cause is no more than another one with further facts beside it."""
+    return known[0] == cause[0] and known[0] in _OF_FACTS and set(known[1:]) < set(cause[1:])
+
+
+def unexplained(cause: tuple[str, ...]) -> bool:
+    """Whether a cause says no more than that an operation was there or was not."""
+    return cause[0] == Kind.OPERATION_STATE.value and len(cause) > OF_LAPSE
+
+
+OF_LAPSE = 2
+"""Words of a cause that is a lapse."""
+
+_OF_FACTS = frozenset({Kind.MISSING_ERROR.value, Kind.PRECEDENCE.value, ANOTHER_CODE})
+"""First words of causes whose others are facts, and perhaps the answer."""
+
+
+def _family(code: int) -> str:
+    return code_text(code).removeprefix("CKR_").partition("_")[0]
+
+
+def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
+    """The verdict on an observation, and the beliefs after it; none are left after a failure."""
+    verdict, after = follow(model, tuple(beliefs), call, seen)
+    return verdict, frozenset(after)
+
+
+def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation) -> tuple[Verdict, Sequence[State]]:
+    """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
+    if seen.ending is not Ending.RETURNED:
+        return Verdict(Outcome.FAIL, call, seen, _ENDINGS[seen.ending], _union(model, beliefs, call)), ()
+    if seen.misuse:
+        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), ()
+    ruled = [(s, ruling(model, s, call)) for s in beliefs]
+    allowing = [(s, given) for s, given in ruled if seen.code in given.codes]
+    if not allowing:
+        return _unexplained(model, beliefs, call, seen)
+    after, mismatch = _follow(model, [s for s, _ in allowing], call, seen)
+    if not after:
+        assert mismatch is not None
+        kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
+        return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), ()
+    rules = allowing[0][1].rules
+    if len(allowing) > 1:
+        rules = tuple(dict.fromkeys(r for _, given in allowing for r in given.rules))
+    gave = tuple(r for r in rules if r.code == seen.code)
+    ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
+    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), after
+
+
+def _union(model: Model, beliefs: Sequence[State], call: Call) -> frozenset[CKR]:
+    return frozenset(code for s in beliefs for code in permitted(model, s, call))
+
+
+def _follow(model: Model, states: list[State], call: Call, seen: Observation) -> tuple[list[State], Mismatch | None]:
+    """The successors whose outputs are those seen, or the first output that rules the last of them out."""
+    given = dict(seen.outputs)
+    after: list[State] = []
+    mismatch = None
+    for s in states:
+        for t in following(model, s, call, seen.code):
+            wrong = None
+            if given:
+                wrong = next(
+                    (
+                        (name, given[name], tuple(values))
+                        for name, values in outputs(model, t, call, seen.code)
+                        if values and name in given and given[name] not in values
+                    ),
+                    None,
+                )
+            if wrong is None:
+                after.append(t)
+            elif mismatch is None:
+                section = next(o.place for o in model.functions[call.function].outputs if o.name == wrong[0])
+                mismatch = Mismatch(*wrong, section)
+    return after, mismatch
+
+
+def _unexplained(
+    model: Model, beliefs: Sequence[State], call: Call, seen: Observation
+) -> tuple[Verdict, Sequence[State]]:
+    """The verdict on a code that no believed state permits."""
+    function = model.functions[call.function]
+    allowed = _union(model, beliefs, call)
+    if seen.code in CALLBACK_ONLY:
+        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_ONLY, allowed), ()
+    lenient = legal_anyway(model, call.function, seen.code, CKR.OK in allowed)
+    if lenient:
+        # Trouble that may have changed anything leaves nothing to go on.
+        lost = seen.code in LEAVES_ANYTHING
+        verdict = Verdict(Outcome.INCONCLUSIVE, call, seen, permitted=allowed, why=lenient)
+        return verdict, () if lost else (*beliefs, *_after_error(model, beliefs, call, seen.code))
+    judged = ruling(model, one_of(beliefs), call)
+    at_fault = judged.firm
+    if seen.code == CKR.OK:
+        kind = Kind.MISSING_ERROR
+    elif any(r.code == seen.code for r in judged.rules):
+        kind = Kind.PRECEDENCE
+    elif seen.code not in function.signature.listed.get(model.version, frozenset()):
+        kind = Kind.OFF_LIST
+    else:
+        family = _family(seen.code)
+        families = {_family(r.code) for r in at_fault} | {family}
+        kind = next((k for k, names in _FAMILIES.items() if families & set(names)), Kind.WRONG_CODE)
+        kind = kind if kind is Kind.OPERATION_STATE or not at_fault else Kind.WRONG_CODE
+    return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), ()
+
+
+def _after_error(model: Model, beliefs: Sequence[State], call: Call, code: int) -> list[State]:
+    """What an error may have done; one that the standard does not name may have done what any error may."""
+    known = CKR.FUNCTION_FAILED if is_unnamed(code) else code
+    return [t for s in beliefs for t in following(model, s, call, known)]

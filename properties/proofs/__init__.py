@@ -1,0 +1,1 @@
+"""What holds in every reachable state: conditions lifted to z3."""

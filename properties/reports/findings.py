@@ -1,0 +1,145 @@
+"""Findings: failures told apart by their cause, each with a short trace and a text that explains itself."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...model.call import Call, arguments, code_text
+from ...model.interpretations import INTERPRETATIONS
+from ...model.oracle import Model
+from ...model.rule import Rule, Strength
+from ...model.vocabulary import CKR
+from ..engine.verdict import Kind, Steps, Verdict
+
+SETUP = frozenset({"C_Initialize", "C_OpenSession", "C_InitToken"})
+"""Functions whose successful calls at the start of a trace only lead up to what it shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A failure with a cause of its own.
+
+    `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
+    `first_call` and `first_seconds` tell when in the run the cause was first seen.
+    """
+
+    verdict: Verdict
+    functions: tuple[str, ...]
+    steps: Steps
+    first_call: int
+    first_seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def id(self) -> str:
+        """A short name that stays the same from run to run: the cause, hashed."""
+        return "F-" + hashlib.sha256("|".join(self.verdict.cause).encode()).hexdigest()[:8]
+
+
+def beside_setup(steps: Steps) -> int:
+    """How many calls a trace has beside its set-up: the leading successful calls of `SETUP`."""
+    lead = 0
+    for call, seen in steps[:-1]:
+        if call.function not in SETUP or seen.code != CKR.OK:
+            break
+        lead += 1
+    return len(steps) - lead
+
+
+def cited(model: Model, verdict: Verdict) -> Mapping[str, str]:
+    """The interpretations that a verdict depends on, with the readings in force."""
+    ids = {r.reading for r in verdict.rules if r.reading}
+    if verdict.lapse and verdict.lapse.effect and verdict.lapse.effect.reading:
+        ids.add(verdict.lapse.effect.reading)
+    if verdict.kind is Kind.PRECEDENCE:
+        pairs = model.orders[verdict.call.function]
+        relations = [pairs.get((r.code, CKR(verdict.observation.code))) for r in verdict.rules]
+        ids |= {x.only_under[0] for x in relations if x is not None and x.only_under}
+    return {id: model.readings[id] for id in sorted(ids) if id in model.readings}
+
+
+_BASIS = {
+    Strength.MUST: "the text requires it",
+    Strength.INFERRED: "inferred: the text leaves nothing else",
+    Strength.SHOULD: "the text says 'should'",
+    Strength.MAY: "the text permits it",
+    Strength.UNSAID: "the text does not say",
+}
+
+
+def explain_rule(rule: Rule) -> str:
+    """A row in a line: code, condition, section and how firmly the text says it."""
+    return f"{rule.code} when {rule.condition} (section {rule.place}; {_BASIS[rule.strength]})"
+
+
+def show_call(call: Call, uses: tuple[str, ...]) -> str:
+    """A call as a person writes it: the function and the arguments that it uses."""
+    given = ", ".join(f"{k}={_plain(v)}" for k, v in arguments(call, uses).items())
+    return f"{call.function}({given})"
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
+    """Why a verdict is what it is, in sentences that someone with the standard open can check."""
+    f = verdict.call.function
+    signature = model.functions[f].signature
+    seen = verdict.observation.text
+    lines = [f"{f} (section {signature.section}) returned {seen}."]
+    match verdict.kind:
+        case Kind.DIED:
+            lines = [f"The module died inside {f}: {verdict.observation.detail}."]
+        case Kind.HUNG:
+            lines = [f"{f} did not return."]
+        case Kind.ABSENT:
+            lines = [
+                f"The function list holds NULL for {f}; section 5.4 wants every function there, as a stub at least."
+            ]
+        case Kind.CALLBACK_MISUSE:
+            misuse = "; ".join(verdict.observation.misuse)
+            lines = [f"During {f} the application's mutex callbacks were misused: {misuse}."]
+        case Kind.CALLBACK_ONLY:
+            lines.append("Only an application's callback returns that code, no C_ function (sections 5.1.4, 5.1.5).")
+        case Kind.MISSING_ERROR:
+            lines.append("It must not succeed:")
+            lines += [f"- {explain_rule(r)}" for r in verdict.rules]
+        case Kind.PRECEDENCE:
+            lines.append("That code applies, but another that applies too outranks it:")
+            pairs = model.orders[f]
+            for r in verdict.rules:
+                relation = pairs.get((r.code, CKR(verdict.observation.code)))
+                if relation is not None:
+                    lines.append(f"- {explain_rule(r)}; above {seen} by section {relation.section}")
+        case Kind.SESSION_STATE | Kind.DATA_EFFECT if verdict.mismatch is not None:
+            m = verdict.mismatch
+            wanted = " or ".join(map(str, m.permitted))
+            lines.append(f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}.")
+        case _ if verdict.rules:
+            lines.append("What applies here is another code:")
+            lines += [f"- {explain_rule(r)}" for r in verdict.rules]
+            lines.append(f"Nothing in the call or the state makes {seen} apply.")
+        case _:
+            lines.append("Nothing in the call or the state makes that code apply, and nothing forbids success.")
+    if verdict.lapse:
+        what, before = verdict.lapse.effect, f"{verdict.lapse.function} returned {code_text(verdict.lapse.code)}"
+        lines.append(
+            f"It would be right if all operations had ended when {before}; but none of them was its own."
+            if what is None
+            else f"It would be right if nothing had changed when {before}; but then {what.name} (section {what.place})."
+        )
+    if verdict.kind is Kind.OFF_LIST:
+        lines.append(f"The return values listed for {f} do not hold it.")
+    lines += [
+        f"Depends on {id}, read as '{reading}': {INTERPRETATIONS[id].question}"
+        for id, reading in cited(model, verdict).items()
+    ]
+    if len(functions) > 1:
+        lines.append(f"Seen alike in {', '.join(functions)}.")
+    return "\n".join(lines)
+
+
+def permitted_text(verdict: Verdict) -> tuple[str, ...]:
+    """The permitted codes by name, in order."""
+    return tuple(code_text(c) for c in sorted(verdict.permitted))

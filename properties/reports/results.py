@@ -1,0 +1,277 @@
+"""The report of a check as JSON, reading it back, and what two reports differ in.
+
+The shape is `p11conform.report/1`; docs/report.schema.json describes it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from ...model.call import Call, arguments, code_text, read_call
+from ...model.interpretations import INTERPRETATIONS
+from ...model.oracle import Model
+from ...model.table import TABLE
+from ...model.vocabulary import CKR
+from ..engine.verdict import Steps
+from ..run.campaign import Results
+from .findings import Finding, cited, explain, explain_rule, permitted_text
+
+SCHEMA = "p11conform.report/1"
+
+
+class Unreadable(Exception):
+    """A file is not what it should be; the text is one line that says why."""
+
+
+def trace_json(steps: Steps) -> list[dict[str, Any]]:
+    """A trace: each call with its arguments and what was observed."""
+    return [
+        {"function": c.function, "arguments": arguments(c, TABLE[c.function].uses), "observed": o.text}
+        for c, o in steps
+    ]
+
+
+def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
+    """One finding, explained."""
+    v = finding.verdict
+    return {
+        "id": finding.id,
+        "verdict": v.outcome.value,
+        "kind": v.kind.value if v.kind else "",
+        "severity": v.severity.value,
+        "function": v.call.function,
+        "functions": list(finding.functions),
+        "observed": v.observation.text,
+        "permitted": list(permitted_text(v)),
+        "rules": [{"code": str(r.code), "section": r.place, "why": explain_rule(r)} for r in v.rules],
+        "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
+        "trace": trace_json(finding.steps),
+        "text": explain(model, v, finding.functions),
+        "first_seen_at_call": finding.first_call,
+        "first_seen_at_second": round(finding.first_seconds, 3),
+    }
+
+
+def readings_json(results: Results) -> list[dict[str, Any]]:
+    """Which way the module went at each open question that it met; `inconsistent` names functions that went both."""
+    tally = results.tally
+    found: list[dict[str, Any]] = []
+    for id in sorted({id for id, _ in tally.followed}):
+        codes = {code: n for (i, code), n in sorted(tally.followed.items()) if i == id}
+        both = sorted({f for (i, f, _), seen in tally.choices.items() if i == id and len(seen) > 1})
+        question = INTERPRETATIONS[id].question
+        found.append({"id": id, "question": question, "followed": codes, "inconsistent": both})
+    return found
+
+
+class Note(Enum):
+    """What a run noticed of a module that is no finding.
+
+    STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token lists, and that only ever met
+    trouble of the environment. INCONSISTENT: an open question of the text that one function answers in two ways.
+    """
+
+    STUB = "stub"
+    DEAD = "dead mechanism"
+    INCONSISTENT = "inconsistent"
+
+
+def notes_json(results: Results) -> list[dict[str, Any]]:
+    """One note for all stubs, for each dead mechanism and for each question answered in two ways."""
+    tally, unsupported, ok = results.tally, str(CKR.FUNCTION_NOT_SUPPORTED), str(CKR.OK)
+    stubs = sorted({f for f, seen in tally.pairs if seen == unsupported and (f, ok) not in tally.pairs})
+    dead: dict[str, set[str]] = {}
+    for (function, mechanism), seen in tally.mechanisms.items():
+        if ok not in seen and function not in stubs:
+            dead.setdefault(mechanism, set()).add(function)
+    both = {row["id"]: row["inconsistent"] for row in readings_json(results) if row["inconsistent"]}
+    found = [
+        *((Note.STUB, unsupported, stubs) for _ in stubs[:1]),
+        *((Note.DEAD, mechanism, sorted(functions)) for mechanism, functions in sorted(dead.items())),
+        *((Note.INCONSISTENT, id, functions) for id, functions in both.items()),
+    ]
+    return [{"kind": kind.value, "about": about, "functions": functions} for kind, about, functions in found]
+
+
+def rules_json(results: Results) -> dict[str, Any]:
+    """How much of the table gave a code that was seen, and the rows that did not."""
+    rows = [(f.name, r.code, r.condition) for f in results.model.functions.values() for r in f.rules]
+    unfired = [row for row in rows if row not in results.tally.fired]
+    return {
+        "fired": len(rows) - len(unfired),
+        "total": len(rows),
+        "unfired": [{"function": name, "code": str(code), "condition": words} for name, code, words in unfired],
+    }
+
+
+POINTS = 100
+"""Points of the curve that a report keeps."""
+
+
+def classes_json(results: Results) -> dict[str, Any]:
+    """How many classes of function, answer and state were seen, when the last new one was, and how they came."""
+    curve = results.curve
+    step = len(curve) // POINTS + 1
+    return {
+        "seen": len(curve),
+        "last_new_at_call": curve[-1].calls if curve else 0,
+        "last_new_at_second": round(curve[-1].seconds, 3) if curve else 0.0,
+        "curve": [[p.calls, round(p.seconds, 3), p.classes] for p in (*curve[step - 1 : -1 : step], *curve[-1:])],
+    }
+
+
+def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole report; `module` says what was tested."""
+    tally, model = results.tally, results.model
+    pairs = sorted(tally.pairs)
+    return {
+        "schema": SCHEMA,
+        "spec": str(model.version),
+        "readings": dict(model.readings),
+        "module": dict(module),
+        "seed": results.seed,
+        "calls": tally.calls,
+        "sequences": tally.sequences,
+        "states": len(tally.states),
+        "seconds": round(results.seconds, 3),
+        "coverage": {
+            "functions": sorted({f for f, _ in pairs}),
+            "codes": sorted({code for _, code in pairs}),
+            "pairs": [list(pair) for pair in pairs],
+            "rules": rules_json(results),
+            "classes": classes_json(results),
+        },
+        "findings": [finding_json(model, f) for f in results.findings],
+        "inconclusive": [
+            {"function": f, "observed": seen, "why": why, "count": n}
+            for (f, seen, why), n in sorted(tally.inconclusive.items())
+        ],
+        "advice": [
+            {"function": f, "code": code_text(code), "condition": condition, "section": section, "count": n}
+            for (f, code, condition, section), n in sorted(tally.advice.items())
+        ],
+        "interpretations": readings_json(results),
+        "notes": notes_json(results),
+    }
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report from a file.
+
+    Raises:
+        Unreadable: if the file is missing, is not JSON, or is not a report.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise Unreadable(f"{path}: not JSON; give a report that p11conform check --json wrote") from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise Unreadable(f"{path}: not a {SCHEMA}; give a report that p11conform check --json wrote")
+    try:
+        _check(data)
+    except ValueError as error:
+        raise Unreadable(f"{path}: damaged: {error}; write it again with p11conform check --json") from None
+    return data
+
+
+_REPORT = {"spec": str, "readings": dict, "module": dict, "seed": int, "coverage": dict, "findings": list}
+_FINDING = {
+    "id": str,
+    "kind": str,
+    "severity": str,
+    "function": str,
+    "functions": list,
+    "observed": str,
+    "permitted": list,
+    "trace": list,
+}
+_STEP = {"function": str, "arguments": dict, "observed": str}
+"""The fields that reading a report relies on."""
+
+
+def _check(data: Any) -> None:
+    _has("report", data, _REPORT)
+    _has("module", data["module"], {"name": str})
+    _has("coverage", data["coverage"], {"pairs": list})
+    for pair in data["coverage"]["pairs"]:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
+            raise ValueError(f"coverage: {pair!r} is no pair of a function and a code")
+    for finding in data["findings"]:
+        _has("finding", finding, _FINDING)
+        if not all(isinstance(x, str) for x in finding["functions"]):
+            raise ValueError("finding: functions holds what is no name")
+        for step in finding["trace"]:
+            _has("step of a trace", step, _STEP)
+
+
+def _has(what: str, data: Any, fields: Mapping[str, type]) -> None:
+    for name, kind in fields.items():
+        if not isinstance(data, dict) or not isinstance(data.get(name), kind):
+            raise ValueError(f"{what}: {name} is missing or is no {kind.__name__}")
+
+
+def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
+    """The calls of a finding's trace, each with what was observed.
+
+    Raises:
+        Unreadable: if a step names a function or an argument that the model does not have.
+    """
+    found: list[tuple[Call, str]] = []
+    for step in finding["trace"]:
+        name = step["function"]
+        try:
+            if name not in TABLE:
+                raise ValueError(f"no function of the model is called {name!r}")
+            foreign = set(step["arguments"]) - set(TABLE[name].uses)
+            if foreign:
+                raise ValueError(f"{name} has no argument {min(foreign)!r}")
+            call = read_call(name, step["arguments"])
+        except ValueError as error:
+            raise Unreadable(f"trace of {finding['id']}: {error}") from None
+        found.append((call, step["observed"]))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed from one report to another: findings by id, and (function, code) pairs."""
+
+    gone: tuple[Mapping[str, Any], ...]
+    new: tuple[Mapping[str, Any], ...]
+    changed: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...]
+    gained: tuple[tuple[str, str], ...]
+    lost: tuple[tuple[str, str], ...]
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
+    """What the second of two reports says otherwise than the first."""
+    before = {f["id"]: f for f in old["findings"]}
+    after = {f["id"]: f for f in new["findings"]}
+    same = [(before[id], after[id]) for id in before.keys() & after.keys()]
+    watched = ("functions", "severity", "observed", "permitted")
+    return Difference(
+        gone=_of(before, before.keys() - after.keys()),
+        new=_of(after, after.keys() - before.keys()),
+        changed=tuple(
+            sorted(((a, b) for a, b in same if any(a[k] != b[k] for k in watched)), key=lambda pair: str(pair[0]["id"]))
+        ),
+        gained=_pairs(new, old),
+        lost=_pairs(old, new),
+    )
+
+
+def _of(findings: Mapping[str, Mapping[str, Any]], ids: set[str]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(findings[id] for id in sorted(ids))
+
+
+def _pairs(of: Mapping[str, Any], beside: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    def pairs(report: Mapping[str, Any]) -> set[tuple[str, str]]:
+        rows: Sequence[Sequence[str]] = report["coverage"]["pairs"]
+        return {(row[0], row[1]) for row in rows}
+
+    return tuple(sorted(pairs(of) - pairs(beside)))

@@ -1,0 +1,44 @@
+"""What an earlier call has to do with a failure: the effect that, left out, explains it."""
+
+from dataclasses import replace
+
+from ...model.chapters.operations import all_dropped, not_active
+from ...model.chapters.searches import search_not_active
+from ...model.oracle import Model
+from ...model.state import State
+from ...model.vocabulary import CKR
+from ..engine.verdict import Beliefs, Kind, Lapse, Outcome, Steps, Verdict, judge
+
+_NOT_ACTIVE = frozenset({not_active.__name__, search_not_active.__name__})
+"""Facts that say that there is no operation to go on with."""
+
+
+def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdict:
+    """The failure of a trace's last step, with the latest lapse that explains it where it is about an operation.
+
+    Whether one is active is for earlier calls to decide; of other failures the call itself is the first suspect.
+    """
+    if failure.kind is not Kind.OPERATION_STATE and not (failure.facts and failure.facts <= _NOT_ACTIVE):
+        return failure
+    for n, (call, seen) in reversed([*enumerate(steps[:-1])]):
+        f = model.functions[call.function]
+        for effect in f.effects:
+            if effect.certain and seen.code in effect.on:
+                lax = model.with_effect(call.function, effect, replace(effect, certain=False))
+                if _explained(lax, initial, steps):
+                    return replace(failure, lapse=Lapse(call.function, seen.code, effect))
+        if seen.code != CKR.OK and "session" in f.uses and _explained(model, initial, steps, n):
+            return replace(failure, lapse=Lapse(call.function, seen.code, None))
+    return failure
+
+
+def _explained(model: Model, initial: State, steps: Steps, ending: int | None = None) -> bool:
+    """Whether a model allows all steps, if the one with the number `ending` ended every operation in its session."""
+    beliefs: Beliefs = frozenset({initial})
+    for n, (call, seen) in enumerate(steps):
+        verdict, beliefs = judge(model, beliefs, call, seen)
+        if n == ending:
+            beliefs = frozenset(all_dropped(s, call.args) for s in beliefs)
+        if verdict.outcome is Outcome.FAIL or not beliefs:
+            return False
+    return True

@@ -1,0 +1,533 @@
+"""A whole check: what is to be done, in which order, and what comes of it.
+
+First what the model gives: a shortest way to every row. Then rounds, in which pieces of work from several sources are
+done, each source getting the more of a round the more new classes it showed for its price lately.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from operator import itemgetter
+from random import Random
+from typing import Final, Protocol
+
+from ...model.call import Call, Ending
+from ...model.oracle import Model, in_scope, ruling
+from ...model.rule import fact
+from ...model.state import State
+from ..engine.verdict import Beliefs, Severity, Steps, Verdict, explains, judge, one_of, unexplained
+from ..policy import MAKES_OBJECTS, Policy, anything
+from ..reports.findings import Finding
+from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
+from ..search.setups import going_on
+from ..search.tours import tour_calls, tours
+from .driver import Driver, Replay, Target, same_fault
+from .shrink import shrink
+from .tally import Tally
+from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
+
+TRIES_AGAIN: Final = 3
+"""How often a failure is tried again before it counts as seen once."""
+
+PATIENCE: Final = 100
+"""How many sequences are run again for rows that they did not show, before the module counts as set in its ways."""
+
+ROUND: Final = 16
+"""Pieces of work in a round. The sources' shares are weighed anew after each."""
+
+SWEEP: Final = 400
+"""Calls of a sweep, at most."""
+
+WALK: Final = 150
+"""Calls of a walk."""
+
+EXAMPLES: Final = 10
+"""Sequences in a piece of work that Hypothesis makes up."""
+
+FLAT: Final = 3
+"""Rounds without a new class after which there is no more to be had."""
+
+CANDIDATES: Final = 2
+"""Calls that are tried for each set of facts that may be the ones that matter."""
+
+NEAR_ENOUGH: Final = 2
+"""Calls of a way through sessions and logins at whose end all that must fail is called; other places count anyway."""
+
+UNEXPLAINED: Final = 4
+"""How often a failure is looked into that says only that an operation was there or not: each may have its own cause."""
+
+DEADLY: Final = 3
+"""Calls of a function that may kill the module before the function is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long a check may run: in seconds, and at most so many calls, None for any number.
+
+    `sequences` bounds the pieces of work beside the derived sequences, one that Hypothesis makes up counting for as
+    many as are in it; `length` those of Hypothesis. Calls that make a failing sequence shorter count too. With `calls`
+    nothing depends on how fast the module is.
+    """
+
+    sequences: int | None = None
+    length: int = 25
+    seconds: float = 60.0
+    calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a person wants to see while a check runs."""
+
+    phase: str
+    calls: int
+    states: int
+    fired: int
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """How many classes of function, answer and state were seen after so many calls and seconds."""
+
+    calls: int
+    seconds: float
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a check found, counted and covered; `curve` has a point wherever new classes came."""
+
+    model: Model
+    findings: tuple[Finding, ...]
+    tally: Tally
+    seed: int
+    seconds: float
+    curve: tuple[Point, ...] = ()
+
+
+Watch = Callable[[Progress], None]
+
+
+def _quiet(progress: Progress) -> None:
+    """No progress shown."""
+
+
+class Crew(Protocol):
+    """Those who work on the module, one or several, each on a token of its own."""
+
+    def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:
+        """Do pieces of work; what came of them, in their order, whoever did them.
+
+        Items may be taken ahead of time; none is begun once there are no seconds `left`.
+        """
+
+    def replay(self, calls: Sequence[Call]) -> Replay:
+        """Run a sequence from a fresh start."""
+
+    def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
+        """Tell all of classes that were seen, and of the seconds that a call of each function costs."""
+
+    def spare(self, numbers: frozenset[int]) -> None:
+        """Tell all of calls that are not to be made any more."""
+
+
+class Alone:
+    """A crew of one, in this process."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._worker = Worker(driver)
+        self.replay = driver.replay
+        self.tell = driver.tell
+
+    def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:
+        """Do pieces of work, each when its turn comes."""
+        for item in items:
+            if left() <= 0:
+                return
+            yield self._worker.do(item, lambda: left() <= 0)
+
+    def spare(self, numbers: frozenset[int]) -> None:
+        """Make these calls no more."""
+        self._worker.driver.spare = numbers
+
+
+def numbered_calls(model: Model, initial: State) -> tuple[Call, ...]:
+    """The calls of a campaign, in the order by which all know their numbers."""
+    return tuple(dict.fromkeys((*all_calls(model, initial), *tour_calls(model, initial))))
+
+
+def check(
+    model: Model,
+    initial: State,
+    target: Target,
+    *,
+    policy: Policy = anything,
+    seed: int = 0,
+    budget: Budget | None = None,
+    watch: Watch = _quiet,
+) -> Results:
+    """A whole check of a module in this process."""
+    driver = Driver(model, initial, target, policy, calls=numbered_calls(model, initial))
+    return Campaign(model, initial, Alone(driver), policy=policy, seed=seed, budget=budget, watch=watch).run()
+
+
+class Source(Enum):
+    """Where pieces of work come from."""
+
+    DERIVED = "derived sequences"
+    SWEEPS = "calls that must fail"
+    TOURS = "tours of small scopes"
+    WALKS = "random walks"
+    HYPOTHESIS = "random sequences"
+
+
+@dataclass(slots=True)
+class _Share:
+    """What a source gave lately for what it took."""
+
+    items: Iterator[Item]
+    new: float = 1.0
+    price: float = 1.0
+    over: bool = False
+
+
+def _looks_like(verdict: Verdict, failed: Failed) -> bool:
+    return (verdict.call.function, verdict.observation.text) == (failed.function, failed.seen)
+
+
+class Campaign:
+    """A check of one module by a crew; every new failure is shrunk at once."""
+
+    def __init__(
+        self,
+        model: Model,
+        initial: State,
+        crew: Crew,
+        *,
+        policy: Policy = anything,
+        seed: int = 0,
+        budget: Budget | None = None,
+        watch: Watch = _quiet,
+    ) -> None:
+        self.tally = Tally()
+        self.findings: list[Finding] = []
+        self._model, self._initial, self._crew, self._policy = model, initial, crew, policy
+        self._seed, self._budget, self._watch = seed, budget or Budget(), watch
+        self._calls = numbered_calls(model, initial)
+        self._numbers = {call: k for k, call in enumerate(self._calls)}
+        self._uses = {name: f.uses for name, f in model.functions.items()}
+        self._causes: dict[tuple[Cause, str], int] = {}
+        self._classes: set[Class] = set()
+        self._untold: list[Class] = []
+        self._pieces = self._budget.sequences
+        self._first: list[Item] = []
+        self._rest: list[Item] = []
+        self._looked_into: Counter[Cause] = Counter()
+        self._curve: list[Point] = []
+        self._costs: dict[str, tuple[int, float]] = {}
+        self._deaths: dict[str, int] = {}
+        self._spared: frozenset[int] = frozenset()
+        self._by_clock = self._budget.calls is None and self._budget.sequences is None
+        """Whether what is cheap is done the more; else the clock has no say but to end the check."""
+        self._started = time.monotonic()
+
+    def run(self) -> Results:
+        """Everything, in an order that the seed decides, and where the budget is in seconds the module's speed."""
+        self._started = time.monotonic()
+        self.derived()
+        self.rounds()
+        worst_first = tuple(Severity)
+        findings = tuple(sorted(self.findings, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
+        return Results(self._model, findings, self.tally, self._seed, self._elapsed(), tuple(self._curve))
+
+    # Derived sequences.
+
+    def derived(self) -> None:
+        """The sequences that the model gives: a shortest way to every row, then a look at the state.
+
+        What a small budget leaves out is arguments beside rows seen already. A row that was not seen is tried again,
+        for as long as that shows any.
+        """
+        beside: list[list[Witness]] = []
+        shown: list[Witness] = []
+        self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
+        self._again(shown)
+        self._do(Source.SWEEPS, self._first)
+        self._do(Source.DERIVED, self._visits(beside))
+        self._again([w for found in beside for w in found])
+
+    def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
+        """Witnesses by the place where they are, as the search finds them; those beside an argument are put by.
+
+        So are the calls that must fail at each place: apart those to which the same rows applied elsewhere.
+        """
+        search = Search(self._model, self._initial, self._policy, goals(self._model, self._initial))
+        known: set[tuple[object, ...]] = set()
+        for view in search.views():
+            before = len(search.found)
+            search.look(*view)
+            _, way, calls = view
+            if len(way) <= NEAR_ENOUGH or not calls.keys() <= NEAR:
+                first: list[Call] = []
+                rest: list[Call] = []
+                for rows, call in search.idle(*view):
+                    kind = (call.function, rows, call.args.mechanism, call.args.kind)
+                    (rest if kind in known else first).append(call)
+                    known.add(kind)
+                known_calls = (c for c in (*going_on(way), *SEARCH) if c.function in self._model.functions)
+                look = self._named(known_calls)
+                for sweeps, some in ((self._first, first), (self._rest, rest)):
+                    named = self._named(some)
+                    sweeps += [Sweep(self._named(way), named[i : i + SWEEP], look) for i in range(0, len(named), SWEEP)]
+            new = search.found[before:]
+            now = [w for w in new if w.goal.given is None]
+            shown += now
+            beside.append([w for w in new if w.goal.given is not None])
+            yield now
+
+    def _visits(self, places: Iterable[list[Witness]]) -> Iterator[Visit]:
+        for found in places:
+            if found:
+                yield self._visit(found)
+
+    def _visit(self, found: Sequence[Witness]) -> Visit:
+        """The visit to a place for all witnesses that begin there; those that show an effect are looked into deeper."""
+        goals: dict[int, tuple[int, ...]] = {}
+        for w in found:
+            look = self._named(closing(w, self._model, self._initial))
+            k = self._numbers[w.calls[-1]]
+            if len(look) > len(goals.get(k, ())):
+                goals[k] = look
+        # Those that make objects come last, so that the look at the end shows what any of them left behind.
+        in_order = sorted(goals.items(), key=lambda goal: self._calls[goal[0]].function in MAKES_OBJECTS)
+        return Visit(self._named(found[0].calls[:-1]), tuple(in_order))
+
+    def _again(self, shown: Sequence[Witness]) -> None:
+        """Run sequences again that were to show a row that is yet to be seen."""
+        idle = 0
+        while idle < PATIENCE:
+            missing = [w for w in shown if self._wants(w)]
+            if not missing:
+                return
+            for w in missing:
+                fired = len(self.tally.fired)
+                if self._wants(w):
+                    self._do(Source.DERIVED, [self._visit([w])])
+                    idle = idle + 1 if len(self.tally.fired) == fired else 0
+                if idle >= PATIENCE or self._over():
+                    return
+
+    def _wants(self, w: Witness) -> bool:
+        """Whether a sequence was to show a row that is yet to be seen."""
+        row = w.rule
+        return row is not None and (w.goal.function, row.code, row.condition) not in self.tally.fired
+
+    def _named(self, calls: Iterable[Call]) -> tuple[int, ...]:
+        return tuple(map(self._numbers.__getitem__, calls))
+
+    # Rounds.
+
+    def rounds(self) -> None:
+        """Pieces of work from all sources, until none has anything new or the budget is spent."""
+        shares = {
+            Source.SWEEPS: _Share(iter(self._shuffled())),
+            Source.TOURS: _Share(self._tours()),
+            Source.WALKS: _Share(self._walks()),
+            Source.HYPOTHESIS: _Share(self._generated()),
+        }
+        flat = 0
+        while not self._over() and flat < FLAT and self._pieces != 0 and any(not x.over for x in shares.values()):
+            known = len(self._classes)
+            self._crew.tell(self._untold, self._prices())
+            self._untold = []
+            for source, count in self._divided(shares):
+                self._round(source, shares[source], count)
+            flat = flat + 1 if len(self._classes) == known else 0
+
+    def _divided(self, shares: dict[Source, _Share]) -> list[tuple[Source, int]]:
+        """How many pieces of a round each source is to give: one at least, the rest by what it gives for its price."""
+        live = {source: share.new / share.price for source, share in shares.items() if not share.over}
+        whole = sum(live.values())
+        return [(source, 1 + int((ROUND - len(live)) * worth / whole)) for source, worth in live.items()]
+
+    def _round(self, source: Source, share: _Share, count: int) -> None:
+        items: list[Item] = []
+        while len(items) < count and self._pieces != 0:
+            item = next(share.items, None)
+            if item is None:
+                share.over = True
+                break
+            items.append(item)
+            if self._pieces is not None:
+                self._pieces = max(0, self._pieces - (item.examples if isinstance(item, Generated) else 1))
+        known, calls, start = len(self._classes), self.tally.calls, time.monotonic()
+        self._do(source, items)
+        spent = time.monotonic() - start if self._by_clock else self.tally.calls - calls
+        # Half of what was known of the source is kept, so that one dry round does not end it.
+        share.new = 0.5 * share.new + (len(self._classes) - known) + 0.1
+        share.price = 0.5 * share.price + max(spent, 1e-3)
+
+    def _shuffled(self) -> list[Item]:
+        """The sweeps that are left, in an order that mixes the places."""
+        return Random(self._seed).sample(self._rest, len(self._rest))
+
+    def _tours(self) -> Iterator[Item]:
+        costs = self._prices() if self._by_clock else None
+        for stops in tours(self._model, self._initial, costs, self._budget.seconds):
+            yield Tour(tuple((self._named(stop.way), self._named(stop.calls)) for stop in stops))
+
+    def _walks(self) -> Iterator[Item]:
+        n = 0
+        while True:
+            n += 1
+            yield Walk(f"{self._seed}/{n}", WALK, self._by_clock)
+
+    def _generated(self) -> Iterator[Item]:
+        n = 0
+        while True:
+            n += 1
+            count = EXAMPLES if self._pieces is None else max(1, min(EXAMPLES, self._pieces))
+            yield Generated(self._seed * 1_000_003 + n, count, self._budget.length)
+
+    # What came of it.
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def _left(self) -> float:
+        """The seconds that are left, none where the calls are spent."""
+        calls = self._budget.calls
+        return 0.0 if calls is not None and self.tally.calls >= calls else self._budget.seconds - self._elapsed()
+
+    def _over(self) -> bool:
+        return self._left() <= 0
+
+    def _prices(self) -> dict[str, float]:
+        """The seconds that a call of each function took so far, on average."""
+        return {function: seconds / count for function, (count, seconds) in self._costs.items()}
+
+    def _do(self, source: Source, items: Iterable[Item]) -> None:
+        if self._over():
+            return
+        for done in self._crew.do(items, self._left):
+            self._take(source, done)
+            if self._over():
+                # What others of the crew may have done meanwhile does not count.
+                return
+
+    def _take(self, source: Source, done: Done) -> None:
+        before = self.tally.calls
+        self.tally.add(done.tally)
+        for function, (count, seconds) in done.costs.items():
+            n, total = self._costs.get(function, (0, 0.0))
+            self._costs[function] = n + count, total + seconds
+        for new in done.news:
+            kind = (new.function, new.seen, new.aspect)
+            if kind not in self._classes:
+                self._classes.add(kind)
+                self._untold.append(kind)
+                self._curve.append(Point(before + new.calls, self._elapsed(), len(self._classes)))
+        for failed in done.failures:
+            self._learn(failed, before + failed.at)
+        tally = self.tally
+        self._watch(Progress(source.value, tally.calls, len(tally.states), len(tally.fired), len(self.findings)))
+
+    def _learn(self, failed: Failed, first: int) -> None:
+        unclear = unexplained(failed.cause) and self._looked_into[failed.cause] < UNEXPLAINED
+        k = None if unclear else self._known(failed.cause, failed.seen)
+        if k is None:
+            self._looked_into[failed.cause] += 1
+            seconds = self._elapsed()
+            shrunk = self._shrunk(failed)
+            if shrunk is None:
+                if not failed.alone:
+                    return
+                self.tally.inconclusive[failed.function, failed.seen, "seen once, and not again on replay"] += 1
+                return
+            small, final = shrunk
+            k = self._known(final.cause, final.observation.text)
+            if k is None:
+                k = len(self.findings)
+                self.findings.append(Finding(final, (), small, first, seconds))
+            self._causes.setdefault((failed.cause, failed.seen), k)
+            self._causes[final.cause, final.observation.text] = k
+        found = self.findings[k]
+        if failed.function not in found.functions:
+            functions = tuple(sorted({*found.functions, found.verdict.call.function, failed.function}))
+            self.findings[k] = replace(found, functions=functions)
+        if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
+            self._keep_away(failed)
+
+    def _known(self, cause: Cause, seen: str) -> int | None:
+        """The finding that has a cause already, or one that explains it: a part of its facts, and the same answer."""
+        exact = next((k for (known, _), k in self._causes.items() if known == cause), None)
+        if exact is not None:
+            return exact
+        return next((k for (known, text), k in self._causes.items() if text == seen and explains(known, cause)), None)
+
+    def _keep_away(self, failed: Failed) -> None:
+        """Leave out a call that kills the module, and a function many of whose calls do: every death takes long."""
+        self._deaths[failed.function] = self._deaths.get(failed.function, 0) + 1
+        whole = self._deaths[failed.function] >= DEADLY
+        deadly = {k for k, call in enumerate(self._calls) if call.function == failed.function} if whole else set()
+        self._spared |= deadly | {failed.calls[-1]}
+        self._crew.spare(self._spared)
+
+    def _shrunk(self, failed: Failed) -> tuple[Steps, Verdict] | None:
+        """The fewest and plainest calls that show a failure, and its verdict there; None if it does not show again."""
+        calls = tuple(self._calls[k] for k in failed.calls)
+        for _ in range(TRIES_AGAIN if failed.alone else 1):
+            original = self._replay(calls).failure
+            if original is not None and _looks_like(original, failed):
+                break
+        else:
+            return None
+        guesses = [tuple(self._calls[k] for k in failed.guess)] if failed.guess else []
+        again = self._replay(shrink(calls, self._uses, self._showing(original), guesses))
+        while again.failure is not None and (clearer := self._clearer(again.steps, again.failure)) is not None:
+            fails = self._showing(clearer[1])
+            again = self._replay(shrink([call for call, _ in clearer[0]], self._uses, fails))
+        return (again.steps, again.failure) if again.failure is not None else None
+
+    def _showing(self, original: Verdict) -> Callable[[Sequence[Call]], bool]:
+        return lambda trial: same_fault(original, self._replay(trial).failure)
+
+    def _clearer(self, steps: Steps, failure: Verdict) -> tuple[Steps, Verdict] | None:
+        """Another call of the function at the end of a trace that fails alike, with fewer facts to speak of.
+
+        Where several facts are misjudged at once, it may be for one of them only.
+        """
+        if len(failure.facts) < 2:
+            return None
+        *before, last = [call for call, _ in steps]
+        beliefs: Beliefs = frozenset({self._initial})
+        for call, seen in steps[:-1]:
+            _, beliefs = judge(self._model, beliefs, call, seen)
+        s = one_of(beliefs)
+        tried: Counter[frozenset[str]] = Counter()
+        candidates: list[tuple[int, Call]] = []
+        for call in self._calls:
+            if call.function == last.function and in_scope(self._model, s, call) and self._policy(s, call):
+                facts = frozenset(fact(r) for r in ruling(self._model, s, call).firm)
+                if facts and facts < failure.facts and tried[facts] < CANDIDATES:
+                    tried[facts] += 1
+                    candidates.append((len(facts), call))
+        for _, call in sorted(candidates, key=itemgetter(0)):
+            replay = self._replay((*before, call))
+            other = replay.failure
+            if other is not None and same_fault(failure, other) and other.facts < failure.facts:
+                return replay.steps, other
+        return None
+
+    def _replay(self, calls: Sequence[Call]) -> Replay:
+        """Run a sequence from a fresh start; its calls count."""
+        replay = self._crew.replay(calls)
+        self.tally.calls += len(replay.steps)
+        self.tally.sequences += 1
+        return replay

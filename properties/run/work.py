@@ -1,0 +1,357 @@
+"""Pieces of work on a module: sequences derived from the model, tours, walks, and what Hypothesis makes up.
+
+Each begins with a fresh sequence and depends on nothing but itself and what it was told before, so that it does not
+matter which of several workers does it. The calls in it go by number.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from random import Random
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ...model.vocabulary import CKR
+from ..engine.beliefs import Belief
+from ..engine.columns import Calls, Columns, members
+from ..engine.packed import Flat
+from ..engine.reads import Leaves
+from ..search.chooser import ENDING, OTHERS_PER_ENDING, Chooser, chooser, conformance_machine
+from ..search.goals import by_function
+from .driver import Driver, New
+from .tally import Tally
+
+Numbers = tuple[int, ...]
+
+Cause = tuple[str, ...]
+"""The cause of a failure; see `Verdict.cause`."""
+
+Class = tuple[str, str, int]
+"""A function, its answer in words, and an aspect of the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A place that a way leads to, and calls to be made there, each with a look afterwards.
+
+    As long as nothing changes, and the text leaves but one state that the module can be in, the next call is made from
+    there without going the way again: so logins and keys are shared by all that need them.
+    """
+
+    way: Numbers
+    goals: tuple[tuple[int, Numbers], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A place that a way leads to, calls all of which must fail there, and so lead nowhere, and a look at the end."""
+
+    way: Numbers
+    calls: Numbers
+    look: Numbers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """A walk by a plan, stop by stop: a shortest way to each, and the calls to be made there, the last of which leaves.
+
+    Where the module ends it, by a failure or otherwise, the walk is taken up at the same stop with the next call.
+    """
+
+    stops: tuple[tuple[Numbers, Numbers], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """So many calls at random, rather those tried least where the walk is; if `thrifty`, rather the cheap ones, too."""
+
+    seed: str
+    length: int
+    thrifty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Sequences that Hypothesis makes up."""
+
+    seed: int
+    examples: int
+    length: int
+
+
+Item = Visit | Sweep | Tour | Walk | Generated
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A sequence that failed in its last call.
+
+    `guess` is a shorter one that may fail alike. `cause`, `function` and `seen` are those of the verdict. `at` counts
+    the calls of the piece of work up to the failure. Not `alone`: other calls came before that are left out, as they
+    should have changed nothing, and without them it need not fail.
+    """
+
+    calls: Numbers
+    guess: Numbers
+    cause: Cause
+    function: str
+    seen: str
+    at: int
+    alone: bool = True
+
+
+@dataclass(slots=True)
+class Done:
+    """What came of a piece of work; calls in `news` are counted from its beginning."""
+
+    tally: Tally = field(default_factory=Tally)
+    news: list[New] = field(default_factory=list)
+    failures: list[Failed] = field(default_factory=list)
+    costs: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+
+class Worker:
+    """Does pieces of work on a module, one after the other."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self._walker = _Walker(driver)
+        self._choose: Chooser | None = None
+        self._failures: list[Failed] = []
+        self._start = 0
+
+    def do(self, item: Item, enough: Callable[[], bool] = lambda: False) -> Done:
+        """Do a piece of work; a long one ends early once there is `enough`."""
+        driver = self.driver
+        driver.take()
+        self._failures, self._start = [], driver.made
+        match item:
+            case Visit():
+                self._visit(item, enough)
+            case Sweep():
+                self._sweep(item, enough)
+            case Tour():
+                self._tour(item, enough)
+            case Walk():
+                self._walk(item, enough)
+            case Generated():
+                self._generate(item, enough)
+        costs = driver.costs
+        tally, news = driver.take()
+        news = [New(x.function, x.seen, x.aspect, x.calls - self._start) for x in news]
+        return Done(tally, news, self._failures, costs)
+
+    def _follow(self, calls: Sequence[int]) -> bool:
+        """Run a sequence from a fresh start; whether it went well."""
+        self.driver.begin()
+        self.driver.count_sequence()
+        self.driver.run(calls)
+        return self._note_failure(tuple(calls))
+
+    def _visit(self, visit: Visit, enough: Callable[[], bool]) -> None:
+        driver, last = self.driver, Numbers()
+        place: Belief | None = None
+        for k, look in visit.goals:
+            if enough():
+                return
+            if place is None or driver.belief is not place:
+                if not self._follow(visit.way):
+                    return
+                place = driver.belief
+            before = len(driver.trail)
+            driver.run((k,))
+            if driver.belief is place and place.certain and not driver.failed:
+                last = look
+            elif len(driver.trail) > before:
+                place = None
+                driver.run(look)
+                self._note_failure((*visit.way, k, *look))
+        if place is not None and driver.belief is place:
+            driver.run(last)
+            self._note_failure((*visit.way, *last))
+
+    def _sweep(self, sweep: Sweep, enough: Callable[[], bool]) -> None:
+        driver = self.driver
+        place: Belief | None = None
+        seen: Counter[tuple[str, str, Cause]] = Counter()
+        tired: set[str] = set()
+        for k in sweep.calls:
+            if enough():
+                return
+            if driver.calls[k].function in tired:
+                continue
+            if place is None or driver.belief is not place:
+                if not self._follow(sweep.way):
+                    return
+                place = driver.belief
+            driver.run((k,))
+            if not driver.failed:
+                continue
+            verdict = driver.trail[-1].verdict
+            kind = (verdict.call.function, verdict.observation.text, verdict.cause)
+            if not seen[kind]:
+                at, (function, answer, cause) = driver.made - self._start, kind
+                self._failures.append(Failed((*sweep.way, k), (), cause, function, answer, at, alone=False))
+            seen[kind] += 1
+            if driver.resume():
+                place = driver.belief
+                continue
+            # What wrongly succeeds has to be undone, which is worth its time but a few times.
+            place = None
+            if seen[kind] == OFTEN:
+                tired.add(verdict.call.function)
+        if place is not None and driver.belief is place:
+            driver.run(sweep.look)
+            self._note_failure((*sweep.way, *sweep.look))
+
+    def _tour(self, tour: Tour, enough: Callable[[], bool]) -> None:
+        driver = self.driver
+        self._follow(())
+        for way, calls in tour.stops:
+            left = iter(calls)
+            if not driver.over:
+                driver.run(left)
+            while driver.over:
+                self._note_failure(())
+                if enough() or not self._follow(way) or driver.over:
+                    break
+                driver.run(left)
+
+    def _walk(self, walk: Walk, enough: Callable[[], bool]) -> None:
+        driver, random = self.driver, Random(walk.seed)
+        self._walker.begin()
+        self._follow(())
+        for _ in range(walk.length):
+            number = self._walker.choose(random, walk.thrifty)
+            if number is not None:
+                driver.run((number,))
+            if driver.over:
+                if enough():
+                    break
+                self._note_failure(())
+                self._follow(())
+        self._note_failure(())
+
+    def _generate(self, item: Generated, enough: Callable[[], bool]) -> None:
+        def ended() -> None:
+            self.driver.count_sequence()
+            self._note_failure(())
+
+        if self._choose is None:
+            self._choose = chooser(self.driver.model, self.driver.initial, self.driver.policy)
+        machine = conformance_machine(self.driver, self._choose, seed=item.seed, ended=ended, enough=enough)
+        run = settings(
+            max_examples=item.examples,
+            stateful_step_count=item.length,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        run_state_machine_as_test(machine, settings=run)
+
+    def _note_failure(self, guess: Numbers) -> bool:
+        """Note the failure that the sequence ended with, if it did; whether it went well."""
+        driver = self.driver
+        if not driver.failed:
+            return True
+        self._failures.append(self._failed(guess))
+        return False
+
+    def _failed(self, guess: Numbers) -> Failed:
+        """The failure that the sequence ended with."""
+        driver = self.driver
+        failure = driver.ended().failure
+        assert failure is not None
+        calls = tuple(driver.number(x.verdict.call) for x in driver.trail)
+        at = driver.made - self._start
+        return Failed(calls, guess, failure.cause, failure.call.function, failure.observation.text, at)
+
+
+OFTEN = 3
+"""How often a function may wrongly succeed in a sweep before it is left alone."""
+
+KNOWN_MENUS = 5_000
+"""How many functions, each in a state, the walk remembers what it could choose from."""
+
+CHOICES = 3
+"""Functions that are drawn for a step; the one tried least is called."""
+
+DARING = 0.4
+"""How often a step of a walk may be one that the text does not let succeed."""
+
+TRIES = 60
+"""Functions that are drawn at most for one that the text lets succeed."""
+
+
+def _alike(_name: str) -> float:
+    return 1.0
+
+
+UNPRICED = 1e-6
+"""Seconds that a call is taken to cost of which nothing is known."""
+
+
+class _Walker:
+    """Walks at random, and remembers what it tried."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        leaves = Leaves(driver.initial)
+        calls = by_function(tuple(driver.calls))
+        self._numbers = {name: [driver.number(c) for c in own] for name, own in calls.items()}
+        self._columns: dict[str, Columns] = {}
+        self._make: Callable[[str], Columns] = lambda name: Columns(driver.model, name, calls[name], leaves)
+        self._names = [name for name in calls for _ in range(1 if name in ENDING else OTHERS_PER_ENDING)]
+        self._menus: dict[tuple[Flat, str], tuple[tuple[CKR, Calls], ...]] = {}
+        self._tried: Counter[tuple[object, ...]] = Counter()
+
+    def begin(self) -> None:
+        """Forget what was tried, so that it does not matter who takes which walk."""
+        self._tried.clear()
+
+    def choose(self, random: Random, thrifty: bool) -> int | None:
+        """The number of a call worth making where the walk is, None for one that cannot be made after all."""
+        driver, tried = self._driver, self._tried
+        aspect = driver.aspect()
+        weight = self._price if thrifty else _alike
+        daring = random.random() < DARING
+        drawn: list[str] = []
+        for _ in range(TRIES):
+            name = random.choice(self._names)
+            menu = self._menu(name)
+            if menu and (daring or menu[0][0] == CKR.OK):
+                drawn.append(name)
+            if len(drawn) == CHOICES:
+                break
+        if not drawn:
+            return None
+        name = min(drawn, key=lambda name: (driver.seen(name, aspect) + tried[name, aspect] + 1) * weight(name))
+        tried[name, aspect] += 1
+        menu = self._menu(name)
+        code, calls = menu[0]
+        if daring:
+            code, calls = min(menu, key=lambda entry: (tried[name, entry[0], aspect], random.random()))
+        tried[name, code, aspect] += 1
+        number = self._numbers[name][random.choice(members(calls))]
+        # What is known to fail here shows nothing any more, and would end the walk.
+        return None if number in driver.belief.ends else number
+
+    def _price(self, name: str) -> float:
+        """What a function costs, less steeply than the clock has it: it is wanted for where it leads, too."""
+        return sqrt(self._driver.prices.get(name, UNPRICED))
+
+    def _menu(self, name: str) -> tuple[tuple[CKR, Calls], ...]:
+        """The codes that a function may return where the walk is, success first, with the calls that may give each."""
+        flat = self._driver.flat()
+        found = self._menus.get((flat, name))
+        if found is None:
+            if len(self._menus) >= KNOWN_MENUS:
+                self._menus.clear()
+            columns = self._columns.get(name)
+            if columns is None:
+                columns = self._columns[name] = self._make(name)
+            found = self._menus[flat, name] = tuple(columns.permitted(columns.holding(flat)))
+        return found

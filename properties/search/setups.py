@@ -1,0 +1,280 @@
+"""Places worth looking around from: short ways to states in which objects and operations can be tested.
+
+The search of `cover` finds its own way through sessions and logins; objects and operations need longer ways than it
+can walk, so the ways to them are given, and each is followed on the model before it is used.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
+from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
+from ...model.oracle import Model, following, in_scope, may_succeed
+from ...model.state import Kind, Mech, Pin, Role, State, Trait
+from ...model.vocabulary import CKR, CKU
+from ..engine.verdict import built_up
+
+Way = tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A state worth looking around from: a way to it, and the functions worth trying there."""
+
+    way: Way
+    functions: frozenset[str]
+
+
+def _c(function: str, **given: Any) -> Call:
+    return Call(function, replace(Args(), **given))
+
+
+BEGIN: Way = (_c("C_Initialize", init=InitArgs.NULL), _c("C_OpenSession"))
+USER: Way = (*BEGIN, _c("C_Login"))
+READ_ONLY_BESIDE = _c("C_OpenSession", rw=False)
+AES: Way = (_c("C_GenerateKey", mechanism=Mech.AES_KEY_GEN),)
+SECRET: Way = (_c("C_GenerateKey", mechanism=Mech.GENERIC_SECRET_KEY_GEN),)
+RSA: Way = (_c("C_CreateObject", kind=Kind.RSA_PUBLIC), _c("C_CreateObject", kind=Kind.RSA_PRIVATE))
+"""An imported pair: making one takes a token a tenth of a second and more."""
+
+IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
+"""Of a length that mechanisms may refuse."""
+
+EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
+
+_MAKERS = {Kind.AES: AES, Kind.GENERIC_SECRET: SECRET, Kind.RSA_PUBLIC: RSA, Kind.EC_PUBLIC: EC}
+
+_ROLES = {
+    Role.ENCRYPT: ("C_EncryptInit", "C_Encrypt", "C_EncryptUpdate", "C_EncryptFinal"),
+    Role.DECRYPT: ("C_DecryptInit", "C_Decrypt", "C_DecryptUpdate", "C_DecryptFinal"),
+    Role.SIGN: ("C_SignInit", "C_Sign", "C_SignUpdate", "C_SignFinal"),
+    Role.VERIFY: ("C_VerifyInit", "C_Verify", "C_VerifyUpdate", "C_VerifyFinal"),
+    Role.SIGN_RECOVER: ("C_SignRecoverInit", "C_SignRecover"),
+    Role.VERIFY_RECOVER: ("C_VerifyRecoverInit", "C_VerifyRecover"),
+}
+_BEFORE = {Role.DECRYPT: Role.ENCRYPT, Role.VERIFY: Role.SIGN, Role.VERIFY_RECOVER: Role.SIGN_RECOVER}
+"""The role whose output another one takes."""
+
+OPERATIONS = frozenset(name for names in _ROLES.values() for name in names)
+DIGESTS = frozenset({"C_DigestInit", "C_Digest", "C_DigestUpdate", "C_DigestKey", "C_DigestFinal"})
+DUAL = frozenset({"C_DigestEncryptUpdate", "C_DecryptDigestUpdate", "C_SignEncryptUpdate", "C_DecryptVerifyUpdate"})
+STATES = frozenset({"C_GetOperationState", "C_SetOperationState"})
+MAKING = frozenset({"C_CreateObject", "C_GenerateKey", "C_GenerateKeyPair", "C_UnwrapKey", "C_DeriveKey"})
+KEYED = frozenset({"C_WrapKey", "C_UnwrapKey", "C_DeriveKey", "C_DigestKey", *(names[0] for names in _ROLES.values())})
+SEARCHES = frozenset({"C_FindObjectsInit", "C_FindObjects", "C_FindObjectsFinal"})
+OBJECTS = frozenset(
+    {"C_CopyObject", "C_DestroyObject", "C_GetObjectSize", "C_GetAttributeValue", "C_SetAttributeValue", *SEARCHES}
+)
+BEGINNING = frozenset({"C_DigestInit", "C_FindObjectsInit", *(names[0] for names in _ROLES.values())})
+"""Functions that begin an operation."""
+
+_GOING_ON = {
+    **{names[0]: names[1] for names in _ROLES.values()},
+    "C_DigestInit": "C_Digest",
+    "C_FindObjectsInit": "C_FindObjects",
+}
+"""What does at once all that was begun."""
+
+
+def going_on(way: Way) -> Way:
+    """A call that tells whether the operation is still there that a way begins last; none where it begins none last."""
+    last = way[-1] if way else None
+    if last is None or last.function not in _GOING_ON:
+        return ()
+    return (_c(_GOING_ON[last.function], session=last.args.session),)
+
+
+SMALL = frozenset({"C_SeedRandom", "C_GenerateRandom", "C_GetFunctionStatus", "C_CancelFunction", "C_Logout"})
+
+EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING
+
+
+def _maker(m: Mechanism) -> Way:
+    kinds = m.public or m.private
+    return next(maker for kind, maker in _MAKERS.items() if kind in kinds)
+
+
+def _init(m: Mechanism, role: Role) -> Call:
+    pair = m.public != m.private
+    return _c(_ROLES[role][0], mechanism=m.mech, key=0 if role in PUBLIC_ROLES or not pair else 1)
+
+
+def _operations() -> Iterator[Place]:
+    for m in MECHANISMS.values():
+        for role in (r for r in m.roles if r in _ROLES):
+            names = frozenset(_ROLES[role])
+            _, whole, *parts = _ROLES[role]
+            start = (*USER, *_maker(m))
+            if role in _BEFORE:
+                first = _BEFORE[role]
+                start = (*start, _init(m, first), _c(_ROLES[first][1]))
+            begun = (*start, _init(m, role))
+            # Each kind of operation is looked at from its first mechanism with all that might go wrong beside it.
+            first_of_role = m is next(x for x in MECHANISMS.values() if role in x.roles)
+            beside = OPERATIONS | DIGESTS | DUAL | STATES | SEARCHES | SMALL if first_of_role else names
+            yield Place(begun, beside)
+            if parts:
+                data = Data.KEPT if role is Role.DECRYPT else Data.FITTING
+                yield Place((*begun, _c(parts[0], data=data)), names)
+            if role in _BEFORE.values():
+                yield Place((*begun, _c(whole, buffer=Buffer.NULL)), names)
+            if first_of_role:
+                key = begun[-1].args.key
+                yield Place((*begun, _c("C_DestroyObject", object=key)), names | DUAL)
+                yield Place((*begun, _c("C_Logout")), names)
+
+
+def _objects() -> Iterator[Place]:
+    yield Place(BEGIN, MAKING | KEYED | OBJECTS | DIGESTS | STATES | SMALL | OPERATIONS | DUAL)
+    yield Place((BEGIN[0], READ_ONLY_BESIDE), MAKING)
+    yield Place((BEGIN[0], READ_ONLY_BESIDE, _c("C_Login")), MAKING)
+    yield Place((*BEGIN, _c("C_Login", user=CKU.SO, pin=Pin.SO)), MAKING | SMALL)
+    yield Place((*BEGIN, _c("C_Login", user=CKU.SO, pin=Pin.SO), _c("C_CreateObject", kind=Kind.DATA)), OBJECTS)
+    yield Place((BEGIN[0], _c("C_OpenSession", notify=True)), MAKING | SMALL)
+    yield Place(USER, MAKING)
+    for maker in (AES, SECRET, RSA, EC):
+        yield Place((*USER, *maker), KEYED)
+        yield Place((*BEGIN, *maker), KEYED | OBJECTS)
+    for trait in Trait:
+        made = _c("C_GenerateKey", mechanism=Mech.AES_KEY_GEN, trait=trait)
+        yield Place((*USER, made), KEYED | OBJECTS)
+        yield Place((*USER, made, *AES), KEYED)
+        yield Place((*USER, *AES, made), KEYED)
+        yield Place((*USER, _c("C_CreateObject", kind=Kind.GENERIC_SECRET, trait=trait)), KEYED | OBJECTS)
+        pair = tuple(replace(call, args=replace(call.args, trait=trait)) for call in RSA)
+        yield Place((*USER, *pair), KEYED)
+        yield Place((*USER, replace(EC[0], args=replace(EC[0].args, trait=trait))), frozenset({"C_DeriveKey"}))
+    for kind in (Kind.DATA, Kind.CERTIFICATE, Kind.RSA_PUBLIC, Kind.RSA_PRIVATE):
+        yield Place((*USER, _c("C_CreateObject", kind=kind)), OBJECTS | KEYED)
+    for token in (False, True):
+        for private in (False, True):
+            kept = (*USER, _c("C_CreateObject", kind=Kind.DATA, token=token, private=private))
+            for more in (
+                (),
+                (READ_ONLY_BESIDE,),
+                (_c("C_Logout"),),
+                (_c("C_Logout"), _c("C_Login")),
+                (READ_ONLY_BESIDE, _c("C_CloseSession")),
+                (_c("C_Finalize"), *USER),
+            ):
+                yield Place((*kept, *more), OBJECTS)
+    yield Place(
+        (*USER, _c("C_CreateObject", kind=Kind.AES), _c("C_SetAttributeValue", attribute=Attribute.LABEL)), OBJECTS
+    )
+
+
+def _searches() -> Iterator[Place]:
+    made = (*USER, _c("C_CreateObject", kind=Kind.DATA))
+    for want in (Want.ALL, Want.NOTHING, Want.UNKNOWN_TYPE):
+        yield Place((*made, _c("C_FindObjectsInit", want=want)), SEARCHES)
+    search = (*made, _c("C_FindObjectsInit"))
+    yield Place(search, SEARCHES | KEYED | DIGESTS)
+    for more in (
+        (_c("C_FindObjects", many=Many.ONE),),
+        (_c("C_FindObjects"),),
+        (_c("C_FindObjects"), _c("C_FindObjectsFinal")),
+        (_c("C_DestroyObject"),),
+        (_c("C_CreateObject", kind=Kind.DATA),),
+    ):
+        yield Place((*search, *more), SEARCHES)
+
+
+def _wrapping() -> Iterator[Place]:
+    wrapping = frozenset({"C_WrapKey", "C_UnwrapKey"})
+    for mech, maker in (
+        (Mech.AES_KEY_WRAP, AES),
+        (Mech.AES_CBC_PAD, AES),
+        (Mech.RSA_PKCS, RSA),
+        (Mech.RSA_PKCS_OAEP, RSA),
+    ):
+        other = 2 if maker is RSA else 1
+        wrap = _c("C_WrapKey", mechanism=mech, key=0, other_key=other)
+        for target in (SECRET, AES, IMPORTED_SECRET, RSA):
+            yield Place((*USER, *maker, *target), wrapping)
+            yield Place((*USER, *maker, *target, wrap), wrapping)
+
+
+def _several() -> Iterator[Place]:
+    digest = _c("C_DigestInit", mechanism=Mech.SHA256)
+    saved = (*BEGIN, digest, _c("C_GetOperationState"))
+    yield Place((*BEGIN, digest), DIGESTS | STATES | DUAL | MAKING)
+    yield Place((*BEGIN, _c("C_DigestInit", mechanism=Mech.SHA_1)), DIGESTS)
+    yield Place((*BEGIN, digest, _c("C_DigestUpdate")), DIGESTS | STATES)
+    yield Place(saved, STATES)
+    yield Place((*saved, READ_ONLY_BESIDE), STATES)
+    yield Place((*saved, BEGIN[1]), STATES)
+    yield Place((*saved, _c("C_Login"), _c("C_Logout")), STATES)
+    yield Place((*USER, *SECRET, digest), DIGESTS)
+    yield Place((*USER, *SECRET, digest, _c("C_DigestKey", key=0)), DIGESTS)
+    yield Place((*USER, *RSA, digest), DIGESTS)
+    encrypt, decrypt = (_c(f"C_{name}Init", mechanism=Mech.AES_CBC, key=0) for name in ("Encrypt", "Decrypt"))
+    sign, verify = (_c(f"C_{name}Init", mechanism=Mech.SHA256_HMAC, key=1) for name in ("Sign", "Verify"))
+    keys = (*USER, *AES, *SECRET)
+    for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
+        yield Place((*keys, *pair), DUAL | KEYED)
+        yield Place((*keys, *pair, _c("C_Logout")), DUAL)
+    for operation in (encrypt, sign):
+        keyed = (*keys, operation, _c("C_GetOperationState"))
+        yield Place(keyed, STATES)
+        yield Place((*keyed, _c("C_DestroyObject", object=operation.args.key)), STATES)
+        yield Place((*keys, operation, _c("C_GetOperationState"), _c("C_CloseSession"), *BEGIN[1:]), STATES)
+    noticed = (BEGIN[0], _c("C_OpenSession", notify=True), _c("C_Login"))
+    yield Place((*noticed, *AES, encrypt), frozenset(_ROLES[Role.ENCRYPT]))
+    yield Place((*noticed, *AES, decrypt), frozenset(_ROLES[Role.DECRYPT]))
+    yield Place((*noticed, *SECRET, replace(sign, args=replace(sign.args, key=0))), frozenset(_ROLES[Role.SIGN]))
+    yield Place((*noticed, digest), DIGESTS)
+    verified = (replace(call, args=replace(call.args, key=0)) for call in (sign, _c("C_Sign"), verify))
+    yield Place((*noticed, *SECRET, *verified), frozenset(_ROLES[Role.VERIFY]))
+    recovered = (
+        _c(f"C_{name}RecoverInit", mechanism=Mech.RSA_PKCS, key=key) for name, key in (("Sign", 1), ("Verify", 0))
+    )
+    for operation in recovered:
+        yield Place((*noticed, *RSA, operation), frozenset(_ROLES[Role.SIGN_RECOVER]) | {"C_VerifyRecover"})
+    yield Place((*noticed, *AES, *SECRET), KEYED)
+    yield Place((*noticed, *RSA), KEYED)
+    for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
+        yield Place((*noticed, *AES, *SECRET, *pair), DUAL)
+    # Mechanisms that take no parts, in functions that work on parts of two operations.
+    encrypt, decrypt, sign, verify = (
+        _c(f"C_{name}Init", mechanism=Mech.RSA_PKCS, key=key)
+        for name, key in (("Encrypt", 0), ("Decrypt", 1), ("Sign", 1), ("Verify", 0))
+    )
+    for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
+        yield Place((*USER, *RSA, *pair), DUAL)
+    hidden = (_c("C_GenerateKey", mechanism=Mech.AES_KEY_GEN, token=True, private=True), _c("C_Logout"))
+    yield Place((*USER, *hidden), KEYED)
+    yield Place((*USER, *hidden, digest), DIGESTS)
+
+
+def _elsewhere(initial: State) -> Iterator[Place]:
+    """Other slots, where they have facts that the first has not."""
+    for slot, facts in enumerate(initial.slots):
+        if facts in initial.slots[:slot]:
+            continue
+        begin = (BEGIN[0], _c("C_OpenSession", slot=slot))
+        user = (*begin, _c("C_Login"))
+        yield Place(begin, EVERYWHERE)
+        yield Place(user, EVERYWHERE)
+        for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
+            yield Place((*user, made), OBJECTS | KEYED)
+        yield Place((*user, *RSA), KEYED)
+        yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
+
+
+def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
+    """Each place whose way the text lets succeed in this scope, with a state that the way may lead to."""
+    for place in (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial)):
+        s = initial
+        for call in place.way:
+            if call.function not in model.functions or not may_succeed(model, s, call) or not in_scope(model, s, call):
+                break
+            s = likeliest(model, s, call)
+        else:
+            yield s, place
+
+
+def likeliest(model: Model, s: State, call: Call) -> State:
+    """Of the states after a call's success, the one in which most of what was built up is left."""
+    first, *others = following(model, s, call, CKR.OK)
+    return max((first, *others), key=built_up) if others else first

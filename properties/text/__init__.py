@@ -1,0 +1,1 @@
+"""The standard held against itself: lint, overlaps, versions."""
