@@ -18,49 +18,143 @@ from .conditions import (
 )
 
 
-def arguments_bad(when: Condition, section: str, reading: str = "A-50") -> tuple[Rule, Rule]:
+def arguments_bad(
+    id: str, when: Condition, place: str, says: str, reading: str = "A-50", *, unguarded: bool = False
+) -> tuple[Rule, Rule]:
     """Rows for an unsuitable argument. v2.01 defines the code but leaves it out of nearly all lists."""
+    code, v2_20, v2_01 = CKR.ARGUMENTS_BAD, Version.V2_20, Version.V2_01
     return (
-        Rule("when", CKR.ARGUMENTS_BAD, when, section, "", Strength.INFERRED, reading, since=Version.V2_20),
-        Rule("when", CKR.ARGUMENTS_BAD, when, section, "", Strength.UNSAID, reading="A-50", until=Version.V2_01),
+        Rule(id, code, when, place, says, Strength.INFERRED, reading, since=v2_20, unguarded=unguarded),
+        Rule(id, code, when, place, says, Strength.UNSAID, "A-50", until=v2_01, unguarded=unguarded),
     )
 
 
 def mechanism_rows(role: Role) -> tuple[Rule, ...]:
     """Rows of a function that takes a mechanism for a role."""
+    code, place = CKR.MECHANISM_INVALID, "5.1.6 CKR_MECHANISM_INVALID"
+    unlisted, unoffered = mechanism_unlisted, mechanism_unoffered(role)
     return (
-        *(
-            Rule("when", CKR.MECHANISM_INVALID, when, "5.1.6", "", strength)
-            for when, strength in (
-                (mechanism_invalid, Strength.MUST),
-                (mechanism_foreign(role), Strength.MUST),
-                (mechanism_unlisted, Strength.INFERRED),
-                (mechanism_unoffered(role), Strength.MAY),
-            )
+        Rule(
+            "mechanism-unknown",
+            code,
+            mechanism_invalid,
+            place,
+            "The code is for a mechanism that does not exist.",
+            unguarded=True,
+        ),
+        Rule(
+            "mechanism-foreign",
+            code,
+            mechanism_foreign(role),
+            place,
+            "The code is for a mechanism that cannot be used for what the function does.",
+            unguarded=True,
+        ),
+        Rule(
+            "mechanism-unlisted",
+            code,
+            unlisted,
+            place,
+            "The token's list does not hold the mechanism, so the token cannot carry it out.",
+            Strength.INFERRED,
+            unguarded=True,
+        ),
+        Rule(
+            "mechanism-unoffered",
+            code,
+            unoffered,
+            place,
+            "The token has the mechanism, but no flag of it says that it serves this use.",
+            Strength.MAY,
+            unguarded=True,
         ),
         *(
-            Rule("when", CKR.MECHANISM_PARAM_INVALID, when, "5.1.6", "", Strength.MAY)
-            for when in (mechanism_unlisted, mechanism_unoffered(role))
+            Rule(
+                id,
+                CKR.MECHANISM_PARAM_INVALID,
+                when,
+                "5.1.6 CKR_MECHANISM_PARAM_INVALID",
+                "A parameter cannot be judged against a mechanism that the token does not offer here.",
+                Strength.MAY,
+                unguarded=True,
+            )
+            for id, when in (("mechanism-unlisted", unlisted), ("mechanism-unoffered", unoffered))
         ),
     )
 
 
-LIBRARY = (Rule("not-initialized", CKR.CRYPTOKI_NOT_INITIALIZED, not_initialized, "5.1.6", "", reading="A-01"),)
+LIBRARY = (
+    Rule(
+        "not-initialized",
+        CKR.CRYPTOKI_NOT_INITIALIZED,
+        not_initialized,
+        "5.1.6 CKR_CRYPTOKI_NOT_INITIALIZED",
+        "Before C_Initialize, and after C_Finalize, the function cannot be executed.",
+        reading="A-01",
+        unguarded=True,
+    ),
+)
 """Every function but C_Initialize and C_GetFunctionList needs an initialised library."""
 
-SESSION = (*LIBRARY, Rule("session-invalid", CKR.SESSION_HANDLE_INVALID, session_invalid, "5.1.2", ""))
+SESSION = (
+    *LIBRARY,
+    Rule(
+        "session-invalid",
+        CKR.SESSION_HANDLE_INVALID,
+        session_invalid,
+        "5.1.2 CKR_SESSION_HANDLE_INVALID",
+        "The handle was not valid when the function was called.",
+        unguarded=True,
+    ),
+)
 """Functions with a session handle."""
 
-SLOT = (*LIBRARY, Rule("slot-id-invalid", CKR.SLOT_ID_INVALID, slot_id_invalid, "5.1.6", ""))
+SLOT = (
+    *LIBRARY,
+    Rule(
+        "slot-id-invalid",
+        CKR.SLOT_ID_INVALID,
+        slot_id_invalid,
+        "5.1.6 CKR_SLOT_ID_INVALID",
+        "No slot has the ID.",
+        unguarded=True,
+    ),
+)
 """Functions with a slot ID."""
 
 TOKEN = (
     *SLOT,
-    Rule("token-absent", CKR.TOKEN_NOT_PRESENT, token_absent, "5.1.3", ""),
-    Rule("token-unrecognized", CKR.TOKEN_NOT_RECOGNIZED, token_unrecognized, "5.1.6", ""),
+    Rule(
+        "token-absent",
+        CKR.TOKEN_NOT_PRESENT,
+        token_absent,
+        "5.1.3 CKR_TOKEN_NOT_PRESENT",
+        "There was no token in the slot when the function was called.",
+        unguarded=True,
+    ),
+    Rule(
+        "token-unrecognized",
+        CKR.TOKEN_NOT_RECOGNIZED,
+        token_unrecognized,
+        "5.1.6 CKR_TOKEN_NOT_RECOGNIZED",
+        "The library or the slot does not know the token that is there.",
+        unguarded=True,
+    ),
 )
 """Functions with a slot ID that use the token in the slot."""
 
 
-NULL_POINTER = arguments_bad(pointer_null, "5.1.6")
-RESERVED = arguments_bad(reserved_given, "5.1.6")
+NULL_POINTER = arguments_bad(
+    "pointer-null",
+    pointer_null,
+    "5.1.6 CKR_ARGUMENTS_BAD",
+    "An argument that is not fit for the call; where the call needs a pointer, NULL is not.",
+    unguarded=True,
+)
+RESERVED = arguments_bad(
+    "reserved-given",
+    reserved_given,
+    "5.1.6 CKR_ARGUMENTS_BAD",
+    "An argument that is not fit for the call; a reserved pointer is to be NULL.",
+    unguarded=True,
+)

@@ -366,7 +366,7 @@ def init(name: str, k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
         ("session", "mechanism", "parameter", "key", "null") if k.keyed else ("session", "mechanism", "null"),
         (
             *SESSION,
-            *arguments_bad(pointer_null, k.section, "A-27"),
+            *arguments_bad("mechanism-null", pointer_null, k.section, "", "A-27"),
             Rule("pointer-null", CKR.MECHANISM_INVALID, pointer_null, k.section, "", Strength.INFERRED, "A-27"),
             *mechanism_rows(k.role),
             *(_key_rows(k) if k.keyed else ()),
@@ -543,7 +543,7 @@ def _data_rows(k: Activity, shape: Shape) -> tuple[Rule, ...]:
         "data-null-for-length", CKR.ARGUMENTS_BAD, data_null_for_length, k.section, "", Strength.UNSAID, "A-50"
     )
     return (
-        *arguments_bad(null, k.section),
+        *arguments_bad("data-null", null, k.section, ""),
         *((queried,) if shape.output else ()),
         Rule("data-empty", CKR.ARGUMENTS_BAD, data_empty, k.section, "", Strength.UNSAID, "A-28"),
     )

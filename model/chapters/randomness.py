@@ -15,7 +15,7 @@ def no_generator_on_token(s: State, a: Args) -> bool:
 
 _ROWS = (
     *SESSION,
-    *arguments_bad(data_null, "5.14"),
+    *arguments_bad("data-null", data_null, "5.14", ""),
     Rule("data-empty", CKR.ARGUMENTS_BAD, data_empty, "5.14", "", Strength.UNSAID, "A-28"),
     Rule("no-generator-on-token", CKR.RANDOM_NO_RNG, no_generator_on_token, "5.1.6", "", Strength.SHOULD),
     Rule("something-active", CKR.OPERATION_ACTIVE, something_active, "5.1.6", "", Strength.MAY, "A-48"),

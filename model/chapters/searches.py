@@ -98,7 +98,7 @@ FUNCTIONS = (
         ("session", "want"),
         (
             *SESSION,
-            *arguments_bad(search_template_null, "5.7"),
+            *arguments_bad("search-template-null", search_template_null, "5.7", ""),
             Rule(
                 "unknown-attribute-wanted",
                 CKR.ATTRIBUTE_TYPE_INVALID,

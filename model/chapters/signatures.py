@@ -190,7 +190,7 @@ FUNCTIONS = (
         ("session", "data", "signature"),
         (
             *refusals(VERIFYING, _JUDGED),
-            *arguments_bad(signature_null, "5.11"),
+            *arguments_bad("signature-null", signature_null, "5.11", ""),
             _NO_SIGNATURE,
             Rule("signature-tampered-with", CKR.SIGNATURE_INVALID, signature_tampered_with, "5.11", ""),
             Rule("signature-cut", CKR.SIGNATURE_LEN_RANGE, signature_cut, "5.11", ""),
@@ -212,7 +212,7 @@ FUNCTIONS = (
         ("session", "signature"),
         (
             *refusals(VERIFYING, _JUDGED_LAST),
-            *arguments_bad(signature_null, "5.11"),
+            *arguments_bad("signature-null", signature_null, "5.11", ""),
             _NO_SIGNATURE,
             *(Rule("verifying", code, _verifying, "5.11", "", Strength.MAY) for code in _VERDICTS),
             *plaintext_rows(VERIFYING, Step.LAST),
@@ -226,7 +226,7 @@ FUNCTIONS = (
         ("session", "signature", "buffer", "null"),
         (
             *refusals(RECOVERING, _UNSIGNED),
-            *arguments_bad(signature_null_for_output, "5.11"),
+            *arguments_bad("signature-null", signature_null_for_output, "5.11", ""),
             Rule(
                 "signature-null-for-length",
                 CKR.ARGUMENTS_BAD,

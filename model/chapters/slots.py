@@ -283,7 +283,7 @@ FUNCTIONS = (
             Rule("so-pin-chosen", CKR.PIN_TOO_WEAK, so_pin_chosen, "5.1.6", "", Strength.MAY, "A-08", since=V2_40),
             Rule("pin-null", CKR.ARGUMENTS_BAD, pin_null, "5.5", "", Strength.INFERRED, "A-31"),
             Rule("so-pin-null", CKR.PIN_INCORRECT, so_pin_null, "5.5", "", Strength.INFERRED, "A-31"),
-            *arguments_bad(pointer_null, "5.5", "A-08"),
+            *arguments_bad("label-null", pointer_null, "5.5", "", "A-08"),
         ),
         out_of_scope=token_asks_for_pin,
         effects=(
