@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-from ..model.call import Call, Observation
+from ..model.call import Args, Call, InitArgs, Observation
 
 
 class ModuleUnusable(Exception):
@@ -27,6 +27,11 @@ class Binding:
     init_reserved: str | None = None
     sessions: int = 3
     objects: int = 5
+
+    @property
+    def initialize(self) -> Call:
+        """The C_Initialize that every module bound like this takes: one that needs a pReserved is given it."""
+        return Call("C_Initialize", Args(init=InitArgs.NULL if self.init_reserved is None else InitArgs.OS_LOCKING))
 
 
 class Adapter(Protocol):

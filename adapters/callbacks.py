@@ -1,10 +1,13 @@
-"""The application's side of the interface: mutex callbacks that check their use, and Notify (5.16)."""
+"""The application's side of the interface: what C_Initialize is given, mutexes that check their use, and Notify."""
 
+from collections.abc import Mapping
+from functools import cache
 from threading import Lock, get_ident
 from typing import Final
 
-from ..model.vocabulary import CKR
-from .cryptoki import CData, ffi
+from ..model.call import InitArgs
+from ..model.vocabulary import CKF, CKR
+from .cryptoki import CData, c_string, ffi, initialize_args
 
 
 class _Mutex:
@@ -99,6 +102,39 @@ MUTEXES: Final = Mutexes()
 
 FAILING: Final = Mutexes(works=False)
 """Mutexes that cannot be locked."""
+
+_INIT_ARGS: Final[Mapping[InitArgs, tuple[Mapping[str, CData], int]]] = {
+    InitArgs.PLAIN: ({}, 0),
+    InitArgs.OS_LOCKING: ({}, CKF.OS_LOCKING_OK),
+    InitArgs.CALLBACKS: (MUTEXES.callbacks, 0),
+    InitArgs.CALLBACKS_OR_OS: (MUTEXES.callbacks, CKF.OS_LOCKING_OK),
+    InitArgs.NO_THREADS: ({}, CKF.LIBRARY_CANT_CREATE_OS_THREADS | CKF.OS_LOCKING_OK),
+    InitArgs.PARTIAL: ({name: MUTEXES.callbacks[name] for name in ("CreateMutex", "DestroyMutex")}, 0),
+    InitArgs.FAILING: (FAILING.callbacks, 0),
+}
+"""The callbacks and flags of each variant that has no pReserved of its own."""
+
+
+@cache
+def init_args(reserved: str | None) -> Mapping[InitArgs, CData]:
+    """What C_Initialize is given, for a module that needs this text in pReserved, or none.
+
+    One that needs a text is never called without it: no NULL and no other pReserved is among them then. Nothing of it
+    is ever freed, for a module may look at it as long as it is loaded.
+    """
+    text = ffi.NULL if reserved is None else c_string(reserved)
+    made = {variant: _filled(text, *given) for variant, given in _INIT_ARGS.items()}
+    if reserved is not None:
+        return made
+    return {**made, InitArgs.NULL: ffi.NULL, InitArgs.RESERVED: initialize_args(c_string("p11conform"))}
+
+
+def _filled(reserved: CData, callbacks: Mapping[str, CData], flags: int) -> CData:
+    args = initialize_args(reserved, flags)
+    for member, callback in callbacks.items():
+        setattr(args[0], member, callback)
+    return args
+
 
 SURRENDER = 0
 """CKN_SURRENDER: the module offers the application to go on or to cancel."""

@@ -1,4 +1,4 @@
-"""The C interface through cffi: the types of Cryptoki, and a module's function list.
+"""The C interface through cffi: the types of Cryptoki, and values of them. Function lists: library.py.
 
 The prototypes are those of `model.interface`; only the records that they point to are written down here (chapter 3,
 and the parameters of mechanisms).
@@ -10,10 +10,8 @@ from typing import Any, TypeAlias
 
 from cffi import FFI
 
-from ..model.call import code_text
-from ..model.interface import SIGNATURES
-from ..model.vocabulary import CKF, CKR
-from .base import ModuleUnusable
+from ..model.interface import SIGNATURES, Signature
+from ..model.vocabulary import CKF
 
 CData: TypeAlias = Any
 """A C value of cffi: its members come from the declarations, out of sight of a type checker."""
@@ -61,6 +59,12 @@ _CALLBACKS = """
 """
 
 
+def prototype(declared: str, signature: Signature) -> str:
+    """A function, or a pointer to one, with the parameters of a signature."""
+    parameters = ", ".join(f"{p.type} {p.name}" for p in signature.parameters)
+    return f"CK_RV {declared}({parameters});"
+
+
 def _declarations() -> Iterator[str]:
     def named(base: str, name: str) -> str:
         return f"typedef {base} {name}; typedef {name} *{name}_PTR;"
@@ -73,10 +77,7 @@ def _declarations() -> Iterator[str]:
         yield named(f"struct {name} {{ {members} }}", name)
     yield "typedef struct CK_FUNCTION_LIST CK_FUNCTION_LIST;"
     yield "typedef CK_FUNCTION_LIST *CK_FUNCTION_LIST_PTR; typedef CK_FUNCTION_LIST_PTR *CK_FUNCTION_LIST_PTR_PTR;"
-    parameters = {name: ", ".join(f"{p.type} {p.name}" for p in s.parameters) for name, s in SIGNATURES.items()}
-    pointers = " ".join(f"CK_RV (*{name})({given});" for name, given in parameters.items())
-    yield f"struct CK_FUNCTION_LIST {{ CK_VERSION version; {pointers} }};"
-    yield f"CK_RV C_GetFunctionList({parameters['C_GetFunctionList']});"
+    yield prototype("C_GetFunctionList", SIGNATURES["C_GetFunctionList"])
 
 
 ffi = FFI()
@@ -93,38 +94,8 @@ def octets(content: bytes) -> CData:
     return ffi.new(f"CK_BYTE[{len(content)}]", content)
 
 
-@cache
-def load(library: str) -> dict[str, CData | None]:
-    """The functions of a module by name, None where its list holds NULL. A library stays loaded, once loaded.
-
-    Raises:
-        ModuleUnusable: if there is no such library, or it hands out no function list.
-    """
-    try:
-        handle: CData = ffi.dlopen(library)
-    except OSError as error:
-        reason = str(error).removeprefix(f"cannot load library '{library}': ").removeprefix(f"{library}: ")
-        reason = reason.partition(".  Additionally, ctypes")[0]
-        raise ModuleUnusable(f"{library}: cannot be loaded ({reason}); give the path of a PKCS#11 module") from None
-    _LOADED.append(handle)
-    try:
-        get_list = handle.C_GetFunctionList
-    except AttributeError:
-        raise ModuleUnusable(f"{library}: has no C_GetFunctionList; give the path of a PKCS#11 module") from None
-    out = new("CK_FUNCTION_LIST_PTR_PTR")
-    code = get_list(out)
-    if code != CKR.OK or not out[0]:
-        given = code_text(code) if code != CKR.OK else "CKR_OK and a NULL list"
-        raise ModuleUnusable(f"{library}: C_GetFunctionList gives {given}; the module needs mending")
-    return {name: getattr(out[0], name) or None for name in SIGNATURES}
-
-
-_LOADED: list[CData] = []
-"""Every library opened: cffi unloads one that nobody holds, and vendor libraries do not survive that."""
-
-
 def initialize_args(reserved: CData = ffi.NULL, flags: int = 0) -> CData:
-    """A CK_C_INITIALIZE_ARGS without callbacks. `reserved` must outlive it."""
+    """A CK_C_INITIALIZE_ARGS without callbacks."""
     # The zeroed second record is for NSS, whose structure has one more member before pReserved.
     args = new("CK_C_INITIALIZE_ARGS[2]")
     args[0].flags = flags
@@ -132,8 +103,9 @@ def initialize_args(reserved: CData = ffi.NULL, flags: int = 0) -> CData:
     return args
 
 
+@cache
 def c_string(text: str) -> CData:
-    """A NUL-terminated copy of a text, for pReserved."""
+    """A NUL-terminated copy of a text, for pReserved: it is never freed, for a module may look at it at any time."""
     return new("char[]", text.encode())
 
 

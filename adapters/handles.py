@@ -73,14 +73,13 @@ class Handles:
     def session(self, index: int) -> int:
         """The concrete handle of a session: the issued one even after its end, else a number that no session has.
 
-        A closed session whose number now belongs to a live one gets a forged number too. Index `sessions` is handle 0.
+        A closed session whose number now belongs to a live one gets a forged number too. Index `sessions` is handle 0,
+        unless a live session has that number.
         """
-        if index == self._sessions:
-            return 0
         if index in self._slot:
             return self._handle[index]
-        forgeries = range(FORGED + index, 2**32, self._sessions)
-        return stale_or_forged(self._handle.get(index), self._live(), forgeries)
+        stale = 0 if index == self._sessions else self._handle.get(index)
+        return stale_or_forged(stale, self._live(), range(FORGED + index, 2**32, self._sessions + 1))
 
     @property
     def open(self) -> Mapping[int, int]:

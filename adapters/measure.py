@@ -9,7 +9,8 @@ from ..model.call import code_text
 from ..model.vocabulary import CKF, CKR, CKU
 from .base import ModuleUnusable
 from .callbacks import notify
-from .cryptoki import CData, c_string, count, ffi, load, new, threaded_args, unpadded
+from .cryptoki import CData, c_string, count, ffi, new, threaded_args, unpadded
+from .library import load
 
 _CAPACITY = 1024
 

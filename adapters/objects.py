@@ -69,15 +69,13 @@ class Objects:
     def handle(self, index: int) -> int:
         """The concrete handle of an object: the known one, else a stale one, else a number that no object has.
 
-        Index `objects` is handle 0.
+        Index `objects` is handle 0, unless a known object has that number.
         """
-        if index == self._objects:
-            return 0
         if index in self._known:
             return self._entry[index].handle
         entry = self._entry.get(index)
-        forgeries = range(FORGED + index, 2**32, self._objects)
-        return stale_or_forged(entry.handle if entry else None, self._live(), forgeries)
+        stale = 0 if index == self._objects else entry.handle if entry else None
+        return stale_or_forged(stale, self._live(), range(FORGED + index, 2**32, self._objects + 1))
 
     def entry(self, index: int) -> Entry | None:
         """What is remembered of an object, also when it is gone; None where the index never stood for one."""

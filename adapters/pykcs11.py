@@ -15,9 +15,9 @@ from PyKCS11 import LowLevel as Swig
 from ..model.call import Args, Buffer, Call, InitArgs, Observation, code_text
 from ..model.state import Mech, Pin
 from ..model.vocabulary import CKF, CKR
+from .application import Application
 from .base import Binding, ModuleUnusable, Ready
 from .cryptoki import count, padded
-from .handles import Handles, Slots
 from .parameters import number
 from .ready import Plain
 
@@ -43,11 +43,8 @@ class LowLevel:
 
     def __init__(self, library: str, binding: Binding, restore: Callable[[], None] = lambda: None) -> None:
         self.module = Swig.CPKCS11Lib()
-        self.slots = Slots(binding)
-        self.handles = Handles(binding.sessions)
-        self.initialized = False
+        self.application = Application(binding)
         self._library = library
-        self._binding = binding
         self._restore = restore
         self.pins = {Pin[name]: Swig.ckbytelist(pin) for name, pin in binding.pins.items()}
         self.pins[Pin.NULL] = Swig.ckbytelist()
@@ -65,7 +62,7 @@ class LowLevel:
         if code != CKR.OK:
             told = f"gives {code_text(code)} as it is loaded; PyKCS11 needs a module that initialises without arguments"
             raise ModuleUnusable(f"{library}: {_LOAD_ERRORS.get(code, told)}")
-        self.initialized = True
+        self.application.initialization.initialize_returned(code)
         self._finalize()
 
     def call(self, call: Call) -> Observation:
@@ -82,30 +79,28 @@ class LowLevel:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
 
         Raises:
-            ModuleUnusable: if C_Finalize fails twice.
+            ModuleUnusable: if the library may still be initialised.
         """
         self._finalize()
-        self.handles.forget()
+        self.application.forget()
         if restore_token:
             self._restore()
-            self.slots.restored()
+            self.application.restored()
 
     def supports(self, call: Call) -> bool:
         """Whether PyKCS11 can make the call as it is, and the binding has its PINs."""
         reached, args = _REACHED.get(call.function), call.args
         return (
             reached is not None
-            and args.slot <= len(self._binding.slots)
-            and args.session <= self._binding.sessions
+            and self.application.knows(args, reached.pins)
             and all(getattr(args, name) == value for name, value in reached.always.items())
-            and all(getattr(args, name) in self.pins for name in reached.pins)
         )
 
     def close(self) -> None:
         """Finalise the library.
 
         Raises:
-            ModuleUnusable: if C_Finalize fails twice.
+            ModuleUnusable: if the library may still be initialised.
         """
         self._finalize()
 
@@ -119,26 +114,20 @@ class LowLevel:
 
     def session(self, index: int) -> Any:
         """The concrete handle of a session, in PyKCS11's own type."""
-        self.handle.assign(self.handles.session(index))
+        self.handle.assign(self.application.handles.session(index))
         return self.handle
 
     def find_slots(self) -> None:
         """Look for tokens that were initialised anew, with calls of the adapter's own."""
         if self.module.C_GetSlotList(False, self.numbers) == CKR.OK:
-            self.slots.find(
+            self.application.slots.find(
                 (self.token_info.GetLabel().rstrip(" \0"), slot_id)
                 for slot_id in [*self.numbers]
                 if self.module.C_GetTokenInfo(slot_id, self.token_info) == CKR.OK
             )
 
     def _finalize(self) -> None:
-        if not self.initialized:
-            return
-        done = (CKR.OK, CKR.CRYPTOKI_NOT_INITIALIZED)
-        code = self.module.C_Finalize()
-        if code not in done and (code := self.module.C_Finalize()) not in done:
-            raise ModuleUnusable(f"{self._library}: C_Finalize gives {code_text(code)}; restart the tester")
-        self.initialized = False
+        self.application.initialization.end(self._library, self.module.C_Finalize)
 
 
 def _bit(flags: int, flag: CKF) -> int:
@@ -155,24 +144,29 @@ def _nothing(_p: LowLevel, _a: Args) -> Outputs:
 
 def _initialize(p: LowLevel, _a: Args) -> int:
     code = int(p.module.C_Initialize())
-    p.initialized |= code in (CKR.OK, CKR.CRYPTOKI_ALREADY_INITIALIZED)
+    p.application.initialization.initialize_returned(code)
     return code
 
 
 def _initialized(p: LowLevel, _a: Args) -> Outputs:
-    if p.slots.moved:
+    if p.application.slots.moved:
         p.find_slots()
     return ()
 
 
+def _finalize(p: LowLevel, _a: Args) -> int:
+    code = int(p.module.C_Finalize())
+    p.application.initialization.finalize_returned(code)
+    return code
+
+
 def _finalized(p: LowLevel, _a: Args) -> Outputs:
-    p.initialized = False
-    p.handles.closed_all()
+    p.application.handles.closed_all()
     return ()
 
 
 def _slot_list(p: LowLevel, _a: Args) -> Outputs:
-    return (("slots", p.slots.mask(frozenset(p.numbers))),)
+    return (("slots", p.application.slots.mask(frozenset(p.numbers))),)
 
 
 def _slot_info(p: LowLevel, a: Args) -> Outputs:
@@ -192,33 +186,33 @@ def _token_info(p: LowLevel, a: Args) -> Outputs:
 
 
 def _init_token(p: LowLevel, a: Args) -> int:
-    label = _or_null(a, padded(p.slots.label(a.slot)).decode())
-    return int(p.module.C_InitToken(p.slots.id(a.slot), p.pins[a.pin], label))
+    label = _or_null(a, padded(p.application.slots.label(a.slot)).decode())
+    return int(p.module.C_InitToken(p.application.slots.id(a.slot), p.pins[a.pin], label))
 
 
 def _token_initialized(p: LowLevel, a: Args) -> Outputs:
-    p.slots.initialized(a.slot)
-    p.handles.closed_all(a.slot)
+    p.application.slots.initialized(a.slot)
+    p.application.handles.closed_all(a.slot)
     return ()
 
 
 def _open_session(p: LowLevel, a: Args) -> int:
     p.handle.assign(0)
     flags = (CKF.RW_SESSION if a.rw else 0) | (CKF.SERIAL_SESSION if a.serial else 0)
-    return int(p.module.C_OpenSession(p.slots.id(a.slot), flags, p.handle))
+    return int(p.module.C_OpenSession(p.application.slots.id(a.slot), flags, p.handle))
 
 
 def _session_opened(p: LowLevel, a: Args) -> Outputs:
-    return (("handle", int(p.handles.opened(p.handle.value(), a.slot))),)
+    return (("handle", int(p.application.handles.opened(p.handle.value(), a.slot))),)
 
 
 def _session_closed(p: LowLevel, a: Args) -> Outputs:
-    p.handles.closed(a.session)
+    p.application.handles.closed(a.session)
     return ()
 
 
 def _all_sessions_closed(p: LowLevel, a: Args) -> Outputs:
-    p.handles.closed_all(a.slot)
+    p.application.handles.closed_all(a.slot)
     return ()
 
 
@@ -226,7 +220,7 @@ def _session_info(p: LowLevel, a: Args) -> Outputs:
     if a.null:
         return ()
     info = p.session_info
-    return ("slot", p.slots.index(info.slotID)), ("state", info.state), ("flags", info.flags)
+    return ("slot", p.application.slots.index(info.slotID)), ("state", info.state), ("flags", info.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,23 +241,25 @@ _A_LIST = {"buffer": Buffer.ENOUGH, "null": False}
 
 _REACHED: Mapping[str, _Reached] = {
     "C_Initialize": _Reached(_initialize, _initialized, {"init": InitArgs.NULL}),
-    "C_Finalize": _Reached(lambda p, _: p.module.C_Finalize(), _finalized, {"reserved": False}),
+    "C_Finalize": _Reached(_finalize, _finalized, {"reserved": False}),
     "C_GetInfo": _Reached(lambda p, a: p.module.C_GetInfo(_or_null(a, p.info))),
     "C_GetSlotList": _Reached(lambda p, a: p.module.C_GetSlotList(a.token_present, p.numbers), _slot_list, _A_LIST),
     "C_GetSlotInfo": _Reached(
-        lambda p, a: p.module.C_GetSlotInfo(p.slots.id(a.slot), _or_null(a, p.slot_info)), _slot_info
+        lambda p, a: p.module.C_GetSlotInfo(p.application.slots.id(a.slot), _or_null(a, p.slot_info)), _slot_info
     ),
     "C_GetTokenInfo": _Reached(
-        lambda p, a: p.module.C_GetTokenInfo(p.slots.id(a.slot), _or_null(a, p.token_info)), _token_info
+        lambda p, a: p.module.C_GetTokenInfo(p.application.slots.id(a.slot), _or_null(a, p.token_info)), _token_info
     ),
     "C_WaitForSlotEvent": _Reached(
         lambda p, a: p.module.C_WaitForSlotEvent(CKF.DONT_BLOCK, _or_null(a, 0))[0], always={"reserved": False}
     ),
     "C_GetMechanismList": _Reached(
-        lambda p, a: p.module.C_GetMechanismList(p.slots.id(a.slot), p.numbers), always=_A_LIST
+        lambda p, a: p.module.C_GetMechanismList(p.application.slots.id(a.slot), p.numbers), always=_A_LIST
     ),
     "C_GetMechanismInfo": _Reached(
-        lambda p, a: p.module.C_GetMechanismInfo(p.slots.id(a.slot), number(a.mechanism), _or_null(a, p.mechanism_info))
+        lambda p, a: p.module.C_GetMechanismInfo(
+            p.application.slots.id(a.slot), number(a.mechanism), _or_null(a, p.mechanism_info)
+        )
     ),
     "C_InitToken": _Reached(_init_token, _token_initialized, pins=("pin",)),
     "C_InitPIN": _Reached(lambda p, a: p.module.C_InitPIN(p.session(a.session), p.pins[a.new_pin]), pins=("new_pin",)),
@@ -272,7 +268,9 @@ _REACHED: Mapping[str, _Reached] = {
     ),
     "C_OpenSession": _Reached(_open_session, _session_opened, {"null": False, "notify": False}),
     "C_CloseSession": _Reached(lambda p, a: p.module.C_CloseSession(p.session(a.session)), _session_closed),
-    "C_CloseAllSessions": _Reached(lambda p, a: p.module.C_CloseAllSessions(p.slots.id(a.slot)), _all_sessions_closed),
+    "C_CloseAllSessions": _Reached(
+        lambda p, a: p.module.C_CloseAllSessions(p.application.slots.id(a.slot)), _all_sessions_closed
+    ),
     "C_GetSessionInfo": _Reached(
         lambda p, a: p.module.C_GetSessionInfo(p.session(a.session), _or_null(a, p.session_info)), _session_info
     ),

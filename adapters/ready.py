@@ -7,19 +7,19 @@ be done beforehand.
 from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
 from operator import getitem
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..model.call import Args, Call, Ending, Observation
 from ..model.vocabulary import CKR
+from .application import Application
 from .base import Adapter
 from .callbacks import MUTEXES
-from .calls.concrete import Arguments, Blank, Concrete, Outputs, arguments, blank, called, nothing
+from .calls.concrete import Arguments, Concrete, Outputs, arguments, blank, called, noted, nothing
 from .calls.table import CALLS
 from .cryptoki import CData
 from .handles import Place
-
-if TYPE_CHECKING:
-    from .raw import Raw
+from .lane import Lane
+from .memory import Blank
 
 
 class _Answers:
@@ -70,21 +70,22 @@ class Plain:
 
 
 class Prepared:
-    """The calls of a list on `Raw` (implements `Ready`), which live as long as it does: their arguments are built once.
+    """The calls of a list for an application (implements `Ready`), as long as it lives: their arguments are built once.
 
     A module that writes where it may only read finds what it wrote when the same call is made again.
     """
 
-    def __init__(self, raw: "Raw", calls: Sequence[Call]) -> None:
+    def __init__(self, application: Application, lane: Lane, calls: Sequence[Call]) -> None:
         self.made: dict[int, Callable[[], int]] = {}
-        self._raw = raw
+        self._application = application
+        self._lane = lane
         self._calls = calls
         self._answers = _Answers()
         # By function: what a code means that means the same in each of its calls.
         self._codes: dict[str, dict[int, int]] = {}
         self._remembering: list[int] = []
         self.observation = self._answers.observation
-        raw.watchers.append(self._changed)
+        application.watchers.append(self._changed)
 
     def make(self, number: int) -> Callable[[], int]:
         """Make a call ready."""
@@ -103,24 +104,25 @@ class Prepared:
         self._remembering.clear()
 
     def _ready(self, call: Call) -> Callable[[], int]:
-        raw, concrete, args = self._raw, CALLS[call.function], call.args
-        function = raw.function(call.function)
+        app, lane, concrete, args = self._application, self._lane, CALLS[call.function], call.args
+        function = lane.function(call.function)
         if function is None:
-            return partial(self._answers.answer, raw.call(call))
-        filled, answers = blank(raw, concrete, args), self._codes.setdefault(call.function, {})
+            return partial(self._answers.answer, Observation(ending=Ending.ABSENT))
+        filled, answers = blank(app, lane, concrete, args), self._codes.setdefault(call.function, {})
         answered = self._answered(concrete, args, answers)
         if filled is not None and concrete.holds is not None:
-            answered = _read_once(filled, partial(concrete.holds, raw), answered)
-        words, busy = arguments(raw, concrete, args), concrete.busy(raw, args)
-        return _made(called(raw, concrete, args, function), words, filled or _NOWHERE, answers, answered, busy)
+            answered = _read_once(filled, partial(concrete.holds, lane), answered)
+        words, busy = arguments(app, lane, concrete, args), concrete.busy(app, args)
+        return _made(called(app, lane, concrete, args, function), words, filled or _NOWHERE, answers, answered, busy)
 
     def _answered(self, concrete: Concrete, args: Args, answers: dict[int, int]) -> Callable[[int], int]:
         """What gives the answer of a call that returned, and notes it in `answers` if it hangs on the code alone."""
         heeded = concrete.heeded if concrete.done is nothing else {CKR.OK, *concrete.heeded}
-        noted, answer, returned, misuse = self._raw.noted, self._answers.answer, self._answers.returned, MUTEXES.misuse
+        app, lane, misuse = self._application, self._lane, MUTEXES.misuse
+        answer, returned = self._answers.answer, self._answers.returned
 
         def answered(code: int) -> int:
-            outputs = noted(concrete, args, code)
+            outputs = noted(app, lane, concrete, args, code)
             if misuse:
                 return answer(Observation(code, outputs, misuse=MUTEXES.take_misuse()))
             number = returned(code, outputs)

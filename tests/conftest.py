@@ -81,15 +81,27 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="session")
-def faulty_library(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A module that misbehaves to order; see its source."""
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Makes a module of a file in modules_c, with macros defined; see there what it does."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler as cc")
-    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
-    source = Path(__file__).parent / "modules_c" / "faulty.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    return str(library)
+    directory = tmp_path_factory.mktemp("modules")
+
+    def make(name: str, **macros: int) -> str:
+        given = [f"-D{macro}={value}" for macro, value in macros.items()]
+        library = directory / f"lib{''.join((name, *given))}.so"
+        source = Path(__file__).parent / "modules_c" / f"{name}.c"
+        subprocess.run([compiler, "-shared", "-fPIC", *given, "-o", library, source], check=True)
+        return str(library)
+
+    return cache(make)
+
+
+@pytest.fixture(scope="session")
+def faulty_library(compiled: Callable[..., str]) -> str:
+    """A module that misbehaves to order."""
+    return compiled("faulty")
 
 
 def restricted(model: Model, functions: Collection[str] = CORE) -> Model:

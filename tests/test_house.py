@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,22 @@ def test_a_room_sees_only_what_it_may(room: str, path: Path) -> None:
 )
 def test_a_trespass_is_seen(room: str, inside: tuple[str, ...], text: str) -> None:
     assert list(trespasses(room, text, inside))
+
+
+def test_no_import_of_the_adapters_leads_back_to_where_it_began() -> None:
+    """Nor one that is for the type checker alone."""
+    files = {(*package("adapters", path), path.stem): path for room, path in SOURCES if room == "adapters"}
+    graph = {
+        name: {
+            part
+            for imported in imports(path.read_text(encoding="utf-8"), name[:-1])
+            for part in (imported, imported[:-1])
+            if part in files
+        }
+        for name, path in files.items()
+    }
+    assert len(graph) > 20
+    assert len(tuple(TopologicalSorter(graph).static_order())) == len(graph)
 
 
 def test_every_room_has_files() -> None:

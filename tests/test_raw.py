@@ -1,5 +1,6 @@
 """The raw adapter, against scripted functions in place of a module, and against SoftHSM."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -12,9 +13,13 @@ import _cffi_backend
 import pytest
 
 from p11conform.adapters import raw as raw_module
+from p11conform.adapters.application import Application
 from p11conform.adapters.base import Binding, ModuleUnusable, run
 from p11conform.adapters.calls.sessions import GARBAGE
-from p11conform.adapters.cryptoki import ffi, load, padded
+from p11conform.adapters.calls.table import CALLS
+from p11conform.adapters.cryptoki import ffi, padded
+from p11conform.adapters.lane import Lane
+from p11conform.adapters.library import load
 from p11conform.adapters.measure import Measured, login_works, measure
 from p11conform.adapters.modules import module, softhsm2
 from p11conform.adapters.raw import Raw
@@ -70,13 +75,43 @@ def test_c_initialize_is_given_what_the_variant_says(scripted: Scripted, variant
         return CKR.OK
 
     raw = scripted(Binding((5,), init_reserved=wanted), C_Initialize=initialize)
-    raw.call(Call("C_Initialize", Args(init=variant)))
-    if variant is InitArgs.NULL and wanted is None:
+    call = Call("C_Initialize", Args(init=variant))
+    needs_another = wanted is not None and variant in (InitArgs.NULL, InitArgs.RESERVED)
+    assert raw.supports(call) is not needs_another
+    if needs_another:
+        return
+    raw.call(call)
+    if variant is InitArgs.NULL:
         assert seen == []
     else:
-        callbacks, flags, reserved = INIT_ARGS[InitArgs.PLAIN if variant is InitArgs.NULL else variant]
-        assert [s[:2] for s in seen] == [(callbacks, flags)]
-        assert seen[0][2] == (wanted.encode() if wanted and not reserved else b"p11conform" if reserved else None)
+        callbacks, flags, reserved = INIT_ARGS[variant]
+        assert seen == [(callbacks, flags, wanted.encode() if wanted else b"p11conform" if reserved else None)]
+
+
+def test_what_c_initialize_is_given_outlives_the_adapter(scripted: Scripted) -> None:
+    """A module may look at it as long as it is loaded."""
+    seen = []
+
+    def initialize(args: Any) -> int:
+        seen.append(tuple(int(ffi.cast("uintptr_t", word)) for word in (args, args[0].pReserved)))
+        return CKR.OK
+
+    wanted = "configdir='a directory'"
+    raw = scripted(Binding((5,), init_reserved=wanted), C_Initialize=initialize)
+    raw.call(Call("C_Initialize", Args(init=InitArgs.OS_LOCKING)))
+    del raw
+    gc.collect()
+    in_their_place = [ffi.new(f"char[{len(wanted) + 1}]", b"x" * len(wanted)) for _ in range(1000)]
+    in_their_place += [ffi.new("CK_C_INITIALIZE_ARGS[2]") for _ in range(1000)]
+    ((args, text),) = seen
+    assert ffi.string(ffi.cast("char *", text)) == wanted.encode()
+    assert ffi.cast("CK_C_INITIALIZE_ARGS *", args).flags == CKF.OS_LOCKING_OK
+
+
+@pytest.mark.parametrize("wanted", [None, "configdir='x'"])
+def test_the_c_initialize_of_a_binding_is_supported(scripted: Scripted, wanted: str | None) -> None:
+    binding = Binding((5,), init_reserved=wanted)
+    assert scripted(binding).supports(binding.initialize)
 
 
 C, D, L, U = "CreateMutex", "DestroyMutex", "LockMutex", "UnlockMutex"
@@ -224,7 +259,7 @@ def test_tokens_are_found_again_by_label(scripted: Scripted) -> None:
     binding = Binding((5, 7, 2, 9), ("first", "second"), PINS)
 
     def ids() -> list[int]:
-        return [raw.slots.id(i) for i in range(4)]
+        return [raw.application.slots.id(i) for i in range(4)]
 
     raw = scripted(binding, C_GetSlotList=slot_list, C_GetTokenInfo=token_info)
     raw.call(Call("C_Initialize"))
@@ -239,18 +274,83 @@ def test_tokens_are_found_again_by_label(scripted: Scripted) -> None:
     assert ids() == [5, 7, 2, 9]
 
 
-@pytest.mark.parametrize(("codes", "usable"), [((CKR.OK,), True), ((CKR.GENERAL_ERROR, CKR.OK), True), ((5, 5), False)])
-def test_reset_insists_on_c_finalize(scripted: Scripted, codes: tuple[int, ...], usable: bool) -> None:
-    answers = iter(codes)
-    raw = scripted(C_Finalize=lambda _: next(answers))
-    raw.reset(restore_token=True)
-    raw.call(Call("C_Initialize"))
-    if usable:
-        raw.reset(restore_token=True)
-    else:
-        with pytest.raises(ModuleUnusable, match="C_Finalize gives CKR_GENERAL_ERROR"):
+def test_a_session_with_handle_0_goes_on_being_usable(scripted: Scripted) -> None:
+    """And the argument that stands for handle 0 names no session then."""
+    issued, used = iter((0, 7)), []
+
+    def open_session(*args: Any) -> int:
+        args[-1][0] = next(issued)
+        return CKR.OK
+
+    def use(session: int) -> int:
+        used.append(session)
+        return CKR.OK
+
+    raw = scripted(C_OpenSession=open_session, C_Logout=use)
+    zero, past = Call("C_Logout"), Call("C_Logout", Args(session=3))
+    seen = [raw.call(call) for call in (past, Call("C_OpenSession"), Call("C_OpenSession"), zero, past)]
+    seen += [raw.call(call) for call in (Call("C_CloseSession"), zero, past)]
+    assert [o.outputs for o in seen[1:3]] == [(("handle", 0),), (("handle", 1),)]
+    assert (used[:2], used[3:]) == ([0, 0], [0, 0])
+    assert used[2] not in (0, 7)
+
+
+NOT = CKR.CRYPTOKI_NOT_INITIALIZED
+ERROR = CKR.GENERAL_ERROR
+ENDS = [
+    ((), (), ()),
+    ((CKR.OK,), (), (CKR.OK, NOT)),
+    ((CKR.OK,), (CKR.OK,), (NOT,)),
+    ((CKR.OK,), (CKR.OK, NOT), ()),
+    ((CKR.OK, CKR.OK), (CKR.OK,), (CKR.OK, NOT)),
+    ((CKR.HOST_MEMORY,), (), (NOT,)),
+    ((CKR.CRYPTOKI_ALREADY_INITIALIZED,), (), (CKR.OK, NOT)),
+    ((CKR.OK,), (ERROR,), (ERROR, CKR.OK, NOT)),
+    ((CKR.OK,), (), (CKR.OK,) * 8),
+    ((CKR.OK,), (), (ERROR,) * 7 + (CKR.OK,)),
+    ((CKR.HOST_MEMORY,) * 9, (), (CKR.OK,) * 8 + (ModuleUnusable,)),
+    ((CKR.OK,), (), (ERROR,) * 8 + (ModuleUnusable,)),
+]
+
+
+@pytest.mark.parametrize(("started", "finalized", "ends"), ENDS)
+@pytest.mark.parametrize("ready", [False, True])
+def test_reset_finalises_until_the_library_is_not_initialised(
+    scripted: Scripted, started: tuple[int, ...], finalized: tuple[int, ...], ends: tuple[Any, ...], ready: bool
+) -> None:
+    fails = ModuleUnusable in ends
+    starts, answers = iter(started), iter((*finalized, *ends[: len(ends) - fails]))
+    raw = scripted(C_Initialize=lambda _: next(starts), C_Finalize=lambda _: next(answers))
+    calls = [Call("C_Initialize")] * len(started) + [Call("C_Finalize")] * len(finalized)
+    numbered = raw.ready([Call("C_Initialize"), Call("C_Finalize")])
+    for call in calls:
+        number = int(call.function == "C_Finalize")
+        (numbered.made.get(number) or numbered.make(number))() if ready else raw.call(call)
+    if fails:
+        with pytest.raises(ModuleUnusable, match=r"C_Finalize gives CKR_(OK|GENERAL_ERROR), .* new process"):
             raw.reset(restore_token=True)
+    else:
+        raw.reset(restore_token=True)
+        raw.reset(restore_token=True)
     assert list(answers) == []
+
+
+def test_a_library_that_stays_initialised_whatever_it_says_needs_a_new_process(scripted: Scripted) -> None:
+    answers = iter((CKR.OK, CKR.CRYPTOKI_ALREADY_INITIALIZED))
+    raw = scripted(C_Initialize=lambda _: next(answers), C_Finalize=lambda _: CKR.OK)
+    raw.call(Call("C_Initialize"))
+    raw.reset(restore_token=False)
+    raw.call(Call("C_Initialize"))
+    with pytest.raises(ModuleUnusable):
+        raw.reset(restore_token=False)
+
+
+def test_lanes_of_an_application_share_no_memory() -> None:
+    application = Application(BINDING)
+    lanes = [vars(Lane(application, {})) for _ in range(2)]
+    memory = [{int(ffi.cast("uintptr_t", x)) for x in lane.values() if isinstance(x, ffi.CData)} for lane in lanes]
+    assert len(memory[0]) > 10
+    assert not memory[0] & memory[1]
 
 
 @pytest.mark.parametrize(
@@ -391,7 +491,7 @@ def test_softhsm_takes_every_call_of_the_chapters(soft_raw: Raw) -> None:
     """No call of a small scope raises, whatever the library answers."""
     oddities = (Args(), Args(null=True), Args(slot=3, session=3), Args(buffer=Buffer.SHORT), Args(reserved=True))
     for start in ((), (Call("C_Initialize"), Call("C_OpenSession"))):
-        for name in raw_module.FUNCTIONS:
+        for name in CALLS:
             for args in oddities:
                 assert run(soft_raw, (*start, Call(name, args)))[-1].ending is Ending.RETURNED
 

@@ -15,12 +15,13 @@ from p11conform.adapters import material, values
 from p11conform.adapters import raw as raw_module
 from p11conform.adapters.base import Binding, run
 from p11conform.adapters.calls.sessions import NO_SUCH_KEY
+from p11conform.adapters.calls.table import CALLS
 from p11conform.adapters.cryptoki import UNAVAILABLE_INFORMATION, ffi, new
 from p11conform.adapters.handles import Issued
 from p11conform.adapters.modules import module, softhsm2
 from p11conform.adapters.objects import CHANGED, Entry, Objects
 from p11conform.adapters.parameters import MECHANISM
-from p11conform.adapters.raw import FUNCTIONS, Raw
+from p11conform.adapters.raw import Raw
 from p11conform.adapters.templates import CKA, FALSE, TRUE, UNKNOWN_TYPE, Way, flawed, number, template
 from p11conform.model.attributes import CLASS_NUMBERS
 from p11conform.model.call import (
@@ -58,7 +59,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
 
 def test_every_function_of_the_interface_can_be_called() -> None:
-    assert set(FUNCTIONS) == set(SIGNATURES)
+    assert set(CALLS) == set(SIGNATURES)
 
 
 # Which objects there are.
@@ -110,6 +111,16 @@ def test_object_handles_are_forged_live_then_stale() -> None:
     assert forged not in (0, 41, objects.handle(1))
     assert objects.made((0, PUBLIC)) is Issued.ZERO
     assert Objects(5).made((7, PUBLIC), (7, PRIVATE)) is Issued.DUPLICATE
+
+
+def test_an_object_with_handle_0_goes_on_being_usable() -> None:
+    objects = Objects(2)
+    assert objects.made((0, PUBLIC)) is Issued.ZERO
+    objects.made((41, PUBLIC))
+    assert [objects.handle(0), objects.handle(1)] == [0, 41]
+    assert objects.handle(2) not in (0, 41)
+    objects.destroyed(0)
+    assert [objects.handle(0), objects.handle(2)] == [0, 0]
 
 
 def _labelled(objects: Objects, handle: int, label: bytes) -> None:
@@ -457,10 +468,10 @@ def test_calls_end_objects(scripted: Scripted, story: tuple[Call, ...], known: s
     raw = scripted(C_OpenSession=make, C_CreateObject=make, C_CopyObject=make, C_GenerateKeyPair=make_pair)
     for call in MADE:
         assert raw.call(call).outputs == (("handle", 1),)
-    assert set(raw.objects.known()) == {0, 1, 2, 3, 4}
+    assert set(raw.application.objects.known()) == {0, 1, 2, 3, 4}
     for call in story:
         raw.call(call)
-    assert set(raw.objects.known()) == known
+    assert set(raw.application.objects.known()) == known
 
 
 # Attributes.
@@ -510,7 +521,7 @@ def test_what_attributes_were_given(
     scripted: Scripted, attribute: Attribute, code: CKR, written: tuple[bytes | None, ...], outputs: dict[str, int]
 ) -> None:
     raw = scripted(C_GetAttributeValue=_attributes(code, *written))
-    raw.objects.made((7, PUBLIC))
+    raw.application.objects.made((7, PUBLIC))
     assert dict(raw.call(Call("C_GetAttributeValue", Args(attribute=attribute))).outputs) == outputs
 
 
@@ -693,7 +704,7 @@ KEYLESS = (Mech.SHA256, Mech.UNKNOWN)
 def _random_call(rng: random.Random, raw: Raw) -> Call:
     """A call whose arguments are mostly the harmless ones, of a function that mostly keeps what there is."""
     while True:
-        name = rng.choice((*FUNCTIONS, *OFTEN))
+        name = rng.choice((*CALLS, *OFTEN))
         if name in RARE and rng.random() < 0.8:
             continue
         args = {n: rng.choice(values) for n, values in DOMAINS.items() if rng.random() < 0.15 and n != "null"}
@@ -717,13 +728,13 @@ def _walk(seed: int, library: str, binding: Binding, restore: Callable[[], None]
         for call in START:
             raw.call(call)
         for _ in range(LENGTH):
-            for index, entry in raw.objects.known().items():
-                session = next((s for s, slot in raw.handles.open.items() if slot == entry.slot), None)
+            for index, entry in raw.application.objects.known().items():
+                session = next((s for s, slot in raw.application.handles.open.items() if slot == entry.slot), None)
                 if session is None:
                     continue
                 ask[0] = (CKA.CLASS, ffi.NULL, 0)
-                handles = raw.handles.session(session), raw.objects.handle(index)
-                if raw.own_call("C_GetAttributeValue", *handles, ask, 1) != CKR.OK:
+                handles = raw.application.handles.session(session), raw.application.objects.handle(index)
+                if raw.lane.own_call("C_GetAttributeValue", *handles, ask, 1) != CKR.OK:
                     out.send(f"object {index} is gone after {story[-3:]}")
                     return
                 answered += 1

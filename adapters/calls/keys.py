@@ -1,35 +1,37 @@
 """Key management, random numbers, and what is left of parallel functions (5.13 to 5.15)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ...model.attributes import SECRET_KEYS
 from ...model.call import Args, Flaw
 from ...model.state import Kind, Mech
 from ...model.vocabulary import CKR
+from ..application import Application
+from ..base import Binding
+from ..kept import WRAPPED
+from ..lane import LABEL, NULL, OTHER_LABEL, Lane
+from ..memory import Room
 from ..parameters import MECHANISM
 from ..templates import Way, template, without_required
-from ..values import MADE_UP_BLOB, PART, WRAPPED, given
-from .concrete import NULL, Arguments, Concrete, Outputs, Room, length, object_at, of_session, output, session
-from .objects import LABEL, OTHER_LABEL, New, can_be_made, makes, new_object
-
-if TYPE_CHECKING:
-    from ..raw import Raw
+from ..values import MADE_UP_BLOB, PART, given
+from .concrete import Arguments, Concrete, Outputs, length, object_at, of_session, output, session
+from .objects import New, can_be_made, makes, new_object
 
 _SECRETS: Mapping[Mech, Kind] = {Mech.GENERIC_SECRET_KEY_GEN: Kind.GENERIC_SECRET}
 _PAIRS: Mapping[Mech, tuple[Kind, Kind]] = {Mech.RSA_PKCS_KEY_PAIR_GEN: (Kind.RSA_PUBLIC, Kind.RSA_PRIVATE)}
 _EC_PAIR = (Kind.EC_PUBLIC, Kind.EC_PRIVATE)
 
 
-def _using(raw: "Raw", a: Args) -> Arguments:
-    return session(raw, a), MECHANISM[a.mechanism, a.parameter]
+def _using(app: Application, _lane: Lane, a: Args) -> Arguments:
+    return session(app, a), MECHANISM[a.mechanism, a.parameter]
 
 
-def _generated(_raw: "Raw", a: Args) -> tuple[New, ...]:
+def _generated(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
     return (new_object(a, Way.GENERATE, _SECRETS.get(a.mechanism, Kind.AES)),)
 
 
-def _pair(_raw: "Raw", a: Args) -> tuple[New, ...]:
+def _pair(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
     """Place, trait and flaw are those of the private half; the public one is not private, and lacks what is MISSING."""
     public_kind, private_kind = _PAIRS.get(a.mechanism, _EC_PAIR)
     public = template(Way.PAIR, public_kind, OTHER_LABEL, token=a.token, private=False, trait=a.trait)
@@ -38,49 +40,49 @@ def _pair(_raw: "Raw", a: Args) -> tuple[New, ...]:
     return New(public_kind, public), new_object(a, Way.PAIR, private_kind)
 
 
-def _c_wrap_key(raw: "Raw", a: Args) -> Arguments:
-    return *_using(raw, a), object_at(raw, a.key), object_at(raw, a.other_key)
+def _c_wrap_key(app: Application, lane: Lane, a: Args) -> Arguments:
+    return *_using(app, lane, a), object_at(app, a.key), object_at(app, a.other_key)
 
 
-def _wrapped(raw: "Raw", a: Args) -> Outputs:
-    if (made := output(raw, a)) is not None:
-        raw.kept.keep(WRAPPED, made)
+def _wrapped(app: Application, lane: Lane, a: Args) -> Outputs:
+    if (made := output(lane, a)) is not None:
+        app.kept.keep(WRAPPED, made)
     return ()
 
 
-def _using_key(raw: "Raw", a: Args) -> Arguments:
-    return *_using(raw, a), object_at(raw, a.key)
+def _using_key(app: Application, lane: Lane, a: Args) -> Arguments:
+    return *_using(app, lane, a), object_at(app, a.key)
 
 
-def _unwrapping(raw: "Raw", a: Args) -> Arguments:
-    return *_using_key(raw, a), *given(a.data, MADE_UP_BLOB, raw.kept.output[WRAPPED])
+def _unwrapping(app: Application, lane: Lane, a: Args) -> Arguments:
+    return *_using_key(app, lane, a), *given(a.data, MADE_UP_BLOB, app.kept.output[WRAPPED])
 
 
-def _unwrapped(_raw: "Raw", a: Args) -> tuple[New, ...]:
+def _unwrapped(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
     return (new_object(a, Way.UNWRAP, a.kind),)
 
 
-def _derived(_raw: "Raw", a: Args) -> tuple[New, ...]:
+def _derived(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
     return (new_object(a, Way.DERIVE, a.kind),)
 
 
-def _secret(a: Args) -> bool:
+def _secret(binding: Binding, a: Args) -> bool:
     """Only secret keys are unwrapped and derived here."""
-    return a.kind in SECRET_KEYS and can_be_made(a.kind, a)
+    return a.kind in SECRET_KEYS and can_be_made(binding, a)
 
 
-def _not_all_defaults(a: Args) -> bool:
+def _not_all_defaults(_binding: Binding, a: Args) -> bool:
     """What a pair is like whose private template is empty, which it may be, is for each token to say."""
     return a.flaw != Flaw.EMPTY
 
 
-def _c_seed_random(raw: "Raw", a: Args) -> Arguments:
-    return session(raw, a), *given(a.data, PART)
+def _c_seed_random(app: Application, _lane: Lane, a: Args) -> Arguments:
+    return session(app, a), *given(a.data, PART)
 
 
-def _c_generate_random(raw: "Raw", a: Args) -> Arguments:
+def _c_generate_random(app: Application, lane: Lane, a: Args) -> Arguments:
     buffer, size = given(a.data, PART)
-    return session(raw, a), raw.bytes if buffer else NULL, size
+    return session(app, a), lane.bytes if buffer else NULL, size
 
 
 CALLS: Final[Mapping[str, Concrete]] = {

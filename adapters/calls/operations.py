@@ -2,29 +2,29 @@
 
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from ...model.call import Args, Buffer
 from ...model.mechanisms import Role
 from ...model.vocabulary import CKR
+from ..application import Application
+from ..kept import CIPHERTEXT, SIGNATURE
+from ..lane import Lane
+from ..memory import Room
 from ..parameters import MECHANISM
-from ..values import CIPHERTEXT, SIGNATURE, Bytes, given, plain, sealed, signature
-from .concrete import Arguments, Concrete, Outputs, Room, length, object_at, output, pointer, session
-
-if TYPE_CHECKING:
-    from ..raw import Raw
-
+from ..values import Bytes, given, plain, sealed, signature
+from .concrete import Arguments, Concrete, Outputs, length, object_at, output, pointer, session
 
 # Beginning an operation.
 
 
 def _init(role: Role, *, keyed: bool = True) -> Concrete:
-    def build(raw: "Raw", a: Args) -> Arguments:
-        key = (object_at(raw, a.key),) if keyed else ()
-        return session(raw, a), pointer(a, MECHANISM[a.mechanism, a.parameter]), *key
+    def build(app: Application, _lane: Lane, a: Args) -> Arguments:
+        key = (object_at(app, a.key),) if keyed else ()
+        return session(app, a), pointer(a, MECHANISM[a.mechanism, a.parameter]), *key
 
-    def begun(raw: "Raw", a: Args) -> Outputs:
-        raw.kept.begin(a.session, role, a.mechanism, a.key if keyed else None)
+    def begun(app: Application, _lane: Lane, a: Args) -> Outputs:
+        app.kept.begin(a.session, role, a.mechanism, a.key if keyed else None)
         return ()
 
     return Concrete(build, begun)
@@ -33,39 +33,39 @@ def _init(role: Role, *, keyed: bool = True) -> Concrete:
 # Going on with it, and ending it.
 
 
-_Input: TypeAlias = "Callable[[Raw, Args, Role], Bytes]"
+_Input: TypeAlias = Callable[[Application, Args, Role], Bytes]
 
 
-def _plain(raw: "Raw", a: Args, role: Role) -> Bytes:
-    return given(a.data, plain(raw.kept.mechanism(a.session, role)))
+def _plain(app: Application, a: Args, role: Role) -> Bytes:
+    return given(a.data, plain(app.kept.mechanism(a.session, role)))
 
 
-def _sealed(raw: "Raw", a: Args, role: Role) -> Bytes:
-    return given(a.data, sealed(raw.kept.mechanism(a.session, role)), raw.kept.output[CIPHERTEXT])
+def _sealed(app: Application, a: Args, role: Role) -> Bytes:
+    return given(a.data, sealed(app.kept.mechanism(a.session, role)), app.kept.output[CIPHERTEXT])
 
 
-def _signature(raw: "Raw", a: Args, role: Role) -> Bytes:
-    return given(a.signature, signature(raw.kept.mechanism(a.session, role)), raw.kept.output[SIGNATURE])
+def _signature(app: Application, a: Args, role: Role) -> Bytes:
+    return given(a.signature, signature(app.kept.mechanism(a.session, role)), app.kept.output[SIGNATURE])
 
 
-def _keep_nothing(_raw: "Raw", _a: Args, _output: bytes) -> None:
+def _keep_nothing(app: Application, _a: Args, _output: bytes) -> None:
     """The application does not need this output again."""
 
 
-def _keep_ciphertext(raw: "Raw", _a: Args, made: bytes) -> None:
-    raw.kept.keep(CIPHERTEXT, made)
+def _keep_ciphertext(app: Application, _a: Args, made: bytes) -> None:
+    app.kept.keep(CIPHERTEXT, made)
 
 
-def _keep_part(raw: "Raw", a: Args, made: bytes) -> None:
-    raw.kept.add_part(a.session, made)
+def _keep_part(app: Application, a: Args, made: bytes) -> None:
+    app.kept.add_part(a.session, made)
 
 
-def _keep_last_part(raw: "Raw", a: Args, made: bytes) -> None:
-    raw.kept.keep(CIPHERTEXT, raw.kept.add_part(a.session, made))
+def _keep_last_part(app: Application, a: Args, made: bytes) -> None:
+    app.kept.keep(CIPHERTEXT, app.kept.add_part(a.session, made))
 
 
-def _keep_signature(raw: "Raw", _a: Args, made: bytes) -> None:
-    raw.kept.keep(SIGNATURE, made)
+def _keep_signature(app: Application, _a: Args, made: bytes) -> None:
+    app.kept.keep(SIGNATURE, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class _Step:
     role: Role
     inputs: tuple[_Input, ...] = ()
     gives: bool = False
-    keep: "Callable[[Raw, Args, bytes], None]" = _keep_nothing
+    keep: Callable[[Application, Args, bytes], None] = _keep_nothing
     last: bool = False
 
 
@@ -87,26 +87,26 @@ _LEAVES_ACTIVE: Final = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
 
 
 def _step(step: _Step) -> Concrete:
-    def build(raw: "Raw", a: Args) -> Arguments:
-        inputs = (word for take in step.inputs for word in take(raw, a, step.role))
-        return session(raw, a), *inputs
+    def build(app: Application, _lane: Lane, a: Args) -> Arguments:
+        inputs = (word for take in step.inputs for word in take(app, a, step.role))
+        return session(app, a), *inputs
 
-    def seen(raw: "Raw", a: Args, code: int) -> Outputs:
+    def seen(app: Application, lane: Lane, a: Args, code: int) -> Outputs:
         if code not in _LEAVES_ACTIVE:
-            raw.kept.end(a.session, step.role)
+            app.kept.end(a.session, step.role)
             return ()
         asked = step.gives and a.buffer == Buffer.NULL
         if code == CKR.OK and step.last and not asked:
-            raw.kept.end(a.session, step.role)
-        return length(raw, a, code) if step.gives else ()
+            app.kept.end(a.session, step.role)
+        return length(app, lane, a, code) if step.gives else ()
 
-    def done(raw: "Raw", a: Args) -> Outputs:
-        if step.gives and (made := output(raw, a)) is not None:
-            step.keep(raw, a, made)
+    def done(app: Application, lane: Lane, a: Args) -> Outputs:
+        if step.gives and (made := output(lane, a)) is not None:
+            step.keep(app, a, made)
         return ()
 
-    def busy(raw: "Raw", a: Args) -> Sized:
-        return raw.kept.active(a.session, step.role)
+    def busy(app: Application, a: Args) -> Sized:
+        return app.kept.active(a.session, step.role)
 
     return Concrete(
         build,
@@ -144,8 +144,8 @@ _STEPS: Mapping[str, _Step] = {
 }
 
 
-def _c_digest_key(raw: "Raw", a: Args) -> Arguments:
-    return session(raw, a), object_at(raw, a.key)
+def _c_digest_key(app: Application, _lane: Lane, a: Args) -> Arguments:
+    return session(app, a), object_at(app, a.key)
 
 
 CALLS: Final[Mapping[str, Concrete]] = {

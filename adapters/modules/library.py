@@ -114,7 +114,7 @@ def _reinitialize(request: Request, binding: Binding) -> Callable[[], None]:
 
     def restore() -> None:
         with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
-            for call in NEW_TOKEN:
+            for call in (binding.initialize, *NEW_TOKEN):
                 seen = module.call(call)
                 if seen.text != str(CKR.OK):
                     raise ModuleUnusable(

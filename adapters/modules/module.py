@@ -124,22 +124,22 @@ _ANSWER = "\x1e"
 
 
 NEW_TOKEN = (
-    Call("C_Initialize"),
     Call("C_InitToken", Args(pin=Pin.SO)),
     Call("C_OpenSession"),
     Call("C_Login", Args(user=CKU.SO, pin=Pin.SO)),
     Call("C_InitPIN", Args(new_pin=Pin.USER)),
     Call("C_Finalize"),
 )
-"""The calls that make the first slot of a binding hold a new token with its PINs, each of which must succeed."""
+"""What makes the first slot of a binding hold a new token with its PINs, after C_Initialize; all must succeed."""
 
 
 def _initialize_token(library: str, label: str, given: Mapping[str, bytes], init_reserved: str | None) -> None:
     free = next((s for s in measure(library, init_reserved).slots if s.token_present and not s.initialized), None)
     if free is None:
         raise ModuleUnusable(f"{library}: no slot is free for the token {label}; remove a token")
-    with Raw(library, Binding((free.id,), (label,), given, init_reserved=init_reserved)) as raw:
-        for call in NEW_TOKEN:
+    binding = Binding((free.id,), (label,), given, init_reserved=init_reserved)
+    with Raw(library, binding) as raw:
+        for call in (binding.initialize, *NEW_TOKEN):
             seen = raw.call(call)
             if seen.text != str(CKR.OK):
                 text = f"{library}: initialising token {label}: {call.function} gives {seen.text}"

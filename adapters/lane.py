@@ -1,0 +1,127 @@
+"""What the calls of one thread use of the process: the module's functions, and buffers and records of their own."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from ..model.state import Pin
+from ..model.vocabulary import CKR
+from .application import Application
+from .cryptoki import CData, ffi, new, octets
+from .library import Functions
+from .memory import CAPACITY, Blank, Room, block, junk
+from .objects import CHANGED
+from .templates import CKA
+
+NULL: Final = ffi.NULL
+
+
+class Lane:
+    """The functions of a module and the memory that calls of one thread are made with; no two threads share a lane.
+
+    Every buffer is larger than any capacity that is claimed for it, so a module that overruns a short one damages
+    nothing.
+    """
+
+    def __init__(self, application: Application, functions: Functions) -> None:
+        self._functions = functions
+        self.pins = {Pin[name]: (new("CK_UTF8CHAR[]", p), len(p)) for name, p in application.binding.pins.items()}
+        self.pins[Pin.NULL] = (NULL, 0)
+        # The numbers come right behind their length, so that a short list is one piece of memory with it.
+        self._counted = new("CK_ULONG[]", 1 + CAPACITY[Room.NUMBERS])
+        self.length = ffi.cast("CK_ULONG *", self._counted)
+        self.numbers = ffi.from_buffer(
+            Room.NUMBERS.value, memoryview(ffi.buffer(self._counted))[ffi.sizeof("CK_ULONG") :]
+        )
+        self.bytes = new(Room.BYTES.value, CAPACITY[Room.BYTES])
+        self.slot_of_event = new("CK_SLOT_ID *")
+        self.handle: CData = new("CK_SESSION_HANDLE *")
+        self.list_out = new("CK_FUNCTION_LIST_PTR_PTR")
+        self.info = new("CK_INFO *")
+        self.slot_info: CData = new("CK_SLOT_INFO *")
+        self.token_info: CData = new("CK_TOKEN_INFO *")
+        self.session_info: CData = new("CK_SESSION_INFO *")
+        self.mechanism_info = new("CK_MECHANISM_INFO *")
+        self.made = new("CK_OBJECT_HANDLE[2]")
+        self.labels = Labels(application.objects.new_label)
+        self.asked = Asked()
+
+    def lists(self, name: str) -> bool:
+        """Whether the module's list has a place for a function."""
+        return name in self._functions
+
+    def function(self, name: str) -> CData | None:
+        """A function of the module, None where its list has NULL or no place for it."""
+        return self._functions.get(name)
+
+    def own_call(self, name: str, *arguments: CData) -> int:
+        """The code of a call of the adapter's own, which the model knows nothing of."""
+        function = self.function(name)
+        return int(function(*arguments)) if function else CKR.FUNCTION_NOT_SUPPORTED
+
+    def numbers_given(self) -> list[int]:
+        """The list that the last call gave."""
+        return [*ffi.unpack(self.numbers, min(self.length[0], CAPACITY[Room.NUMBERS]))]
+
+    def bytes_given(self) -> bytes:
+        """The output that the last call gave."""
+        return bytes(ffi.buffer(self.bytes, min(self.length[0], CAPACITY[Room.BYTES])))
+
+
+LABEL, OTHER_LABEL = b"label", b"other label"
+"""In a template: the new label of the object that a call makes, and of the other one that it makes too."""
+
+
+class Labels:
+    """The new labels of the objects that calls make, where the templates of all calls point to.
+
+    They stay until a call says that it made objects, which has to `renew` them, lest two have the same. What a call
+    that failed has left on the token is a stranger under any label, since nobody counts on it. `of` is the label that
+    each name stands for. `values` is what it is in C, for a name with CHANGED after it too.
+    """
+
+    def __init__(self, new_label: Callable[[], bytes]) -> None:
+        self._new_label = new_label
+        self.of = {name: new_label() for name in (LABEL, OTHER_LABEL)}
+        changed = {name: octets(label + CHANGED) for name, label in self.of.items()}
+        self._buffers = {name: ffi.buffer(changed[name], len(label)) for name, label in self.of.items()}
+        plain = {name: ffi.from_buffer("CK_BYTE[]", buffer) for name, buffer in self._buffers.items()}
+        self.values = {**plain, **{name + CHANGED: value for name, value in changed.items()}}
+
+    def renew(self, names: Iterable[bytes] = (LABEL, OTHER_LABEL)) -> None:
+        """Make others of them, which no object has."""
+        for name in names:
+            self.of[name] = self._buffers[name][:] = self._new_label()
+
+
+VALUE_CAPACITY: Final = 4096
+"""Length of the buffer for an attribute's value, in bytes."""
+
+MOST_ASKED: Final = 3
+"""Attributes that one call asks for at most."""
+
+UNTOUCHED: Final = junk(VALUE_CAPACITY)
+"""Fills the buffers of attribute values, so that it shows whether one was written."""
+
+ANY_LENGTHS: Final = (VALUE_CAPACITY,) * MOST_ASKED
+"""Room for values of any length."""
+
+
+class Asked:
+    """What C_GetAttributeValue fills: a template, and behind it the values, so that all is put back at one stroke."""
+
+    def __init__(self) -> None:
+        self._memory = new("CK_BYTE[]", _TEMPLATE_SIZE + MOST_ASKED * VALUE_CAPACITY)
+        self._areas = [self._memory + _TEMPLATE_SIZE + i * VALUE_CAPACITY for i in range(MOST_ASKED)]
+        self.template = ffi.cast("CK_ATTRIBUTE *", self._memory)
+        self.label = self.blank((CKA.LABEL,), ANY_LENGTHS)
+
+    def blank(self, names: Sequence[int], lengths: Sequence[int] | None) -> Blank:
+        """A template with room for values of these lengths, or one that asks for the lengths only."""
+        room = [(NULL, 0)] * MOST_ASKED if lengths is None else zip(self._areas, lengths, strict=False)
+        template = new(_TEMPLATE, [(name, *value) for name, value in zip(names, room, strict=False)])
+        content = bytes(ffi.buffer(template)) + (b"" if lengths is None else UNTOUCHED * len(names))
+        return block(self._memory, content)
+
+
+_TEMPLATE: Final = f"CK_ATTRIBUTE[{MOST_ASKED}]"
+_TEMPLATE_SIZE: Final = ffi.sizeof(_TEMPLATE)
