@@ -3,7 +3,7 @@
 The numbers of the moment stand in lists, one a kind, that stay the same lists: an argument may name its `Place` in one.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Set
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
@@ -76,10 +76,7 @@ class Handles:
         A closed session whose number now belongs to a live one gets a forged number too. Index `sessions` is handle 0,
         unless a live session has that number.
         """
-        if index in self._slot:
-            return self._handle[index]
-        stale = 0 if index == self._sessions else self._handle.get(index)
-        return stale_or_forged(stale, self._live(), range(FORGED + index, 2**32, self._sessions + 1))
+        return self._session(index, self._live())
 
     @property
     def open(self) -> Mapping[int, int]:
@@ -112,7 +109,14 @@ class Handles:
         self._number()
 
     def _number(self) -> None:
-        self.numbers[:] = map(self.session, range(self._sessions + 1))
+        live = self._live()
+        self.numbers[:] = [self._session(index, live) for index in range(self._sessions + 1)]
+
+    def _session(self, index: int, live: Set[int]) -> int:
+        if index in self._slot:
+            return self._handle[index]
+        stale = 0 if index == self._sessions else self._handle.get(index)
+        return stale_or_forged(stale, live, range(FORGED + index, 2**32, self._sessions + 1))
 
     def _live(self) -> set[int]:
         return {self._handle[index] for index in self._slot}

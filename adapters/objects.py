@@ -3,7 +3,7 @@
 The model gives a new object the lowest number that no object has, so this table has to know when objects cease to be.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import count
 from time import time_ns
@@ -71,11 +71,7 @@ class Objects:
 
         Index `objects` is handle 0, unless a known object has that number.
         """
-        if index in self._known:
-            return self._entry[index].handle
-        entry = self._entry.get(index)
-        stale = 0 if index == self._objects else entry.handle if entry else None
-        return stale_or_forged(stale, self._live(), range(FORGED + index, 2**32, self._objects + 1))
+        return self._handle(index, self._live())
 
     def entry(self, index: int) -> Entry | None:
         """What is remembered of an object, also when it is gone; None where the index never stood for one."""
@@ -197,7 +193,15 @@ class Objects:
             self._number()
 
     def _number(self) -> None:
-        self.numbers[:] = map(self.handle, range(self._objects + 1))
+        live = self._live()
+        self.numbers[:] = [self._handle(index, live) for index in range(self._objects + 1)]
+
+    def _handle(self, index: int, live: Set[int]) -> int:
+        if index in self._known:
+            return self._entry[index].handle
+        entry = self._entry.get(index)
+        stale = 0 if index == self._objects else entry.handle if entry else None
+        return stale_or_forged(stale, live, range(FORGED + index, 2**32, self._objects + 1))
 
     def _live(self) -> set[int]:
         return {self._entry[index].handle for index in self._known}
