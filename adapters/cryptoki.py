@@ -109,8 +109,9 @@ def c_string(text: str) -> CData:
     return new("char[]", text.encode())
 
 
+@cache
 def threaded_args(reserved: CData) -> CData:
-    """What an ordinary application gives C_Initialize for a module that wants a string in pReserved."""
+    """What an ordinary application gives C_Initialize for a module that wants a string in pReserved; never freed."""
     return initialize_args(reserved, CKF.OS_LOCKING_OK)
 
 
