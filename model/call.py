@@ -30,7 +30,7 @@ class InitArgs(IntEnum):
     """The pInitArgs of C_Initialize (5.4): which callbacks and flags of CK_C_INITIALIZE_ARGS are given.
 
     CALLBACKS gives all four mutex callbacks, FAILING four of which none locks, PARTIAL only two; RESERVED has a
-    non-NULL pReserved beside what the module needs; NO_THREADS sets CKF_LIBRARY_CANT_CREATE_OS_THREADS and
+    non-NULL pReserved that the module did not ask for; NO_THREADS sets CKF_LIBRARY_CANT_CREATE_OS_THREADS and
     CKF_OS_LOCKING_OK.
     """
 
