@@ -6,7 +6,7 @@ from typing import Final
 from ..model.call import Args, code_text
 from ..model.state import Pin
 from ..model.vocabulary import CKR
-from .base import Binding, ModuleUnusable
+from .base import Binding, StillInitialized
 from .handles import Handles, Slots
 from .kept import Kept
 from .objects import Objects
@@ -93,7 +93,7 @@ class Initialization:
         returned CKR_OK than there were calls of C_Initialize, unless one so taken was found initialised before.
 
         Raises:
-            ModuleUnusable: if the library may still be initialised.
+            StillInitialized: if the library may still be initialised.
         """
         if not self._starts:
             return
@@ -106,6 +106,6 @@ class Initialization:
         else:
             if self._stayed or ended < self._starts:
                 text = f"C_Finalize gives {code_text(code)}, and the library may still be initialised"
-                raise ModuleUnusable(f"{library}: {text}; it needs a new process")
+                raise StillInitialized(f"{library}: {text}; it needs a new process")
             self._silent = True
         self._starts = 0

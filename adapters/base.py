@@ -12,6 +12,10 @@ class ModuleUnusable(Exception):
     """The module or its token cannot be tested; the text is one line that says why and what to do."""
 
 
+class StillInitialized(ModuleUnusable):
+    """The library cannot be finalised in this process; in a new one the module may be as good as before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """What the abstract names of a call stand for on a real module.
@@ -48,6 +52,7 @@ class Adapter(Protocol):
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
 
         Raises:
+            StillInitialized: if the library cannot be finalised.
             ModuleUnusable: if the module does not come back.
         """
 

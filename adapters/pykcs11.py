@@ -79,7 +79,7 @@ class LowLevel:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
 
         Raises:
-            ModuleUnusable: if the library may still be initialised.
+            StillInitialized: if the library may still be initialised.
         """
         self._finalize()
         self.application.forget()
@@ -100,7 +100,7 @@ class LowLevel:
         """Finalise the library.
 
         Raises:
-            ModuleUnusable: if the library may still be initialised.
+            StillInitialized: if the library may still be initialised.
         """
         self._finalize()
 

@@ -68,7 +68,7 @@ class Raw:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
 
         Raises:
-            ModuleUnusable: if the library may still be initialised.
+            StillInitialized: if the library may still be initialised.
         """
         self._finalize()
         MUTEXES.take_misuse()
@@ -98,7 +98,7 @@ class Raw:
         """Finalise the library; it stays loaded.
 
         Raises:
-            ModuleUnusable: if the library may still be initialised.
+            StillInitialized: if the library may still be initialised.
         """
         self._finalize()
 

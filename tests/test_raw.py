@@ -14,7 +14,7 @@ import pytest
 
 from p11conform.adapters import raw as raw_module
 from p11conform.adapters.application import Application
-from p11conform.adapters.base import Binding, ModuleUnusable, run
+from p11conform.adapters.base import Binding, ModuleUnusable, StillInitialized, run
 from p11conform.adapters.calls.sessions import GARBAGE
 from p11conform.adapters.calls.table import CALLS
 from p11conform.adapters.cryptoki import ffi, padded
@@ -308,8 +308,8 @@ ENDS = [
     ((CKR.OK,), (ERROR,), (ERROR, CKR.OK, NOT)),
     ((CKR.OK,), (), (CKR.OK,) * 8),
     ((CKR.OK,), (), (ERROR,) * 7 + (CKR.OK,)),
-    ((CKR.HOST_MEMORY,) * 9, (), (CKR.OK,) * 8 + (ModuleUnusable,)),
-    ((CKR.OK,), (), (ERROR,) * 8 + (ModuleUnusable,)),
+    ((CKR.HOST_MEMORY,) * 9, (), (CKR.OK,) * 8 + (StillInitialized,)),
+    ((CKR.OK,), (), (ERROR,) * 8 + (StillInitialized,)),
 ]
 
 
@@ -318,7 +318,7 @@ ENDS = [
 def test_reset_finalises_until_the_library_is_not_initialised(
     scripted: Scripted, started: tuple[int, ...], finalized: tuple[int, ...], ends: tuple[Any, ...], ready: bool
 ) -> None:
-    fails = ModuleUnusable in ends
+    fails = StillInitialized in ends
     starts, answers = iter(started), iter((*finalized, *ends[: len(ends) - fails]))
     raw = scripted(C_Initialize=lambda _: next(starts), C_Finalize=lambda _: next(answers))
     calls = [Call("C_Initialize")] * len(started) + [Call("C_Finalize")] * len(finalized)
@@ -327,7 +327,7 @@ def test_reset_finalises_until_the_library_is_not_initialised(
         number = int(call.function == "C_Finalize")
         (numbered.made.get(number) or numbered.make(number))() if ready else raw.call(call)
     if fails:
-        with pytest.raises(ModuleUnusable, match=r"C_Finalize gives CKR_(OK|GENERAL_ERROR), .* new process"):
+        with pytest.raises(StillInitialized, match=r"C_Finalize gives CKR_(OK|GENERAL_ERROR), .* new process"):
             raw.reset(restore_token=True)
     else:
         raw.reset(restore_token=True)
@@ -341,7 +341,7 @@ def test_a_library_that_stays_initialised_whatever_it_says_needs_a_new_process(s
     raw.call(Call("C_Initialize"))
     raw.reset(restore_token=False)
     raw.call(Call("C_Initialize"))
-    with pytest.raises(ModuleUnusable):
+    with pytest.raises(StillInitialized):
         raw.reset(restore_token=False)
 
 
