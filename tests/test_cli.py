@@ -15,9 +15,11 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import restricted
 
-from p11conform import cli
+from p11conform import cli, options
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.commands import check
+from p11conform.exits import Exit
 from p11conform.model.oracle import build
 from p11conform.properties.reports.results import SCHEMA
 
@@ -54,7 +56,7 @@ def p11conform(*args: str, env: Mapping[str, str] | None = None) -> Result:
 
 
 def test_a_check_that_called_nothing_does_not_say_that_all_is_well() -> None:
-    assert_one_line(p11conform("check", "simulated", "--seconds", "0"), cli.USAGE, "--seconds 0", "no call was made")
+    assert_one_line(p11conform("check", "simulated", "--seconds", "0"), Exit.USAGE, "--seconds 0", "no call was made")
 
 
 def assert_one_line(result: Result, code: int, *holds: str) -> None:
@@ -78,7 +80,7 @@ def test_a_module_that_conforms_exits_with_0_and_writes_its_report(
     tmp_path: Path, sequences: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "report.json"
-    monkeypatch.setattr(cli, "build", lambda *choices: restricted(build(*choices)))
+    monkeypatch.setattr(options, "build", lambda *choices: restricted(build(*choices)))
     result = p11conform("check", "simulated", "--sequences", sequences, "--json", str(file))
     assert result.exit_code == 0, result.output
     assert "no findings" in result.stdout
@@ -116,7 +118,7 @@ def test_an_unknown_version_is_refused() -> None:
 
 
 def test_where_the_report_cannot_go_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cli, "_subject", lambda *_: pytest.fail("began to work"))
+    monkeypatch.setattr(check, "opened", lambda *_: pytest.fail("began to work"))
     file = str(tmp_path / "missing" / "report.json")
     assert_one_line(p11conform("check", "simulated", "--json", file), 2, file, "no directory")
 

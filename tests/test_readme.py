@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from p11conform import codes, tables
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.commands import codes, tables
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = softhsm2.LIBRARIES[0]
@@ -123,7 +123,7 @@ def test_readme_shows_what_happens(block: tuple[Shown, ...], environment: dict[s
         assert not shown.output or matches(seen, shown.output), ran.stdout
 
 
-PAGES = {"rules.md": tables.main, "codes.md": codes.main}
+PAGES = {"rules.md": tables.command, "codes.md": codes.command}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -135,8 +135,8 @@ def test_written_pages_are_up_to_date(name: str) -> None:
 def test_a_page_that_is_out_of_date_is_told_and_written_again(tmp_path: Path) -> None:
     page = tmp_path / "rules.md"
     page.write_text(tables.page().replace("must", "may", 1), "utf-8")
-    told = CliRunner().invoke(tables.main, [str(page), "--check"])
+    told = CliRunner().invoke(tables.command, [str(page), "--check"])
     assert told.exit_code == 1
     assert f"{page}: out of date" in told.output
-    assert CliRunner().invoke(tables.main, [str(page)]).exit_code == 0
+    assert CliRunner().invoke(tables.command, [str(page)]).exit_code == 0
     assert page.read_text("utf-8") == tables.page()
