@@ -324,7 +324,7 @@ _COMPARED: Mapping[str, tuple[str, ...]] = {
     "sequences at most": ("run", "budget", "sequences"),
     "seed": ("seed",),
     "rights": ("run", "rights"),
-    "token": ("run", "token"),
+    "token": ("run", "token", "label"),
     "profile": ("run", "profile"),
     "end": ("run", "ended", "how"),
 }

@@ -90,7 +90,8 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
     )
     if _cut_short(report):
         yield f"[bold red]{escape(_ended(report))}[/]"
-    budget = ", ".join(f"{value:g} {name}" for name, value in run["budget"].items() if value is not None)
+    bounds = {name: run["budget"][name] for name in ("seconds", "calls", "sequences")}
+    budget = ", ".join(f"{value:g} {name}" for name, value in bounds.items() if value is not None)
     token = ", ".join(f"{name} {value!r}" for name, value in run["token"].items() if value)
     profile = f", profile {run['profile']}" if run["profile"] else ""
     yield escape(f"p11conform {run['p11conform']}, {run['date']}; at most {budget}; jobs: {run['jobs']}")
