@@ -332,7 +332,6 @@ class Campaign:
 
     def _phases(self) -> Iterator[Phase]:
         """What was done of each source; random ones have no whole."""
-        self._given[Source.SWEEPS] = max(self._given[Source.SWEEPS], len(self._first) + len(self._rest))
         for source in Source:
             endless = source in (Source.WALKS, Source.HYPOTHESIS)
             whole = not endless and source in self._whole
@@ -350,9 +349,13 @@ class Campaign:
         beside: list[list[Witness]] = []
         shown: list[Witness] = []
         self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
-        self._given[Source.DERIVED] += sum(map(bool, beside))
+        if not self._over():
+            # Only now: workers take items ahead of time, how many depends on how many they are.
+            self._given[Source.DERIVED] += sum(map(bool, beside))
+            self._given[Source.SWEEPS] = len(self._first) + len(self._rest)
+            self._whole |= {Source.DERIVED, Source.SWEEPS}
         self._again(shown)
-        self._do(Source.SWEEPS, self._first)
+        self._do(Source.SWEEPS, self._first, Counted.KNOWN)
         self._do(Source.DERIVED, self._visits(beside), Counted.KNOWN)
         self._again([w for found in beside for w in found])
 
@@ -384,7 +387,6 @@ class Campaign:
             shown += now
             beside.append([w for w in new if w.goal.given is not None])
             yield now
-        self._whole |= {Source.DERIVED, Source.SWEEPS}
 
     def _visits(self, places: Iterable[list[Witness]]) -> Iterator[Visit]:
         for found in places:
@@ -463,7 +465,9 @@ class Campaign:
             if self._pieces is not None:
                 self._pieces = max(0, self._pieces - (item.examples if isinstance(item, Generated) else 1))
         known, calls, start = len(self._classes), self.tally.calls, time.monotonic()
-        self._do(source, items)
+        if source is Source.TOURS:
+            self._given[source] += len(items)
+        self._do(source, items, Counted.KNOWN)
         spent = time.monotonic() - start if self._by_clock else self.tally.calls - calls
         # Half of what was known of the source is kept, so that one dry round does not end it.
         share.new = 0.5 * share.new + (len(self._classes) - known) + 0.1
