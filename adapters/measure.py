@@ -35,6 +35,7 @@ class MeasuredSlot:
     rw_session_limit: int = 0
     mechanisms: tuple[int, ...] = ()
     mechanism_flags: tuple[int, ...] = ()
+    serial: str = ""
 
     @property
     def initialized(self) -> bool:
@@ -164,6 +165,7 @@ def _slot(module: _Library, number: int) -> MeasuredSlot:
         session_limit=count(token.ulMaxSessionCount),
         rw_session_limit=count(token.ulMaxRwSessionCount),
         mechanisms=known,
+        serial=unpadded(token.serialNumber),
         mechanism_flags=tuple(_mechanism_flags(module, number, mechanism) for mechanism in known),
     )
 

@@ -80,6 +80,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # Ctrl-C is for the tester alone: a module that it ended would be blamed for that.
+                process_group=0,
             )
         self._connection = Connection(ours.detach())
         self._exit = os.pidfd_open(self._process.pid)

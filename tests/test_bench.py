@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
-from p11conform import bench, cli
+from p11conform import cli
 from p11conform.adapters.base import ModuleUnusable
+from p11conform.commands import bench
 
 
 def test_each_figure_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,14 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import restricted
 
-from p11conform import cli
+from p11conform import cli, options
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.cli import TRACEBACK
+from p11conform.commands import check, replay
+from p11conform.exits import Exit
 from p11conform.model.oracle import build
+from p11conform.properties.policy import Right, Rights
 from p11conform.properties.reports.results import SCHEMA
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +58,7 @@ def p11conform(*args: str, env: Mapping[str, str] | None = None) -> Result:
 
 
 def test_a_check_that_called_nothing_does_not_say_that_all_is_well() -> None:
-    assert_one_line(p11conform("check", "simulated", "--seconds", "0"), cli.USAGE, "--seconds 0", "no call was made")
+    assert_one_line(p11conform("check", "simulated", "--seconds", "0"), Exit.USAGE, "--seconds 0", "no call was made")
 
 
 def assert_one_line(result: Result, code: int, *holds: str) -> None:
@@ -78,7 +82,7 @@ def test_a_module_that_conforms_exits_with_0_and_writes_its_report(
     tmp_path: Path, sequences: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "report.json"
-    monkeypatch.setattr(cli, "build", lambda *choices: restricted(build(*choices)))
+    monkeypatch.setattr(options, "build", lambda *choices: restricted(build(*choices)))
     result = p11conform("check", "simulated", "--sequences", sequences, "--json", str(file))
     assert result.exit_code == 0, result.output
     assert "no findings" in result.stdout
@@ -116,7 +120,7 @@ def test_an_unknown_version_is_refused() -> None:
 
 
 def test_where_the_report_cannot_go_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cli, "_subject", lambda *_: pytest.fail("began to work"))
+    monkeypatch.setattr(check, "opened", lambda *_: pytest.fail("began to work"))
     file = str(tmp_path / "missing" / "report.json")
     assert_one_line(p11conform("check", "simulated", "--json", file), 2, file, "no directory")
 
@@ -328,3 +332,109 @@ def test_a_token_that_was_given_up_comes_back_with_its_pins(token: Token) -> Non
         running = token.check("--token-label", "mine", *args, **both)
         out, err = running.communicate()
         assert running.returncode in (0, 1), out + err
+
+
+@pytest.mark.parametrize(
+    ("args", "holds"),
+    [
+        (("--slot", "1"), "--slot is for a library by path"),
+        (("--token-label", "x"), "--token-label is for a library by path"),
+        (("--pin-file", "x"), "--pin-file is for a library by path"),
+        (("--so-pin-file", "x"), "--so-pin-file is for a library by path"),
+        (("--ask-pin",), "--ask-pin is for a library by path"),
+        (("--ask-so-pin",), "--ask-so-pin is for a library by path"),
+        (("--init-reserved", "x"), "--init-reserved is for a library by path"),
+        (("--allow-destructive",), "--allow-destructive is for a library by path"),
+    ],
+)
+@pytest.mark.parametrize("module", ["softhsm2", "simulated"])
+def test_an_option_that_would_mean_nothing_is_refused(module: str, args: tuple[str, ...], holds: str) -> None:
+    assert_one_line(p11conform("check", module, *args), 2, holds)
+
+
+@pytest.mark.parametrize("variable", ["P11CONFORM_PIN", "P11CONFORM_SO_PIN"])
+def test_an_empty_pin_is_refused_before_it_is_tried(
+    tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "opened", lambda *_: pytest.fail("began to work"))
+    result = p11conform("check", SHARED_OBJECT, env={variable: ""})
+    assert_one_line(result, 2, variable, "empty")
+    for option in ("--pin-file", "--so-pin-file"):
+        file = written(tmp_path, "pin.txt", "\n")
+        assert_one_line(p11conform("check", SHARED_OBJECT, option, file), 2, file, "empty")
+
+
+def test_absurdly_many_workers_are_refused() -> None:
+    assert_one_line(p11conform("check", "softhsm2", "--jobs", "5000"), 2, "--jobs 5000", "at most 64")
+
+
+def test_replay_goes_on_after_a_trace_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = replay.opened
+
+    def harmless(*given: Any) -> Any:
+        return replace(simulated(*given), rights=Rights(Right.HARMLESS))
+
+    monkeypatch.setattr(replay, "opened", harmless)
+    writes = {"function": "C_InitToken", "arguments": {}, "observed": "CKR_OK"}
+    cannot = FINDING | {"id": "F-00000002", "trace": [writes]}
+    result = p11conform("replay", written(tmp_path, "report.json", REPORT | {"findings": [cannot, FINDING]}))
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[0].startswith("F-00000002: cannot be run here: C_InitToken")
+    assert "F-00000001: does not fail" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, b"\xff\xfe{"])
+def test_files_that_no_reader_likes_are_refused(tmp_path: Path, text: str | bytes) -> None:
+    file = tmp_path / "odd.json"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    assert_one_line(p11conform("diff", str(file), str(file)), 2, "not JSON")
+    assert_one_line(p11conform("check", "simulated", "--profile", str(file)), 2, "not JSON")
+
+
+def test_markup_in_a_report_is_shown_as_it_is(tmp_path: Path) -> None:
+    odd = FINDING | {"id": "[/]", "severity": "[/bold]", "observed": "[red]", "functions": ["[/]"]}
+    fewer = written(tmp_path, "a.json", REPORT | {"findings": []})
+    result = p11conform("diff", fewer, written(tmp_path, "c.json", REPORT | {"findings": [odd]}))
+    assert result.exit_code == 1
+    assert "new: [/bold] [/] missing error: [/] → [red]" in result.stdout
+
+
+def test_a_difference_says_what_it_does_not_know(tmp_path: Path) -> None:
+    run = {"p11conform": "0.1", "budget": {"seconds": 60.0, "calls": None}, "token": {"label": "a"}}
+    short = run | {"budget": {"seconds": 5.0, "calls": None}}
+    old = written(tmp_path, "a.json", REPORT | {"run": run})
+    new = written(tmp_path, "b.json", REPORT | {"run": short, "findings": [], "coverage": {"pairs": []}})
+    result = p11conform("diff", old, new)
+    assert result.exit_code == 0
+    assert "the runs are not alike" in result.stdout
+    assert "seconds: 60, then 5" in result.stdout
+    assert "not reached: medium F-00000001" in result.stdout
+    assert "gone" not in result.stdout
+
+
+def test_other_functions_seen_with_a_finding_do_not_change_it(tmp_path: Path) -> None:
+    wider = FINDING | {"functions": ["C_Logout", "C_Login"]}
+    old, new = written(tmp_path, "a.json", REPORT), written(tmp_path, "b.json", REPORT | {"findings": [wider]})
+    assert p11conform("diff", old, new).stdout == "no difference\n"
+
+
+def test_an_older_report_is_still_compared_and_replayed(tmp_path: Path) -> None:
+    old = written(tmp_path, "old.json", REPORT | {"schema": "p11conform.report/1"})
+    result = p11conform("diff", old, written(tmp_path, "new.json", REPORT))
+    assert result.exit_code == 0
+    assert "does not say how it was run" in result.stdout
+    assert p11conform("replay", old).exit_code == 0
+
+
+def test_a_fault_of_ours_is_a_line_and_a_traceback_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(check, "opened", faulty)
+    assert_one_line(p11conform("check", "simulated"), 70, "a fault of p11conform: ZeroDivisionError: odd")
+    for shown in (
+        p11conform("--traceback", "check", "simulated"),
+        p11conform("check", "simulated", env={TRACEBACK: "1"}),
+    ):
+        assert shown.exit_code == 70
+        assert "Traceback" in shown.stderr

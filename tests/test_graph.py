@@ -11,7 +11,7 @@ from shutil import which
 import networkx as nx
 import pytest
 
-from p11conform.graph import dot, picture
+from p11conform.commands.graph import dot, picture
 from p11conform.model.call import Args
 from p11conform.model.oracle import build, in_scope, permitted, successors
 from p11conform.model.state import Login, Object, Phase, State

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from p11conform.graph import graph
+from p11conform.commands.graph import command as graph
 from p11conform.properties.search.graph import SCOPES
 
 
@@ -58,7 +58,7 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], said: str) -> None:
 
 
 def test_pinned_figures_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p11conform.graph.SCOPES", {"logins": SCOPES["logins"]})
+    monkeypatch.setattr("p11conform.commands.graph.SCOPES", {"logins": SCOPES["logins"]})
     file = tmp_path / "scopes.json"
     assert run("--pin", str(file)) == (0, "", "")
     assert run("--pin", str(file), "--check") == (0, "", "")

@@ -26,8 +26,10 @@ STANDARD_ONLY = "model"
 
 def sources() -> Iterator[tuple[str, Path]]:
     """Every file of the package with its room."""
+    package = ROOT / "src" / "p11conform"
+    front = [*package.glob("*.py"), *(package / "commands").glob("*.py")]
     for room in MAY_SEE:
-        here = (ROOT / "src" / "p11conform").glob("*.py") if room == FRONT else (ROOT / room).rglob("*.py")
+        here = front if room == FRONT else (ROOT / room).rglob("*.py")
         yield from ((room, path) for path in sorted(here))
 
 
@@ -36,7 +38,7 @@ SOURCES = tuple(sources())
 
 def package(room: str, path: Path) -> tuple[str, ...]:
     """The package that a file's relative imports start from."""
-    inside = () if room == FRONT else path.relative_to(ROOT).parent.parts
+    inside = path.parent.relative_to(ROOT / "src" / "p11conform" if room == FRONT else ROOT).parts
     return ("p11conform", *inside)
 
 

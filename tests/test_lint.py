@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import CORE, every_call, restricted
 
-from p11conform import lint as command
+from p11conform.commands import lint as command
 from p11conform.model.call import Args
 from p11conform.model.interface import SIGNATURES
 from p11conform.model.oracle import Model, applicable, build, in_scope, may_succeed, permitted
@@ -176,7 +176,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick")
 def test_the_command_prints_what_it_writes(tmp_path: Path) -> None:
     file = tmp_path / "lint.json"
-    result = CliRunner().invoke(command.main, ["--kind", "contradiction", "--json", str(file)])
+    result = CliRunner().invoke(command.command, ["--kind", "contradiction", "--json", str(file)])
     assert result.exit_code == 0
     entries = json.loads(file.read_text())["entries"]
     assert {e["kind"] for e in entries} == {"contradiction"}
@@ -189,7 +189,7 @@ def test_the_command_prints_what_it_writes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
-    result = CliRunner().invoke(command.main, ["--json", str(tmp_path / "no" / "lint.json")])
+    result = CliRunner().invoke(command.command, ["--json", str(tmp_path / "no" / "lint.json")])
     assert result.exit_code == 2
     assert result.output.count("\n") == 1
     assert "there is no directory" in result.output

@@ -19,7 +19,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 
 def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: ZipFile) -> None:
     front = ROOT / "src" / "p11conform"
-    files = [path.relative_to(front) for path in front.glob("*.py")]
+    files = [path.relative_to(front) for path in (*front.glob("*.py"), *(front / "commands").glob("*.py"))]
     files += [path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     wanted = {f"p11conform/{path.as_posix()}" for path in (*files, Path("py.typed"))}
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == wanted

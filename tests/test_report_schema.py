@@ -75,7 +75,7 @@ def _set(report: dict[str, Any], path: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("schema", "p11conform.report/2"),
+        ("schema", "p11conform.report/1"),
         ("seed", ...),
         ("surprise", 1),
         ("spec", "2.30"),

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 from conftest import CORE, restricted
 
-from p11conform import versions as command
-from p11conform.cli import SPECS
+from p11conform.commands import versions as command
 from p11conform.model.call import Call
 from p11conform.model.oracle import Model, applicable, build, in_scope, may_succeed, permitted
 from p11conform.model.state import Object, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, Version
+from p11conform.options import SPECS
 from p11conform.properties.search.goals import all_calls, explore
 from p11conform.properties.search.setups import likeliest
 from p11conform.properties.text.versions import COVERED, Comparison, compare
@@ -132,13 +132,13 @@ def test_a_row_that_no_call_shows_is_named() -> None:
 
 
 def test_nothing_differs_from_itself() -> None:
-    result = CliRunner().invoke(command.main, ["2.40", "2.40"])
+    result = CliRunner().invoke(command.command, ["2.40", "2.40"])
     assert (result.exit_code, result.output) == (0, "2.40 and 2.40: nothing differs\n")
 
 
 @pytest.mark.parametrize("given", [["2.40", "9.9"], ["3.2", "2.40"], ["", "2.40"]])
 def test_an_unknown_version_is_refused_in_a_line(given: list[str]) -> None:
-    result = CliRunner().invoke(command.main, given)
+    result = CliRunner().invoke(command.command, given)
     assert result.exit_code == 2
     assert result.output.count("\n") == 1
     assert "it has 2.01, 2.20, 2.40" in result.output
@@ -148,7 +148,7 @@ def test_the_command_prints_what_it_writes(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(command, "build", some)
     monkeypatch.setattr(command, "SIMULATED_STATE", INITIAL)
     file = tmp_path / "versions.json"
-    result = CliRunner().invoke(command.main, ["2.20", "2.40", "--json", str(file)])
+    result = CliRunner().invoke(command.command, ["2.20", "2.40", "--json", str(file)])
     assert result.exit_code == 0
     data = json.loads(file.read_text())
     assert {d["function"] for d in data["differences"]} > {"C_SetPIN", "C_DestroyObject"}

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
 
 from ..base import Binding, ModuleUnusable
+from ..private import private_directory
 from .module import Module, initialize_tokens, pins, snapshot
 
 LIBRARIES = (
@@ -37,7 +37,7 @@ def provision() -> Module:
     library = find()
     if library is None:
         raise ModuleUnusable("SoftHSM is not installed; install softhsm2")
-    home = Path(mkdtemp(prefix="p11conform-softhsm2-"))
+    home = private_directory("softhsm2")
     try:
         return _provision(library, home)
     except BaseException:

@@ -1,12 +1,14 @@
-"""The report of a check as JSON, reading it back, and what two reports differ in.
+"""What a check found as a report, reading a report back, and what two reports differ in.
 
-The shape is `p11conform.report/1`; docs/report.schema.json describes it.
+The shape is `p11conform.report/2`; docs/report.schema.json describes it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ from ...model.oracle import Model
 from ...model.table import TABLE
 from ...model.vocabulary import CKR
 from ..engine.verdict import Steps
-from ..run.campaign import Results
+from ..run.campaign import Budget, Results
 from .findings import Finding, cited, explain, explain_rule, permitted_text
 
-SCHEMA = "p11conform.report/1"
+SCHEMA = "p11conform.report/2"
+OLDER = ("p11conform.report/1",)
+"""Shapes that are still read: they hold all that replay and diff need, but do not say how the check was run."""
 
 
 class Unreadable(Exception):
@@ -123,12 +127,45 @@ def classes_json(results: Results) -> dict[str, Any]:
     }
 
 
-def report_json(results: Results, module: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a check was run: what its results depend on beside the module, the version of the standard and the seed.
+
+    `program` is the version of p11conform, `date` when it began, in UTC. `rights` says what might be done to the token,
+    `token` which one it was, `profile` the file that gave the facts about its slots.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    jobs: int = 1
+    rights: str = "anything"
+    token: Mapping[str, str] = field(default_factory=dict)
+    profile: str | None = None
+    program: str = field(default_factory=lambda: version("p11conform"))
+    date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def run_json(run: Run, results: Results) -> dict[str, Any]:
+    """How a check was run, how it ended, what was finished and what was left out."""
+    return {
+        "p11conform": run.program,
+        "date": run.date,
+        "budget": asdict(run.budget),
+        "jobs": run.jobs,
+        "rights": run.rights,
+        "token": dict(run.token),
+        "profile": run.profile,
+        "ended": {"how": results.ended.how.value, "why": results.ended.why},
+        "phases": [asdict(phase) for phase in results.phases],
+    }
+
+
+def report_json(results: Results, module: Mapping[str, Any], run: Run | None = None) -> dict[str, Any]:
     """The whole report; `module` says what was tested."""
     tally, model = results.tally, results.model
     pairs = sorted(tally.pairs)
     return {
         "schema": SCHEMA,
+        "run": run_json(run or Run(), results),
         "spec": str(model.version),
         "readings": dict(model.readings),
         "module": dict(module),
@@ -168,9 +205,9 @@ def read_report(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unreadable(f"{path}: not JSON; give a report that p11conform check --json wrote") from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+    if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, *OLDER):
         raise Unreadable(f"{path}: not a {SCHEMA}; give a report that p11conform check --json wrote")
     try:
         _check(data)
@@ -239,13 +276,19 @@ def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What changed from one report to another: findings by id, and (function, code) pairs."""
+    """What changed from one report to another: findings by id, and (function, code) pairs.
+
+    `unreached` are findings of the old one whose functions the new one never called: of these it says nothing.
+    `unlike` says in words wherein the runs differ, where that may be why the findings do.
+    """
 
     gone: tuple[Mapping[str, Any], ...]
     new: tuple[Mapping[str, Any], ...]
     changed: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...]
     gained: tuple[tuple[str, str], ...]
     lost: tuple[tuple[str, str], ...]
+    unreached: tuple[Mapping[str, Any], ...] = ()
+    unlike: tuple[str, ...] = ()
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
@@ -253,16 +296,66 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
     before = {f["id"]: f for f in old["findings"]}
     after = {f["id"]: f for f in new["findings"]}
     same = [(before[id], after[id]) for id in before.keys() & after.keys()]
-    watched = ("functions", "severity", "observed", "permitted")
+    # The functions of a finding are those that the run happened to see it in.
+    watched = ("severity", "observed", "permitted")
+    called = {function for function, _ in new["coverage"]["pairs"]}
+    left = _of(before, before.keys() - after.keys())
     return Difference(
-        gone=_of(before, before.keys() - after.keys()),
+        gone=tuple(f for f in left if f["function"] in called),
         new=_of(after, after.keys() - before.keys()),
         changed=tuple(
             sorted(((a, b) for a, b in same if any(a[k] != b[k] for k in watched)), key=lambda pair: str(pair[0]["id"]))
         ),
         gained=_pairs(new, old),
         lost=_pairs(old, new),
+        unreached=tuple(f for f in left if f["function"] not in called),
+        unlike=tuple(_unlike(old, new)),
     )
+
+
+_COMPARED: Mapping[str, tuple[str, ...]] = {
+    "version of p11conform": ("run", "p11conform"),
+    "PKCS#11": ("spec",),
+    "readings": ("readings",),
+    "module": ("module", "name"),
+    "adapter": ("module", "adapter"),
+    "seconds": ("run", "budget", "seconds"),
+    "calls at most": ("run", "budget", "calls"),
+    "sequences at most": ("run", "budget", "sequences"),
+    "seed": ("seed",),
+    "rights": ("run", "rights"),
+    "token": ("run", "token", "label"),
+    "profile": ("run", "profile"),
+    "end": ("run", "ended", "how"),
+}
+"""What two runs should have alike if their findings are to be compared, and where a report has it."""
+
+
+def _unlike(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Wherein two runs differ; an older report does not say of most."""
+    for name, path in _COMPARED.items():
+        a, b = _at(old, path), _at(new, path)
+        if a is _UNSAID or b is _UNSAID:
+            continue
+        if a != b:
+            yield name if isinstance(a, dict) or isinstance(b, dict) else f"{name}: {_said(a)}, then {_said(b)}"
+    if any(report["schema"] in OLDER for report in (old, new)):
+        yield f"a report older than {SCHEMA} does not say how it was run"
+
+
+_UNSAID = object()
+
+
+def _at(report: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        if not isinstance(report, dict) or name not in report:
+            return _UNSAID
+        report = report[name]
+    return report
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _of(findings: Mapping[str, Mapping[str, Any]], ids: set[str]) -> tuple[Mapping[str, Any], ...]:

@@ -30,6 +30,9 @@ from .shrink import shrink
 from .tally import Tally
 from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 
+UNCONFIRMED: Final = "against the text, but the check ended before it was seen again"
+"""Said of a failure that no time was left to confirm."""
+
 TRIES_AGAIN: Final = 3
 """How often a failure is tried again before it counts as seen once."""
 
@@ -60,6 +63,9 @@ NEAR_ENOUGH: Final = 2
 UNEXPLAINED: Final = 4
 """How often a failure is looked into that says only that an operation was there or not: each may have its own cause."""
 
+GRACE: Final = 0.05
+"""The share of its seconds that a check may take beyond them, for failures that are being looked into."""
+
 DEADLY: Final = 3
 """Calls of a function that may kill the module before the function is left alone."""
 
@@ -88,6 +94,38 @@ class Progress:
     states: int
     fired: int
     findings: int
+    share: float = 0.0
+    """How much of the budget is spent, from 0 to 1."""
+    left: float | None = None
+    """Seconds that are left at most; None where calls bound the check."""
+
+
+class How(Enum):
+    """How a check came to its end."""
+
+    FINISHED = "finished"
+    SPENT = "budget spent"
+    INTERRUPTED = "interrupted"
+    GONE = "module unusable"
+    FAULT = "fault of p11conform"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a check came to its end; `why` names the signal, or says what became of the module."""
+
+    how: How
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What was done of a source of work: pieces, of how many where the number came to be known."""
+
+    name: str
+    done: int
+    total: int | None
+    finished: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +147,24 @@ class Results:
     seed: int
     seconds: float
     curve: tuple[Point, ...] = ()
+    ended: Ended = Ended(How.FINISHED)
+    phases: tuple[Phase, ...] = ()
+
+
+Asked = Callable[[], str | None]
+"""Why a check is to stop, in words; None as long as it is to go on."""
+
+
+def never_asked() -> None:
+    """Nobody asks the check to stop."""
+
+
+Found = Callable[[Finding], None]
+"""Told of every finding as it is confirmed."""
+
+
+def _untold(finding: Finding) -> None:
+    """Nobody wants to know of findings before the end."""
 
 
 Watch = Callable[[Progress], None]
@@ -187,6 +243,14 @@ class Source(Enum):
     HYPOTHESIS = "random sequences"
 
 
+class Counted(Enum):
+    """Whether a piece of work adds to the whole of its source, was counted there before, or is done again."""
+
+    ADDED = 1
+    KNOWN = 2
+    AGAIN = 3
+
+
 @dataclass(slots=True)
 class _Share:
     """What a source gave lately for what it took."""
@@ -214,11 +278,17 @@ class Campaign:
         seed: int = 0,
         budget: Budget | None = None,
         watch: Watch = _quiet,
+        found: Found = _untold,
+        asked: Asked = never_asked,
     ) -> None:
         self.tally = Tally()
         self.findings: list[Finding] = []
         self._model, self._initial, self._crew, self._policy = model, initial, crew, policy
         self._seed, self._budget, self._watch = seed, budget or Budget(), watch
+        self._found_one, self._asked = found, asked
+        self._done: Counter[Source] = Counter()
+        self._given: Counter[Source] = Counter()
+        self._whole: set[Source] = set()
         self._calls = numbered_calls(model, initial)
         self._numbers = {call: k for k, call in enumerate(self._calls)}
         self._uses = {name: f.uses for name, f in model.functions.items()}
@@ -242,9 +312,31 @@ class Campaign:
         self._started = time.monotonic()
         self.derived()
         self.rounds()
+        return self.results()
+
+    def results(self, ended: Ended | None = None) -> Results:
+        """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
         findings = tuple(sorted(self.findings, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
-        return Results(self._model, findings, self.tally, self._seed, self._elapsed(), tuple(self._curve))
+        curve = tuple(self._curve)
+        ended = ended or self._ended()
+        return Results(
+            self._model, findings, self.tally, self._seed, self._elapsed(), curve, ended, tuple(self._phases())
+        )
+
+    def _ended(self) -> Ended:
+        asked = self._asked()
+        if asked is not None:
+            return Ended(How.INTERRUPTED, asked)
+        return Ended(How.SPENT if self._over() or self._pieces == 0 else How.FINISHED)
+
+    def _phases(self) -> Iterator[Phase]:
+        """What was done of each source; random ones have no whole."""
+        for source in Source:
+            endless = source in (Source.WALKS, Source.HYPOTHESIS)
+            whole = not endless and source in self._whole
+            total = self._given[source] if whole else None
+            yield Phase(source.value, self._done[source], total, whole and self._done[source] >= self._given[source])
 
     # Derived sequences.
 
@@ -257,9 +349,14 @@ class Campaign:
         beside: list[list[Witness]] = []
         shown: list[Witness] = []
         self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
+        if not self._over():
+            # Only now: workers take items ahead of time, how many depends on how many they are.
+            self._given[Source.DERIVED] += sum(map(bool, beside))
+            self._given[Source.SWEEPS] = len(self._first) + len(self._rest)
+            self._whole |= {Source.DERIVED, Source.SWEEPS}
         self._again(shown)
-        self._do(Source.SWEEPS, self._first)
-        self._do(Source.DERIVED, self._visits(beside))
+        self._do(Source.SWEEPS, self._first, Counted.KNOWN)
+        self._do(Source.DERIVED, self._visits(beside), Counted.KNOWN)
         self._again([w for found in beside for w in found])
 
     def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
@@ -318,7 +415,7 @@ class Campaign:
             for w in missing:
                 fired = len(self.tally.fired)
                 if self._wants(w):
-                    self._do(Source.DERIVED, [self._visit([w])])
+                    self._do(Source.DERIVED, [self._visit([w])], Counted.AGAIN)
                     idle = idle + 1 if len(self.tally.fired) == fired else 0
                 if idle >= PATIENCE or self._over():
                     return
@@ -362,12 +459,15 @@ class Campaign:
             item = next(share.items, None)
             if item is None:
                 share.over = True
+                self._whole.add(source)
                 break
             items.append(item)
             if self._pieces is not None:
                 self._pieces = max(0, self._pieces - (item.examples if isinstance(item, Generated) else 1))
         known, calls, start = len(self._classes), self.tally.calls, time.monotonic()
-        self._do(source, items)
+        if source is Source.TOURS:
+            self._given[source] += len(items)
+        self._do(source, items, Counted.KNOWN)
         spent = time.monotonic() - start if self._by_clock else self.tally.calls - calls
         # Half of what was known of the source is kept, so that one dry round does not end it.
         share.new = 0.5 * share.new + (len(self._classes) - known) + 0.1
@@ -401,9 +501,15 @@ class Campaign:
         return time.monotonic() - self._started
 
     def _left(self) -> float:
-        """The seconds that are left, none where the calls are spent."""
+        """The seconds that are left, none where the calls are spent or the check is asked to stop."""
         calls = self._budget.calls
-        return 0.0 if calls is not None and self.tally.calls >= calls else self._budget.seconds - self._elapsed()
+        if self._asked() is not None or (calls is not None and self.tally.calls >= calls):
+            return 0.0
+        return self._budget.seconds - self._elapsed()
+
+    def _may_look(self) -> bool:
+        """Whether a failure may still be looked into. Its calls may go beyond the budget's, its time hardly so."""
+        return self._asked() is None and self._elapsed() < self._budget.seconds * (1 + GRACE)
 
     def _over(self) -> bool:
         return self._left() <= 0
@@ -412,14 +518,22 @@ class Campaign:
         """The seconds that a call of each function took so far, on average."""
         return {function: seconds / count for function, (count, seconds) in self._costs.items()}
 
-    def _do(self, source: Source, items: Iterable[Item]) -> None:
+    def _do(self, source: Source, items: Iterable[Item], counted: Counted = Counted.ADDED) -> None:
         if self._over():
             return
-        for done in self._crew.do(items, self._left):
+        for done in self._crew.do(self._given_out(source, items, counted), self._left):
+            if counted is not Counted.AGAIN:
+                self._done[source] += 1
             self._take(source, done)
             if self._over():
                 # What others of the crew may have done meanwhile does not count.
                 return
+
+    def _given_out(self, source: Source, items: Iterable[Item], counted: Counted) -> Iterator[Item]:
+        for item in items:
+            if counted is Counted.ADDED:
+                self._given[source] += 1
+            yield item
 
     def _take(self, source: Source, done: Done) -> None:
         before = self.tally.calls
@@ -435,26 +549,41 @@ class Campaign:
                 self._curve.append(Point(before + new.calls, self._elapsed(), len(self._classes)))
         for failed in done.failures:
             self._learn(failed, before + failed.at)
-        tally = self.tally
-        self._watch(Progress(source.value, tally.calls, len(tally.states), len(tally.fired), len(self.findings)))
+        tally, found = self.tally, len(self.findings)
+        self._watch(
+            Progress(source.value, tally.calls, len(tally.states), len(tally.fired), found, *self._share_and_left())
+        )
+
+    def _share_and_left(self) -> tuple[float, float | None]:
+        """The share of the budget that is spent, and the seconds that are left where they bound the check."""
+        seconds, calls = self._budget.seconds, self._budget.calls
+        by_time = min(1.0, self._elapsed() / seconds) if seconds > 0 else 1.0
+        if calls is None:
+            return by_time, max(0.0, seconds - self._elapsed())
+        return max(by_time, min(1.0, self.tally.calls / calls)), None
 
     def _learn(self, failed: Failed, first: int) -> None:
         unclear = unexplained(failed.cause) and self._looked_into[failed.cause] < UNEXPLAINED
         k = None if unclear else self._known(failed.cause, failed.seen)
         if k is None:
+            if not self._may_look():
+                self.tally.inconclusive[failed.function, failed.seen, UNCONFIRMED] += 1
+                return
             self._looked_into[failed.cause] += 1
             seconds = self._elapsed()
             shrunk = self._shrunk(failed)
             if shrunk is None:
                 if not failed.alone:
                     return
-                self.tally.inconclusive[failed.function, failed.seen, "seen once, and not again on replay"] += 1
+                why = "seen once, and not again on replay" if self._may_look() else UNCONFIRMED
+                self.tally.inconclusive[failed.function, failed.seen, why] += 1
                 return
             small, final = shrunk
             k = self._known(final.cause, final.observation.text)
             if k is None:
                 k = len(self.findings)
                 self.findings.append(Finding(final, (), small, first, seconds))
+                self._found_one(self.findings[k])
             self._causes.setdefault((failed.cause, failed.seen), k)
             self._causes[final.cause, final.observation.text] = k
         found = self.findings[k]
@@ -483,22 +612,40 @@ class Campaign:
         """The fewest and plainest calls that show a failure, and its verdict there; None if it does not show again."""
         calls = tuple(self._calls[k] for k in failed.calls)
         for _ in range(TRIES_AGAIN if failed.alone else 1):
-            original = self._replay(calls).failure
+            first = self._replay(calls)
+            original = first.failure
             if original is not None and _looks_like(original, failed):
                 break
+            if not self._may_look():
+                return None
         else:
             return None
         guesses = [tuple(self._calls[k] for k in failed.guess)] if failed.guess else []
-        again = self._replay(shrink(calls, self._uses, self._showing(original), guesses))
+        again = self._fewest(calls, first, original, guesses)
         while again.failure is not None and (clearer := self._clearer(again.steps, again.failure)) is not None:
-            fails = self._showing(clearer[1])
-            again = self._replay(shrink([call for call, _ in clearer[0]], self._uses, fails))
+            replay, failure = clearer
+            again = self._fewest([call for call, _ in replay.steps], replay, failure)
         return (again.steps, again.failure) if again.failure is not None else None
 
-    def _showing(self, original: Verdict) -> Callable[[Sequence[Call]], bool]:
-        return lambda trial: same_fault(original, self._replay(trial).failure)
+    def _fewest(
+        self, calls: Sequence[Call], shown: Replay, original: Verdict, guesses: Sequence[Sequence[Call]] = ()
+    ) -> Replay:
+        """The least replay that shows a failure, as far as there is time: the best one of those that were made."""
+        failing: dict[tuple[Call, ...], Replay] = {}
 
-    def _clearer(self, steps: Steps, failure: Verdict) -> tuple[Steps, Verdict] | None:
+        def fails(trial: Sequence[Call]) -> bool:
+            if not self._may_look():
+                return False
+            replay = self._replay(trial)
+            if not same_fault(original, replay.failure):
+                return False
+            failing[tuple(trial)] = replay
+            return True
+
+        best = shrink(calls, self._uses, fails, guesses)
+        return self._replay(best) if self._may_look() else failing.get(best, shown)
+
+    def _clearer(self, steps: Steps, failure: Verdict) -> tuple[Replay, Verdict] | None:
         """Another call of the function at the end of a trace that fails alike, with fewer facts to speak of.
 
         Where several facts are misjudged at once, it may be for one of them only.
@@ -519,10 +666,12 @@ class Campaign:
                     tried[facts] += 1
                     candidates.append((len(facts), call))
         for _, call in sorted(candidates, key=itemgetter(0)):
+            if not self._may_look():
+                return None
             replay = self._replay((*before, call))
             other = replay.failure
             if other is not None and same_fault(failure, other) and other.facts < failure.facts:
-                return replay.steps, other
+                return replay, other
         return None
 
     def _replay(self, calls: Sequence[Call]) -> Replay:

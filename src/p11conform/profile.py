@@ -49,7 +49,7 @@ def read_profile(path: Path) -> tuple[Slot, ...]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unreadable(f"{path}: not JSON; give a profile that p11conform profile wrote") from None
     return slots_of(data, str(path))
 

@@ -1,7 +1,7 @@
 """What is tested: a module by name or by path, made ready, with the model's view of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,8 @@ class Subject:
     open: Callable[[], Adapter]
     isolated: Open | None
     discard: Callable[[], None]
+    token: Mapping[str, str] = field(default_factory=dict)
+    """Label and serial number of the token that sessions are opened on."""
 
 
 OBJECTS = 5
@@ -114,7 +116,9 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
 
     open_module = partial(Isolated, kind, module.library, module.binding, module.environment, module.restore, timeout)
     initial = State(slots=slots, objects=(Object(),) * OBJECTS)
-    return Subject(module.name, about, initial, rights, open_module, open_module, module.discard)
+    first = by_id[module.binding.slots[0]]
+    token = {"label": first.label, "serial": first.serial}
+    return Subject(module.name, about, initial, rights, open_module, open_module, module.discard, token)
 
 
 _SO_TRIED = CKF.SO_PIN_COUNT_LOW | CKF.SO_PIN_FINAL_TRY | CKF.SO_PIN_LOCKED

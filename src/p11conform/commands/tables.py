@@ -1,16 +1,16 @@
-"""The rule table as a page to read: `python -m p11conform.tables docs/rules.md` writes it again."""
+"""The rule table as a page to read: `python -m p11conform.commands.tables docs/rules.md` writes it again."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from .model.interpretations import INTERPRETATIONS, SHOULD, Interpretation
-from .model.precedence import CONTRADICTIONS, RELATIONS
-from .model.rule import Effect, Function, Rule, Strength, never
-from .model.table import TABLE
-from .model.vocabulary import Version
+from ..exits import Exit, fail
+from ..model.interpretations import INTERPRETATIONS, SHOULD, Interpretation
+from ..model.precedence import CONTRADICTIONS, RELATIONS
+from ..model.rule import Effect, Function, Rule, Strength, never
+from ..model.table import TABLE
+from ..model.vocabulary import Version
 
 _OLDEST, *_, _NEWEST = Version
 
@@ -109,13 +109,13 @@ def page() -> str:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--check", is_flag=True, help="Write nothing; fail if the page is out of date.")
-def main(path: Path, check: bool) -> None:
+def command(path: Path, check: bool) -> None:
     """Write the rule table to PATH. Exits with 1 if --check finds another page there."""
     if not check:
         path.write_text(page(), encoding="utf-8")
     elif not path.is_file() or path.read_text(encoding="utf-8") != page():
-        sys.exit(f"{path}: out of date; run ./run docs")
+        fail(f"{path}: out of date; run ./run docs", Exit.FINDINGS)
 
 
 if __name__ == "__main__":
-    main()
+    command()

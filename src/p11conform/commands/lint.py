@@ -8,30 +8,31 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from .console import Display, check_json_file, out, write_json
-from .model.oracle import Model, build, permitted
-from .model.state import State
-from .model.vocabulary import Version
-from .properties.reports.findings import show_call
-from .properties.text.lint import Entry, Kind, Lint, lint
-from .properties.text.overlaps import Meeting
-from .properties.text.versions import COVERED
-from .subject import SIMULATED_STATE
+from ..console import Display, out
+from ..files import try_place, write_json
+from ..model.oracle import Model, build, permitted
+from ..model.state import State
+from ..model.vocabulary import Version
+from ..properties.reports.findings import show_call
+from ..properties.text.lint import Entry, Kind, Lint, lint
+from ..properties.text.overlaps import Meeting
+from ..properties.text.versions import COVERED
+from ..subject import SIMULATED_STATE
 
 NAMED = 4
 """Functions that are named; of more only the number is shown. --json has them all."""
 
 
-@click.command("lint")
+@click.command()
 @click.option("--spec", type=click.Choice([str(v) for v in COVERED]), default="2.40", show_default=True)
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([k.value for k in Kind]), help="Only these entries.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the entries there.")
-def main(spec: str, kinds: tuple[str, ...], json_file: Path | None) -> None:
+def command(spec: str, kinds: tuple[str, ...], json_file: Path | None) -> None:
     """Show where the standard is against itself, and what its lists and rules leave without use.
 
     What never happens is proved by z3 in a small scope. It takes about a minute.
     """
-    check_json_file(json_file)
+    try_place("--json", json_file)
     model = build(Version(spec))
     display = Display()
     with display.context():
@@ -39,7 +40,7 @@ def main(spec: str, kinds: tuple[str, ...], json_file: Path | None) -> None:
     shown = tuple(e for e in found.entries if not kinds or e.kind.value in kinds)
     _show(model, shown)
     out.print(f"{len(shown)} entries; what never happens was proved for {_size(found.scope)}")
-    write_json(json_file, lint_json(model, Lint(shown, found.scope)))
+    write_json("--json", json_file, lint_json(model, Lint(shown, found.scope)))
 
 
 def _size(scope: State) -> str:

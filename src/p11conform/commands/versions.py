@@ -6,30 +6,32 @@ from typing import Any
 
 import click
 
-from .console import Display, check_json_file, fail, out, write_json
-from .model.oracle import Model, build
-from .model.precedence import Relation
-from .model.rule import Rule
-from .model.vocabulary import CKR, Version
-from .properties.reports.findings import explain_rule, show_call
-from .properties.text.versions import COVERED, Comparison, Difference, compare
-from .subject import SIMULATED_STATE
+from ..console import Display, out
+from ..exits import fail
+from ..files import try_place, write_json
+from ..model.oracle import Model, build
+from ..model.precedence import Relation
+from ..model.rule import Rule
+from ..model.vocabulary import CKR, Version
+from ..properties.reports.findings import explain_rule, show_call
+from ..properties.text.versions import COVERED, Comparison, Difference, compare
+from ..subject import SIMULATED_STATE
 
 
 @click.command("versions")
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
-def main(old: str, new: str, json_file: Path | None) -> None:
+def command(old: str, new: str, json_file: Path | None) -> None:
     """Show the calls of which versions A and B of the standard permit different codes, by the rules that differ."""
-    check_json_file(json_file)
+    try_place("--json", json_file)
     before, after = build(_version(old)), build(_version(new))
     display = Display()
     with display.context():
         found = compare(before, after, SIMULATED_STATE, display.say)
     for line in _text(found, before, after):
         out.print(line, markup=False)
-    write_json(json_file, comparison_json(found, before, after))
+    write_json("--json", json_file, comparison_json(found, before, after))
 
 
 def _version(text: str) -> Version:

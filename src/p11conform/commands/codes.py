@@ -1,26 +1,26 @@
-"""The table of codes: `python -m p11conform.codes docs/codes.md` writes it again.
+"""The table of codes: `python -m p11conform.commands.codes docs/codes.md` writes it again.
 
 For every return value: who yields it and why, what it goes before and behind, a shortest way to it on the model, and
 the modules that it was really seen on. The last comes from `docs/observed.json`, which `--observe REPORT` adds to.
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
-from .model.interface import SIGNATURES
-from .model.oracle import build
-from .model.precedence import EXPLICIT, RELATIONS
-from .model.table import TABLE
-from .model.vocabulary import CKR
-from .properties.reports.findings import show_call
-from .properties.reports.results import read_report
-from .properties.search.goals import Witness, witnesses
-from .properties.text.lint import NO_ROW
-from .subject import SIMULATED_STATE
+from ..exits import Exit, fail
+from ..model.interface import SIGNATURES
+from ..model.oracle import build
+from ..model.precedence import EXPLICIT, RELATIONS
+from ..model.table import TABLE
+from ..model.vocabulary import CKR
+from ..properties.reports.findings import show_call
+from ..properties.reports.results import read_report
+from ..properties.search.goals import Witness, witnesses
+from ..properties.text.lint import NO_ROW
+from ..subject import SIMULATED_STATE
 
 OBSERVED = "observed.json"
 
@@ -95,7 +95,7 @@ def read_observed(path: Path) -> dict[str, list[str]]:
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--check", is_flag=True, help="Write nothing; fail if the page is out of date.")
 @click.option("--observe", multiple=True, type=click.Path(path_type=Path), help="Add what a report saw; repeatable.")
-def main(path: Path, check: bool, observe: tuple[Path, ...]) -> None:
+def command(path: Path, check: bool, observe: tuple[Path, ...]) -> None:
     """Write the table of codes to PATH. Exits with 1 if --check finds another page there."""
     store = path.parent / OBSERVED
     observed = read_observed(store)
@@ -110,8 +110,8 @@ def main(path: Path, check: bool, observe: tuple[Path, ...]) -> None:
     if not check:
         path.write_text(text, encoding="utf-8")
     elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-        sys.exit(f"{path}: out of date; run ./run docs")
+        fail(f"{path}: out of date; run ./run docs", Exit.FINDINGS)
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -1,6 +1,6 @@
 """The reachable graph, for people: figures of the scopes, test suites from them, and pictures.
 
-`python -m p11conform.graph --pin docs/scopes.json` writes the pinned figures again.
+`python -m p11conform.commands.graph --pin docs/scopes.json` writes the pinned figures again.
 """
 
 import json
@@ -10,29 +10,23 @@ from dataclasses import dataclass
 from importlib import import_module
 from math import cos, pi, sin
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import click
 import networkx as nx
 from rich.table import Table
 
-from .console import err, out
-from .model.oracle import build
-from .properties.search.graph import QUOTIENTS, SCOPES, Graph, Scope, explore, figures, quotient
-from .properties.search.suites import SUITES, machine
-
-OUT_OF_DATE, USAGE = 1, 2
+from ..console import out
+from ..exits import Exit, fail
+from ..model.oracle import build
+from ..properties.search.graph import QUOTIENTS, SCOPES, Graph, Scope, explore, figures, quotient
+from ..properties.search.suites import SUITES, machine
 
 WIDTH = 26
 """Letters in a line of an arrow's text."""
 
 ALWAYS = 3
 """Arrows with one text into one node that are said once, in the node, where the text leads nowhere else."""
-
-
-def _fail(text: str, code: int = USAGE) -> NoReturn:
-    err.print(f"p11conform: {text}", markup=False)
-    raise SystemExit(code)
 
 
 def _explored(scope: Scope) -> Graph:
@@ -49,21 +43,21 @@ def _pin(path: Path, check: bool) -> None:
     text = pinned()
     if check:
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            _fail(f"{path}: out of date; run python -m p11conform.graph --pin {path}", OUT_OF_DATE)
+            fail(f"{path}: out of date; run python -m p11conform.commands.graph --pin {path}", Exit.FINDINGS)
     else:
         _write("--pin", path, lambda: path.write_text(text, encoding="utf-8"))
 
 
 def _directory(option: str, path: Path) -> None:
     if not path.parent.is_dir():
-        _fail(f"{option} {path}: there is no directory {path.parent}")
+        fail(f"{option} {path}: there is no directory {path.parent}")
 
 
 def _write(option: str, path: Path, write: Callable[[], object]) -> None:
     try:
         write()
     except OSError as error:
-        _fail(f"{option} {path}: {error.strerror}")
+        fail(f"{option} {path}: {error.strerror}")
 
 
 def _list() -> None:
@@ -205,7 +199,7 @@ def _draw(p: Picture, path: Path, title: str) -> None:
         parts = ("figure", "patches", "backends.backend_agg")
         figures, patches, agg = (import_module(f"matplotlib.{part}") for part in parts)
     except ImportError:
-        _fail("--png wants matplotlib, which is not installed; install it with pip install matplotlib")
+        fail("--png wants matplotlib, which is not installed; install it with pip install matplotlib")
     size = 4 + len(p.nodes)
     figure = figures.Figure(figsize=(1.25 * size, 0.75 * size), dpi=110)
     canvas = agg.FigureCanvasAgg(figure)
@@ -258,25 +252,25 @@ def _draw(p: Picture, path: Path, title: str) -> None:
 @click.option("--png", "png_file", type=click.Path(path_type=Path), help="Draw the picture there; wants matplotlib.")
 @click.option("--pin", type=click.Path(path_type=Path), help="Write the figures of all scopes there, and end.")
 @click.option("--check", is_flag=True, help="With --pin: write nothing; fail if the file is out of date.")
-def graph(
+def command(
     scope: str | None, aspect: str | None, dot_file: Path | None, png_file: Path | None, pin: Path | None, check: bool
 ) -> None:
     """List the scopes, or explore SCOPE wholly: its states and steps, and sequences that cover them."""
     if check and pin is None:
-        _fail("--check wants a file to check; name it by --pin")
+        fail("--check wants a file to check; name it by --pin")
     if pin is not None:
         _pin(pin, check)
         return
     if scope is None:
         if aspect or dot_file or png_file:
-            _fail(f"name a scope to draw: {', '.join(SCOPES)}")
+            fail(f"name a scope to draw: {', '.join(SCOPES)}")
         _list()
         return
     if scope not in SCOPES:
-        _fail(f"no scope is called {scope!r}; there are {', '.join(SCOPES)}")
+        fail(f"no scope is called {scope!r}; there are {', '.join(SCOPES)}")
     chosen = SCOPES[scope]
     if (aspect or chosen.shown) not in QUOTIENTS:
-        _fail(f"--of {aspect}: no aspect is called so; there are {', '.join(QUOTIENTS)}")
+        fail(f"--of {aspect}: no aspect is called so; there are {', '.join(QUOTIENTS)}")
     files = (("--dot", dot_file), ("--png", png_file))
     for option, path in files:
         if path is not None:
@@ -292,4 +286,4 @@ def graph(
 
 
 if __name__ == "__main__":
-    graph()
+    command()

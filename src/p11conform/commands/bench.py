@@ -13,21 +13,22 @@ from typing import Any
 
 import click
 
-from .adapters.base import ModuleUnusable
-from .adapters.isolated import Kind
-from .console import fail, waiting
-from .crew import measure_pace
-from .messages import Task
-from .model.call import Observation
-from .model.oracle import build, permitted
-from .model.vocabulary import CKR
-from .properties.engine.beliefs import Compiled
-from .properties.engine.packed import uncollected
-from .properties.policy import anything
-from .properties.search.goals import all_calls, by_function
-from .properties.search.graph import SCOPES, explore
-from .properties.search.suites import machine, transition_tour
-from .subject import SIMULATED_STATE, softhsm2_module
+from ..adapters.base import ModuleUnusable
+from ..adapters.isolated import Kind
+from ..console import waiting
+from ..crew import measure_pace
+from ..exits import fail
+from ..messages import Task
+from ..model.call import Observation
+from ..model.oracle import build, permitted
+from ..model.vocabulary import CKR
+from ..properties.engine.beliefs import Compiled
+from ..properties.engine.packed import uncollected
+from ..properties.policy import anything
+from ..properties.search.goals import all_calls, by_function
+from ..properties.search.graph import SCOPES, explore
+from ..properties.search.suites import machine, transition_tour
+from ..subject import SIMULATED_STATE, softhsm2_module
 
 STEPS = 100_000
 """Steps of the walk that the oracle is measured on."""
@@ -142,7 +143,7 @@ def default_run() -> Figures:
     """When a default check of SoftHSM2 finds what it finds, and the memory that it and its worker take at most."""
     with TemporaryDirectory() as directory:
         file = Path(directory) / "report.json"
-        command = (sys.executable, "-m", __package__, "check", "softhsm2", "--json", str(file))
+        command = (sys.executable, "-m", "p11conform", "check", "softhsm2", "--json", str(file))
         peak = 0
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             while run.poll() is None:
@@ -189,7 +190,7 @@ MEASURES = {
 
 
 @click.command()
-def bench() -> None:
+def command() -> None:
     """Measure how fast p11conform is on this machine: a line `name: value` for each figure.
 
     SoftHSM2 is needed. Rates are the best of several runs; ratios compare what ran in turn.

@@ -1,0 +1,73 @@
+"""The command `explain`: what the model says of a function, or of one of its codes."""
+
+import click
+from rich.table import Table
+
+from ..console import out
+from ..exits import fail
+from ..model.call import code_text
+from ..model.interpretations import INTERPRETATIONS
+from ..model.oracle import Model
+from ..model.precedence import order
+from ..model.vocabulary import CKR
+from ..options import model_of, readings_option, spec_option
+from ..properties.reports.findings import show_call
+from ..properties.search.goals import Goal, witnesses
+from ..subject import SIMULATED_STATE
+
+
+@click.command()
+@click.argument("function")
+@click.argument("code", required=False)
+@spec_option
+@readings_option
+def command(function: str, code: str | None, spec: str, readings: tuple[str, ...]) -> None:
+    """Print the rules of FUNCTION, and with a CODE its precedence and a shortest sequence that provokes it."""
+    model = model_of(spec, readings)
+    if function not in model.functions:
+        fail(f"the model has no function {function!r}; it has {', '.join(model.functions)}")
+    rules = model.functions[function].rules
+    if code is not None:
+        code = code if code.startswith("CKR_") else f"CKR_{code}"
+        if code not in {str(r.code) for r in rules}:
+            known = ", ".join(sorted({str(r.code) for r in rules}))
+            fail(f"no rule of {function} yields {code}; its rules yield {known}")
+    out.print(_rule_table(model, function, code))
+    if code is not None:
+        _show_precedence(model, function, CKR[code.removeprefix("CKR_")])
+        _show_sequence(model, function, code)
+    for id in sorted({r.reading for r in rules if r.reading and code in (None, str(r.code))}):
+        i = INTERPRETATIONS[id]
+        out.print(f"{id} (section {i.section}), read as '{model.readings[id]}': {i.question}", markup=False)
+
+
+def _show_precedence(model: Model, function: str, code: CKR) -> None:
+    mine = {r.code for r in model.functions[function].rules}
+    relations = order(function, model.version, model.readings)
+    for (high, low), relation in sorted(relations.items()):
+        if code in (high, low) and high in mine and low in mine:
+            out.print(f"{code_text(high)} before {code_text(low)} (section {relation.section})")
+
+
+def _show_sequence(model: Model, function: str, code: str) -> None:
+    rows = [k for k, r in enumerate(model.functions[function].rules) if str(r.code) == code]
+    found = witnesses(model, SIMULATED_STATE, wanted=[Goal(function, k) for k in rows])
+    if found:
+        calls = min(found, key=lambda w: len(w.calls)).calls
+        out.print("shortest sequence, on the slots of the simulated module:")
+        for n, call in enumerate(calls, 1):
+            text = show_call(call, model.functions[call.function].uses)
+            out.print(f"    {n}. {text}{f' → {code}' if n == len(calls) else ''}", markup=False)
+
+
+def _rule_table(model: Model, function: str, code: str | None) -> Table:
+    """The rows of a function, one code's or all."""
+    table = Table(title=f"{function}, PKCS#11 {model.version}", title_justify="left")
+    table.add_column("code", no_wrap=True)
+    for heading in ("when", "strength", "section", "reading"):
+        table.add_column(heading)
+    for r in model.functions[function].rules:
+        if code is None or str(r.code) == code:
+            reading = f"{r.reading}: {model.readings[r.reading]}" if r.reading else ""
+            table.add_row(str(r.code), r.condition, r.strength.value, r.place, reading)
+    return table

@@ -1,0 +1,170 @@
+"""Options that several commands share, and their checks: all of them before anything runs."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from . import subject
+from .adapters.isolated import Kind
+from .exits import fail
+from .model.oracle import Model, build
+from .model.vocabulary import Version
+
+DEFAULT_SEED: Final = 11
+SPECS: Final = [str(v) for v in (Version.V2_01, Version.V2_20, Version.V2_40)]
+
+MOST_JOBS: Final = 64
+"""Workers that a machine is asked for at most: each is a process of some 200 MB."""
+
+PIN: Final = "P11CONFORM_PIN"
+SO_PIN: Final = "P11CONFORM_SO_PIN"
+
+Command = Callable[..., Any]
+
+spec_option = click.option(
+    "--spec", type=click.Choice(SPECS), default="2.40", show_default=True, help="Version to hold to."
+)
+readings_option = click.option(
+    "--reading", "readings", multiple=True, metavar="A-NN=TEXT", help="Read an open question otherwise; repeatable."
+)
+
+
+def module_options(command: Command) -> Command:
+    """What every command that starts a module takes; `Opening.of` makes sense of it."""
+    options = (
+        click.option(
+            "--adapter", type=click.Choice([k.value for k in Kind]), default=Kind.RAW.value, show_default=True
+        ),
+        click.option("--slot", type=int, metavar="ID", help="CK_SLOT_ID of the token, for a library by path."),
+        click.option("--token-label", metavar="LABEL", help="Label of the token, for a library by path."),
+        click.option("--pin-file", type=click.Path(path_type=Path), help="File that holds the user PIN."),
+        click.option("--so-pin-file", type=click.Path(path_type=Path), help="File that holds the SO PIN."),
+        click.option("--ask-pin", is_flag=True, help=f"Ask for the user PIN. [or in {PIN}]"),
+        click.option("--ask-so-pin", is_flag=True, help=f"Ask for the SO PIN. [or in {SO_PIN}]"),
+        click.option("--init-reserved", metavar="TEXT", help="String that the library wants in pReserved."),
+        click.option("--profile", type=click.Path(path_type=Path), help="Facts about the slots, not measured ones."),
+        click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
+        click.option(
+            "--allow-destructive",
+            is_flag=True,
+            help="Let the check initialise the token anew, again and again: everything on it is lost, the user PIN is "
+            "changed and guessed at. Both PINs are needed, and are in force again afterwards.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_BY_PATH_ONLY: Final = {
+    "slot": "--slot",
+    "token_label": "--token-label",
+    "pin_file": "--pin-file",
+    "so_pin_file": "--so-pin-file",
+    "ask_pin": "--ask-pin",
+    "ask_so_pin": "--ask-so-pin",
+    "init_reserved": "--init-reserved",
+    "allow_destructive": "--allow-destructive",
+}
+"""Options that mean nothing for a module that p11conform makes tokens for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a module is to be opened: the options, with the PINs read. Its text form tells no PIN."""
+
+    module: str
+    kind: Kind
+    slot: int | None
+    label: str | None
+    user_pin: bytes | None
+    so_pin: bytes | None
+    init_reserved: str | None
+    profile: Path | None
+    timeout: float
+    expendable: bool
+
+    def __repr__(self) -> str:
+        return f"Opening({self.module!r})"
+
+    @classmethod
+    def of(cls, module: str, given: dict[str, Any]) -> "Opening":
+        """The opening that the options of a command mean. Nothing is run, and no PIN is tried.
+
+        Raises:
+            Failure: where an option cannot be used; the PINs are taken out of the environment all the same, which the
+                module's process would inherit.
+        """
+        pin, so_pin = (os.environ.pop(name, None) for name in (PIN, SO_PIN))
+        if module in subject.KNOWN:
+            for name, option in _BY_PATH_ONLY.items():
+                if given[name] not in (None, False):
+                    fail(f"{option} is for a library by path; {module} has tokens of its own, so leave it out")
+        elif os.sep not in module and not Path(module).exists():
+            fail(f"no module is called {module!r}; give a path or one of: {', '.join(subject.KNOWN)}")
+        by_path = module not in subject.KNOWN
+        return cls(
+            module=module,
+            kind=Kind(given["adapter"]),
+            slot=given["slot"],
+            label=given["token_label"],
+            user_pin=_read_pin("user", given["pin_file"], given["ask_pin"], PIN, pin) if by_path else None,
+            so_pin=_read_pin("SO", given["so_pin_file"], given["ask_so_pin"], SO_PIN, so_pin) if by_path else None,
+            init_reserved=given["init_reserved"],
+            profile=given["profile"],
+            timeout=given["timeout"],
+            expendable=given["allow_destructive"],
+        )
+
+
+def _read_pin(name: str, file: Path | None, ask: bool, variable: str, given: str | None) -> bytes | None:
+    """A PIN from a prompt, a file or the environment; never from the command line. An empty one is a mistake."""
+    if ask:
+        pin, where = str(click.prompt(f"{name} PIN", hide_input=True, err=True)).encode(), "the prompt"
+    elif file is not None:
+        where = str(file)
+        try:
+            pin = file.read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            fail(f"{file}: {error.strerror}; name a file that holds the {name} PIN")
+    elif given is not None:
+        pin, where = os.fsencode(given), variable
+    else:
+        return None
+    if not pin:
+        fail(f"{where}: the {name} PIN there is empty, and would cost a try; give one, or leave it out")
+    return pin
+
+
+def model_of(spec: str, readings: tuple[str, ...]) -> Model:
+    """The model of a version, with open questions read as the options say.
+
+    Raises:
+        Failure: for a reading that there is not.
+    """
+    chosen: dict[str, str] = {}
+    for item in readings:
+        id, equals, reading = item.partition("=")
+        if not equals:
+            fail(f"--reading {item}: write it as A-05='usage guide'")
+        chosen[id] = reading
+    try:
+        return build(Version(spec), chosen)
+    except ValueError as error:
+        fail(str(error))
+
+
+def check_jobs(jobs: int, module: str) -> None:
+    """See that so many workers are possible.
+
+    Raises:
+        Failure: if they are not.
+    """
+    if jobs > 1 and module != subject.SOFTHSM2:
+        fail(f"--jobs {jobs}: {module} has one token; more than one worker is for {subject.SOFTHSM2}")
+    if jobs > MOST_JOBS:
+        fail(f"--jobs {jobs}: at most {MOST_JOBS}; more than {os.cpu_count() or 1} are of little use on this machine")
