@@ -50,9 +50,9 @@ _ROWS = (
     ),
     Interpretation(
         "A-02",
-        "A bad argument and a bad session handle together: does the class order of 5.1.7 bind?",
-        "5.1.7",
-        ("class order", "any"),
+        "Codes 'should' be returned in the order of 5.1.1 to 5.1.3 and of the classes, 'in general': must they?",
+        "5.1.1, 5.1.2, 5.1.3, 5.1.7",
+        ("advice", "class order"),
     ),
     Interpretation("A-03", "A stub answers CKR_FUNCTION_NOT_SUPPORTED whatever else is wrong.", "5.1.6"),
     Interpretation("A-04", "Several login errors together have no order.", "5.6"),

@@ -28,7 +28,7 @@ READINGS = [
     ("A-01", "literal", ONE_SLOT, (), Call("C_Logout"), "SESSION_HANDLE_INVALID"),
     ("A-01", "first", ONE_SLOT, (), Call("C_GetInfo", Args(null=True)), "CRYPTOKI_NOT_INITIALIZED"),
     ("A-02", "class order", ONE_SLOT, (INIT,), Call("C_GetSessionInfo", BAD_HANDLE), "SESSION_HANDLE_INVALID"),
-    ("A-02", "any", ONE_SLOT, (INIT,), Call("C_GetSessionInfo", BAD_HANDLE), "SESSION_HANDLE_INVALID ARGUMENTS_BAD"),
+    ("A-02", "advice", ONE_SLOT, (INIT,), Call("C_GetSessionInfo", BAD_HANDLE), "SESSION_HANDLE_INVALID ARGUMENTS_BAD"),
     ("A-05", "base text", ONE_SLOT, (*READY, LOGIN_SO), OPEN_RO, "SESSION_READ_WRITE_SO_EXISTS"),
     ("A-05", "usage guide", ONE_SLOT, (*READY, LOGIN_SO), OPEN_RO, "OK SESSION_READ_WRITE_SO_EXISTS"),
     ("A-05", "usage guide", ONE_SLOT, (*READY, OPEN_RO), LOGIN_SO, "OK SESSION_READ_ONLY_EXISTS"),
@@ -69,5 +69,5 @@ def test_defaults() -> None:
 
 def test_literal_text_is_the_default_where_it_assigns_a_code() -> None:
     defaults = resolve({})
-    assert (defaults["A-02"], defaults["A-05"]) == ("class order", "base text")
+    assert (defaults["A-02"], defaults["A-05"]) == ("advice", "base text")
     assert (defaults["A-00"], defaults["A-01"]) == ("advice", "either")

@@ -9,9 +9,10 @@ from conftest import CORE, codes, every_call, restricted
 
 from p11conform.model.call import ARGUMENT_NAMES, Args
 from p11conform.model.chapters.operations import ACTIVITIES
+from p11conform.model.decide import forbids_ok
 from p11conform.model.interface import SIGNATURES
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
-from p11conform.model.oracle import Model, build, forbids_ok, permitted
+from p11conform.model.oracle import Model, build, permitted
 from p11conform.model.precedence import RELATIONS
 from p11conform.model.rule import Function, Rule
 from p11conform.model.state import (

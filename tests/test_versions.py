@@ -6,7 +6,8 @@ import pytest
 from conftest import INIT, LOGIN, LOGIN_SO, ONE_SLOT, OPEN, Step, after, codes
 
 from p11conform.model.call import Args, Call
-from p11conform.model.oracle import Model, build, forbids_ok, permitted
+from p11conform.model.decide import forbids_ok
+from p11conform.model.oracle import Model, build, permitted
 from p11conform.model.state import Pin, Slot, State
 from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, CKU, Version
