@@ -36,8 +36,8 @@ V2_01 = Version.V2_01
 LISTED_IN = (V2_01, Version.V2_20, Version.V2_40)
 
 OFF_LIST = {
-    ("C_Initialize", CKR.FIPS_SELF_TEST_FAILED, "library not running"): "A-55",
-    ("C_Initialize", CKR.LIBRARY_LOAD_FAILED, "library not running"): "A-55",
+    ("C_Initialize", CKR.FIPS_SELF_TEST_FAILED, "not initialized"): "A-55",
+    ("C_Initialize", CKR.LIBRARY_LOAD_FAILED, "not initialized"): "A-55",
     ("C_Login", CKR.SESSION_READ_ONLY, "so login through read only session"): "A-58",
     ("C_InitToken", CKR.PIN_LEN_RANGE, "so pin unacceptable"): "A-08: no list has a code for a bad SO PIN",
     ("C_InitToken", CKR.PIN_INVALID, "so pin chosen"): "A-08",

@@ -79,11 +79,11 @@ def test_pins_of_tokens(initial: State, setup: tuple[Step, ...], call: Call, fre
 
 
 DIFFERING = {
-    ("C_Initialize", CKR.FIPS_SELF_TEST_FAILED, "library not running"),
-    ("C_Initialize", CKR.LIBRARY_LOAD_FAILED, "library not running"),
+    ("C_Initialize", CKR.FIPS_SELF_TEST_FAILED, "not initialized"),
+    ("C_Initialize", CKR.LIBRARY_LOAD_FAILED, "not initialized"),
     ("C_Login", CKR.PIN_EXPIRED, "login attempted"),
     ("C_Login", CKR.USER_TYPE_INVALID, "context specific"),
-    ("C_Login", CKR.OPERATION_NOT_INITIALIZED, "context specific unasked"),
+    ("C_Login", CKR.OPERATION_NOT_INITIALIZED, "context specific"),
     ("C_Login", CKR.USER_NOT_LOGGED_IN, "context specific and nobody"),
     ("C_InitToken", CKR.PIN_INCORRECT, "so pin differs"),
     ("C_InitToken", CKR.PIN_TOO_WEAK, "so pin chosen"),

@@ -28,7 +28,6 @@ from .common import NULL_POINTER, SESSION, SLOT, TOKEN
 from .conditions import (
     object_reachable,
     pin_null,
-    pin_null_in_session,
     session_state,
     session_valid,
     slot_of,
@@ -49,8 +48,6 @@ def parallel_session(s: State, a: Args) -> bool:
 
 
 def session_limit_reached(s: State, a: Args) -> bool:
-    if not token_there(s, a):
-        return False
     slot = s.slots[a.slot]
     mine = [x for x in s.sessions if x.open and x.slot == a.slot]
     if slot.session_limit > NO_LIMIT and len(mine) >= slot.session_limit:
@@ -59,22 +56,52 @@ def session_limit_reached(s: State, a: Args) -> bool:
 
 
 def session_limit_untold(s: State, a: Args) -> bool:
-    if not token_there(s, a):
-        return False
     slot = s.slots[a.slot]
     return slot.shared or slot.session_limit == LIMIT_UNKNOWN or slot.rw_session_limit == LIMIT_UNKNOWN
 
 
+_SESSION_KIND = (
+    Rule(
+        "parallel-session",
+        CKR.SESSION_PARALLEL_NOT_SUPPORTED,
+        parallel_session,
+        "5.6 C_OpenSession, paragraph on flags",
+        "CKF_SERIAL_SESSION belongs into the flags, and the code is recommended where it is missing.",
+        Strength.SHOULD,
+        "A-45",
+        unguarded=True,
+    ),
+    Rule(
+        "session-limit-reached",
+        CKR.SESSION_COUNT,
+        session_limit_reached,
+        "5.6 C_OpenSession, paragraph on limits",
+        "The code is recommended where the token has as many sessions as it can have.",
+        Strength.SHOULD,
+        "A-45",
+    ),
+    Rule(
+        "session-limit-untold",
+        CKR.SESSION_COUNT,
+        session_limit_untold,
+        "5.6 C_OpenSession, paragraph on limits",
+        "A limit may be reached that the token does not tell, or by sessions of other applications.",
+        Strength.MAY,
+        "A-45",
+    ),
+)
+
+
 def writing_to_protected_token(s: State, a: Args) -> bool:
-    return a.rw and token_there(s, a) and s.slots[a.slot].write_protected
+    return a.rw and s.slots[a.slot].write_protected
 
 
 def read_only_beside_so(s: State, a: Args) -> bool:
-    return not a.rw and token_there(s, a) and s.slots[a.slot].login == Login.SO
+    return not a.rw and s.slots[a.slot].login == Login.SO
 
 
 def token_uninitialized(s: State, a: Args) -> bool:
-    return token_there(s, a) and not s.slots[a.slot].initialized
+    return not s.slots[a.slot].initialized
 
 
 def no_handle_left_to_track(s: State, a: Args) -> bool:
@@ -86,32 +113,55 @@ def open_session(s: State, a: Args) -> State:
     return put_session(s, free, Session(open=True, slot=a.slot, rw=a.rw, notify=a.notify))
 
 
-# C_CloseSession, C_CloseAllSessions.
+FRESH_HANDLE = 1
 
 
-def close_session(s: State, a: Args) -> State:
-    """A session takes its objects with it; the last one with a token takes the login, as C_Logout does."""
-    slot = s.sessions[a.session].slot
-    s = forget_outputs(unsettle_searches(put_session(s, a.session, Session())))
-    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.owner == a.session else x)
-    if any(x.open and x.slot == slot for x in s.sessions):
-        return s
-    return logged_out(s, slot)
+def fresh_handle(s: State, a: Args) -> tuple[int, ...]:
+    return (FRESH_HANDLE,)
 
 
-def close_all_sessions(s: State, a: Args) -> State:
-    s = map_sessions(s, lambda x: Session() if x.open and x.slot == a.slot else x)
-    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.slot == a.slot else x)
-    return logged_out(s, a.slot)
+C_OPEN_SESSION = Function(
+    "C_OpenSession",
+    ("slot", "rw", "serial", "notify", "null"),
+    (
+        *TOKEN,
+        *_SESSION_KIND,
+        Rule(
+            "token-write-protected",
+            CKR.TOKEN_WRITE_PROTECTED,
+            writing_to_protected_token,
+            "5.6 C_OpenSession, paragraph on write protection",
+            "A write-protected token is for read-only sessions.",
+            Strength.MAY,
+            "A-30",
+        ),
+        Rule(
+            "read-only-beside-so",
+            CKR.SESSION_READ_WRITE_SO_EXISTS,
+            read_only_beside_so,
+            "5.6 C_OpenSession, paragraph on R/W SO sessions",
+            "No read-only session is opened beside the SO's, and this code says so.",
+            reading="A-05",
+        ),
+        Rule(
+            "token-uninitialized",
+            CKR.TOKEN_NOT_RECOGNIZED,
+            token_uninitialized,
+            "5.1.6 CKR_TOKEN_NOT_RECOGNIZED",
+            "Nothing says whether a token that was never initialised can have sessions.",
+            Strength.UNSAID,
+            "A-06",
+        ),
+        *NULL_POINTER,
+    ),
+    effects=(Effect(open_session, "5.6 C_OpenSession, first paragraph"),),
+    outputs=(Output("handle", fresh_handle, "3.3 CK_SESSION_HANDLE"),),
+    out_of_scope=no_handle_left_to_track,
+    given=token_there,
+)
 
 
-def forget_handles(s: State, a: Args) -> State:
-    """Whether handles on token objects outlive the last session with the token is unsaid."""
-    return map_objects(s, lambda x: x if _has_session(s, x.slot) else replace(x, known=False))
-
-
-def _has_session(s: State, slot: int) -> bool:
-    return any(x.open and x.slot == slot for x in s.sessions)
+# C_CloseSession.
 
 
 def logged_out(s: State, slot: int) -> State:
@@ -127,7 +177,97 @@ def logged_out(s: State, slot: int) -> State:
     )
 
 
-# C_GetOperationState, C_SetOperationState.
+def close_session(s: State, a: Args) -> State:
+    """A session takes its objects with it; the last one with a token takes the login, as C_Logout does."""
+    slot = s.sessions[a.session].slot
+    s = forget_outputs(unsettle_searches(put_session(s, a.session, Session())))
+    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.owner == a.session else x)
+    return s if _has_session(s, slot) else logged_out(s, slot)
+
+
+def _has_session(s: State, slot: int) -> bool:
+    return any(x.open and x.slot == slot for x in s.sessions)
+
+
+def forget_handles(s: State, a: Args) -> State:
+    """Whether handles on token objects outlive the last session with the token is unsaid."""
+    return map_objects(s, lambda x: x if _has_session(s, x.slot) else replace(x, known=False))
+
+
+_HANDLES_FORGOTTEN = Effect(forget_handles, "3.4 CK_OBJECT_HANDLE", certain=False, reading="A-59")
+
+C_CLOSE_SESSION = Function(
+    "C_CloseSession",
+    ("session",),
+    SESSION,
+    effects=(
+        Effect(close_session, "5.6 C_CloseSession, paragraphs on session objects and on the last session"),
+        _HANDLES_FORGOTTEN,
+    ),
+    given=session_valid,
+)
+
+
+# C_CloseAllSessions.
+
+
+def close_all_sessions(s: State, a: Args) -> State:
+    s = map_sessions(s, lambda x: Session() if x.open and x.slot == a.slot else x)
+    s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.slot == a.slot else x)
+    return logged_out(s, a.slot)
+
+
+C_CLOSE_ALL_SESSIONS = Function(
+    "C_CloseAllSessions",
+    ("slot",),
+    (
+        *SLOT,
+        Rule(
+            "token-absent",
+            CKR.TOKEN_NOT_PRESENT,
+            token_absent,
+            "5.1.3 CKR_TOKEN_NOT_PRESENT",
+            "There was no token in the slot, so there are no sessions to close either.",
+            Strength.MAY,
+            "A-49",
+        ),
+    ),
+    effects=(
+        Effect(close_all_sessions, "5.6 C_CloseAllSessions, paragraphs on session objects and on the login state"),
+        _HANDLES_FORGOTTEN,
+    ),
+)
+
+
+# C_GetSessionInfo.
+
+
+def slot_of_session(s: State, a: Args) -> tuple[int, ...]:
+    return (s.sessions[a.session].slot,)
+
+
+def state_of_session(s: State, a: Args) -> tuple[int, ...]:
+    return (session_state(s, s.sessions[a.session]),)
+
+
+def flags_of_session(s: State, a: Args) -> tuple[int, ...]:
+    return (CKF.SERIAL_SESSION | (CKF.RW_SESSION if s.sessions[a.session].rw else 0),)
+
+
+C_GET_SESSION_INFO = Function(
+    "C_GetSessionInfo",
+    ("session", "null"),
+    (*SESSION, *NULL_POINTER),
+    outputs=(
+        Output("slot", slot_of_session, "3.3 CK_SESSION_INFO, slotID"),
+        Output("state", state_of_session, "3.3 CK_SESSION_INFO, state"),
+        Output("flags", flags_of_session, "3.3 table 7"),
+    ),
+    given=session_valid,
+)
+
+
+# C_GetOperationState.
 
 
 def _savable(o: Operations) -> bool:
@@ -135,11 +275,11 @@ def _savable(o: Operations) -> bool:
 
 
 def operation_not_initialized(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not _savable(s.sessions[a.session].operations)
+    return not _savable(s.sessions[a.session].operations)
 
 
 def operation_active(s: State, a: Args) -> bool:
-    return session_valid(s, a) and _savable(s.sessions[a.session].operations)
+    return _savable(s.sessions[a.session].operations)
 
 
 def state_does_not_fit(s: State, a: Args) -> bool:
@@ -156,21 +296,81 @@ def save_state(s: State, a: Args) -> State:
     return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login, operations))
 
 
+C_GET_OPERATION_STATE = Function(
+    "C_GetOperationState",
+    ("session", "buffer", "null"),
+    (
+        *SESSION,
+        *NULL_POINTER,
+        Rule(
+            "nothing-to-save",
+            CKR.OPERATION_NOT_INITIALIZED,
+            operation_not_initialized,
+            "5.6 C_GetOperationState, paragraph on no active operation",
+            "The code is recommended where no operation is active that can be saved.",
+            Strength.SHOULD,
+        ),
+        Rule(
+            "something-to-save",
+            CKR.STATE_UNSAVEABLE,
+            operation_active,
+            "5.6 C_GetOperationState, paragraph on what cannot be saved",
+            "A token that cannot let the state of its operations out says so with this code.",
+            Strength.MAY,
+        ),
+        Rule(
+            "state-does-not-fit",
+            CKR.BUFFER_TOO_SMALL,
+            state_does_not_fit,
+            "5.2 way 2",
+            "A buffer with less room than the output needs gets this code.",
+        ),
+    ),
+    effects=(Effect(save_state, "5.6 C_GetOperationState, first paragraph"),),
+    given=session_valid,
+)
+
+
+# C_SetOperationState: is it a state of this session?
+
+
 def saved_elsewhere(s: State, a: Args) -> bool:
     session, saved = s.sessions[a.session], s.saved
     return not (saved.slot == session.slot and saved.rw == session.rw and saved.login == s.slots[session.slot].login)
 
 
 def not_a_state_of_this_session(s: State, a: Args) -> bool:
-    return session_valid(s, a) and (a.blob == Blob.GARBAGE or not s.saved.valid or saved_elsewhere(s, a))
+    return a.blob == Blob.GARBAGE or not s.saved.valid or saved_elsewhere(s, a)
 
 
 def state_carried_over(s: State, a: Args) -> bool:
-    return session_valid(s, a) and s.saved.carried
+    return s.saved.carried
+
+
+_STATE = (
+    Rule(
+        "state-invalid",
+        CKR.SAVED_STATE_INVALID,
+        not_a_state_of_this_session,
+        "5.6 C_SetOperationState, paragraph on invalid state",
+        "What is no saved state, or is one of another token or session state, is refused with this code.",
+    ),
+    Rule(
+        "state-carried-over",
+        CKR.SAVED_STATE_INVALID,
+        state_carried_over,
+        "5.6 C_SetOperationState, paragraph on source and destination",
+        "A state need not survive that somebody logs in or out, nor another start of the library.",
+        Strength.MAY,
+    ),
+)
+
+
+# C_SetOperationState: the keys of what was saved.
 
 
 def restorable(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
+    return a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
 
 
 def _enciphers(o: Operations) -> bool:
@@ -203,10 +403,46 @@ def key_may_not_be_needed(s: State, a: Args) -> bool:
     return restorable(s, a) and any(used and key != StateKey.NONE for used, key in _takes(s.saved.operations, a))
 
 
+_STATE_KEYS = (
+    Rule(
+        "state-key-missing",
+        CKR.KEY_NEEDED,
+        key_may_be_needed,
+        "5.6 C_SetOperationState, paragraphs on keys that are not in the state",
+        "Where the state holds no key, the call has to bring it.",
+        Strength.MAY,
+    ),
+    Rule(
+        "state-key-changed",
+        CKR.KEY_CHANGED,
+        key_perhaps_changed,
+        "5.6 C_SetOperationState, paragraph on keys that were not used",
+        "Where the token can tell that the key is not the one of the saved operation, it refuses it.",
+        Strength.MAY,
+    ),
+    Rule(
+        "state-key-irrelevant",
+        CKR.KEY_NOT_NEEDED,
+        key_not_needed,
+        "5.6 C_SetOperationState, paragraph on irrelevant keys",
+        "A key for which the saved state has no operation is refused with this code.",
+    ),
+    Rule(
+        "state-key-superfluous",
+        CKR.KEY_NOT_NEEDED,
+        key_may_not_be_needed,
+        "5.1.6 CKR_KEY_NOT_NEEDED",
+        "Where the state holds the key, another one given is more than is needed.",
+        Strength.MAY,
+    ),
+)
+
+
+# C_SetOperationState: handles of keys.
+
+
 def key_handle_made_up(s: State, a: Args) -> bool:
-    return session_valid(s, a) and (
-        a.encryption_key == StateKey.DIFFERENT or a.authentication_key == StateKey.DIFFERENT
-    )
+    return a.encryption_key == StateKey.DIFFERENT or a.authentication_key == StateKey.DIFFERENT
 
 
 def saved_key_lost(s: State, a: Args) -> bool:
@@ -221,56 +457,175 @@ def restore_state(s: State, a: Args) -> State:
     return put_session(s, a.session, replace(s.sessions[a.session], operations=s.saved.operations))
 
 
-# C_Login, C_Logout.
+C_SET_OPERATION_STATE = Function(
+    "C_SetOperationState",
+    ("session", "blob", "encryption_key", "authentication_key", "null"),
+    (
+        *SESSION,
+        *NULL_POINTER,
+        *_STATE,
+        *_STATE_KEYS,
+        Rule(
+            "state-key-made-up",
+            CKR.KEY_HANDLE_INVALID,
+            key_handle_made_up,
+            "5.1.6 CKR_KEY_HANDLE_INVALID",
+            "The function does not list the code, which says that a handle of a key is not valid.",
+            Strength.UNSAID,
+        ),
+        *(
+            Rule(
+                "state-key-lost",
+                code,
+                saved_key_lost,
+                f"5.1.6 {code!s}",
+                "What becomes of an operation whose key is gone is not said.",
+                Strength.UNSAID,
+                "A-20",
+            )
+            for code in (CKR.KEY_HANDLE_INVALID, CKR.KEY_NEEDED, CKR.KEY_CHANGED, CKR.SAVED_STATE_INVALID)
+        ),
+    ),
+    effects=(Effect(restore_state, "5.6 C_SetOperationState, first and last paragraphs"),),
+    given=session_valid,
+)
+
+
+# C_Login: who wants in?
 
 
 def user_type_invalid(s: State, a: Args) -> bool:
     return a.user == CKU.INVALID
 
 
-def so_login_through_read_only_session(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.user == CKU.SO and not s.sessions[a.session].rw
-
-
 def context_specific(s: State, a: Args) -> bool:
     return a.user == CKU.CONTEXT_SPECIFIC
 
 
-def context_specific_unasked(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.user == CKU.CONTEXT_SPECIFIC
-
-
 def context_specific_and_nobody(s: State, a: Args) -> bool:
-    return context_specific_unasked(s, a) and slot_of(s, a).login == Login.NOBODY
+    return context_specific(s, a) and slot_of(s, a).login == Login.NOBODY
 
 
-def login_names_user(a: Args) -> bool:
-    return a.user == CKU.SO or a.user == CKU.USER
+_USER_TYPE = (
+    Rule(
+        "user-type-invalid",
+        CKR.USER_TYPE_INVALID,
+        user_type_invalid,
+        "5.1.6 CKR_USER_TYPE_INVALID",
+        "The valid types of user are those that the section names.",
+        reading="A-04",
+        unguarded=True,
+    ),
+    Rule(
+        "context-specific",
+        CKR.USER_TYPE_INVALID,
+        context_specific,
+        "5.1.6 CKR_USER_TYPE_INVALID",
+        "v2.01 knows the SO and the normal user only.",
+        until=V2_01,
+        unguarded=True,
+    ),
+    Rule(
+        "context-specific",
+        CKR.OPERATION_NOT_INITIALIZED,
+        context_specific,
+        "5.6 C_Login, paragraph on user types",
+        "The context-specific type out of its context gets this code.",
+        since=V2_20,
+    ),
+    Rule(
+        "context-specific-and-nobody",
+        CKR.USER_NOT_LOGGED_IN,
+        context_specific_and_nobody,
+        "5.1.6 CKR_USER_NOT_LOGGED_IN",
+        "The user who is to be authenticated again is not logged in.",
+        Strength.INFERRED,
+        "A-32",
+        since=V2_20,
+    ),
+)
+
+
+# C_Login: who is there already?
+
+
+def so_login_through_read_only_session(s: State, a: Args) -> bool:
+    return a.user == CKU.SO and not s.sessions[a.session].rw
 
 
 def read_only_session_exists(s: State, a: Args) -> bool:
-    if not (session_valid(s, a) and a.user == CKU.SO):
-        return False
     slot = s.sessions[a.session].slot
-    return any(x.open and x.slot == slot and not x.rw for x in s.sessions)
+    return a.user == CKU.SO and any(x.open and x.slot == slot and not x.rw for x in s.sessions)
 
 
 def same_user_logged_in(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
-        return False
     login = slot_of(s, a).login
     return (a.user == CKU.SO and login == Login.SO) or (a.user == CKU.USER and login == Login.USER)
 
 
 def other_user_logged_in(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
-        return False
     login = slot_of(s, a).login
     return (a.user == CKU.SO and login == Login.USER) or (a.user == CKU.USER and login == Login.SO)
 
 
+def login_attempted(s: State, a: Args) -> bool:
+    return a.user == CKU.SO or a.user == CKU.USER
+
+
+def others_may_be_logged_in(s: State, a: Args) -> bool:
+    return login_attempted(s, a) and slot_of(s, a).shared
+
+
+_LOGINS = (
+    Rule(
+        "read-only-session-exists",
+        CKR.SESSION_READ_ONLY_EXISTS,
+        read_only_session_exists,
+        "5.6 C_Login, paragraph on the SO",
+        "While the application has a read-only session with the token the SO cannot log in, and this code says so.",
+        reading="A-05",
+    ),
+    Rule(
+        "so-through-read-only-session",
+        CKR.SESSION_READ_ONLY,
+        so_login_through_read_only_session,
+        "5.1.6 CKR_SESSION_READ_ONLY",
+        "The session is read-only, and the SO works in R/W sessions.",
+        Strength.UNSAID,
+        "A-58",
+    ),
+    Rule(
+        "same-user-logged-in",
+        CKR.USER_ALREADY_LOGGED_IN,
+        same_user_logged_in,
+        "5.1.6 CKR_USER_ALREADY_LOGGED_IN",
+        "Whoever is logged in cannot log in again.",
+        reading="A-04",
+    ),
+    Rule(
+        "other-user-logged-in",
+        CKR.USER_ANOTHER_ALREADY_LOGGED_IN,
+        other_user_logged_in,
+        "5.1.6 CKR_USER_ANOTHER_ALREADY_LOGGED_IN",
+        "The SO and the normal user are never logged in at a time.",
+        reading="A-04",
+    ),
+    Rule(
+        "others-may-be-logged-in",
+        CKR.USER_TOO_MANY_TYPES,
+        others_may_be_logged_in,
+        "5.1.6 CKR_USER_TOO_MANY_TYPES",
+        "A user whom another application logged in may keep the other sort of user out.",
+        Strength.MAY,
+    ),
+)
+
+
+# C_Login: the PIN.
+
+
 def user_pin_not_initialized(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.user == CKU.USER and slot_of(s, a).user_pin == Pin.NULL
+    return a.user == CKU.USER and slot_of(s, a).user_pin == Pin.NULL
 
 
 def pin_of_user(s: State, a: Args) -> Pin:
@@ -278,28 +633,89 @@ def pin_of_user(s: State, a: Args) -> Pin:
 
 
 def login_pin_wrong(s: State, a: Args) -> bool:
-    if not session_valid(s, a) or a.user == CKU.INVALID or a.pin == Pin.NULL:
+    if a.user == CKU.INVALID or a.pin == Pin.NULL:
         return False
     return a.pin != pin_of_user(s, a) and pin_of_user(s, a) != Pin.NULL
 
 
 def login_pin_may_be_locked(s: State, a: Args) -> bool:
-    if not session_valid(s, a) or a.user == CKU.INVALID:
+    if a.user == CKU.INVALID:
         return False
     failed = slot_of(s, a).so_failed if a.user == CKU.SO else slot_of(s, a).user_failed
     return failed or login_pin_wrong(s, a)
 
 
 def login_to_uninitialized_token(s: State, a: Args) -> bool:
-    return session_valid(s, a) and login_names_user(a) and not slot_of(s, a).initialized
+    return login_attempted(s, a) and not slot_of(s, a).initialized
 
 
-def login_attempted(s: State, a: Args) -> bool:
-    return session_valid(s, a) and login_names_user(a)
-
-
-def others_may_be_logged_in(s: State, a: Args) -> bool:
-    return login_attempted(s, a) and slot_of(s, a).shared
+_LOGIN_PIN = (
+    Rule(
+        "user-pin-unset",
+        CKR.USER_PIN_NOT_INITIALIZED,
+        user_pin_not_initialized,
+        "5.1.6 CKR_USER_PIN_NOT_INITIALIZED",
+        "The normal user has no PIN yet.",
+        reading="A-04",
+    ),
+    Rule(
+        "pin-wrong",
+        CKR.PIN_INCORRECT,
+        login_pin_wrong,
+        "5.1.6 CKR_PIN_INCORRECT",
+        "The PIN given is not the one that the token holds.",
+        reading="A-04",
+    ),
+    Rule(
+        "pin-locked",
+        CKR.PIN_LOCKED,
+        login_pin_may_be_locked,
+        "5.1.6 CKR_PIN_LOCKED",
+        "After some number of wrong PINs, which is the token's choice, it takes none.",
+        Strength.MAY,
+        "A-43",
+    ),
+    Rule(
+        "pin-expired",
+        CKR.PIN_EXPIRED,
+        login_attempted,
+        "5.1.6 CKR_PIN_EXPIRED",
+        "A PIN may be too old to log in with, in v2.01.",
+        Strength.MAY,
+        until=V2_01,
+    ),
+    *(
+        Rule(
+            "token-uninitialized",
+            code,
+            login_to_uninitialized_token,
+            f"5.1.6 {code!s}",
+            "Nothing says whether a token that was never initialised can have users.",
+            Strength.UNSAID,
+            "A-06",
+        )
+        for code in (CKR.PIN_INCORRECT, CKR.USER_PIN_NOT_INITIALIZED, CKR.TOKEN_NOT_RECOGNIZED)
+    ),
+    Rule(
+        "pin-null",
+        CKR.ARGUMENTS_BAD,
+        pin_null,
+        "5.6 C_Login, paragraph on the protected path",
+        "Only a token with a protected authentication path is to be given NULL for a PIN.",
+        Strength.INFERRED,
+        "A-31",
+        unguarded=True,
+    ),
+    Rule(
+        "pin-null",
+        CKR.PIN_INCORRECT,
+        pin_null,
+        "5.6 C_Login, paragraph on the protected path",
+        "Only a token with a protected authentication path is to be given NULL for a PIN.",
+        Strength.INFERRED,
+        "A-31",
+    ),
+)
 
 
 def login(s: State, a: Args) -> State:
@@ -318,14 +734,6 @@ def count_login_failure(s: State, a: Args) -> State:
     return put_slot(s, k, replace(s.slots[k], user_failed=True))
 
 
-def nobody_to_log_out(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).login == Login.NOBODY
-
-
-def logout(s: State, a: Args) -> State:
-    return unsettle_searches(logged_out(s, s.sessions[a.session].slot))
-
-
 def end_own_operations(s: State, a: Args) -> State:
     return put_session(s, a.session, replace(s.sessions[a.session], operations=Operations()))
 
@@ -336,227 +744,70 @@ def end_operations_elsewhere(s: State, a: Args) -> State:
     return put_session(end_all_operations(s, own.slot), a.session, own)
 
 
-# What calls give out.
+def _operations_perhaps_end(place: str) -> tuple[Effect, ...]:
+    return tuple(
+        Effect(change, place, certain=False, reading="A-33")
+        for change in (end_own_operations, end_operations_elsewhere)
+    )
 
 
-FRESH_HANDLE = 1
+C_LOGIN = Function(
+    "C_Login",
+    ("session", "user", "pin"),
+    (*SESSION, *_USER_TYPE, *_LOGINS, *_LOGIN_PIN),
+    out_of_scope=token_asks_for_pin,
+    effects=(
+        Effect(login, "5.6 C_Login, paragraph on user types"),
+        *_operations_perhaps_end("5.6 C_Login, paragraph on active operations"),
+        Effect(
+            count_login_failure,
+            "3.2 table 6 CKF_USER_PIN_COUNT_LOW",
+            frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}),
+            reading="A-43",
+        ),
+    ),
+    given=session_valid,
+)
 
 
-def fresh_handle(s: State, a: Args) -> tuple[int, ...]:
-    return (FRESH_HANDLE,)
+# C_Logout.
 
 
-def slot_of_session(s: State, a: Args) -> tuple[int, ...]:
-    return (s.sessions[a.session].slot,)
+def nobody_to_log_out(s: State, a: Args) -> bool:
+    return slot_of(s, a).login == Login.NOBODY
 
 
-def state_of_session(s: State, a: Args) -> tuple[int, ...]:
-    return (session_state(s, s.sessions[a.session]),)
+def logout(s: State, a: Args) -> State:
+    return unsettle_searches(logged_out(s, s.sessions[a.session].slot))
 
 
-def flags_of_session(s: State, a: Args) -> tuple[int, ...]:
-    return (CKF.SERIAL_SESSION | (CKF.RW_SESSION if s.sessions[a.session].rw else 0),)
-
+C_LOGOUT = Function(
+    "C_Logout",
+    ("session",),
+    (
+        *SESSION,
+        Rule(
+            "nobody-to-log-out",
+            CKR.USER_NOT_LOGGED_IN,
+            nobody_to_log_out,
+            "5.1.6 CKR_USER_NOT_LOGGED_IN",
+            "That a session nobody is logged in to cannot be logged out is the first example of the code.",
+        ),
+    ),
+    effects=(
+        Effect(logout, "5.6 C_Logout, paragraph on private objects"),
+        *_operations_perhaps_end("5.6 C_Logout, paragraph on active operations"),
+    ),
+    given=session_valid,
+)
 
 FUNCTIONS = (
-    Function(
-        "C_OpenSession",
-        ("slot", "rw", "serial", "notify", "null"),
-        (
-            *TOKEN,
-            Rule(
-                "parallel-session",
-                CKR.SESSION_PARALLEL_NOT_SUPPORTED,
-                parallel_session,
-                "5.6",
-                "",
-                Strength.SHOULD,
-                "A-45",
-            ),
-            Rule("session-limit-reached", CKR.SESSION_COUNT, session_limit_reached, "5.6", "", Strength.SHOULD, "A-45"),
-            Rule("session-limit-untold", CKR.SESSION_COUNT, session_limit_untold, "5.6", "", Strength.MAY, "A-45"),
-            Rule(
-                "writing-to-protected-token",
-                CKR.TOKEN_WRITE_PROTECTED,
-                writing_to_protected_token,
-                "5.6",
-                "",
-                Strength.MAY,
-                "A-30",
-            ),
-            Rule(
-                "read-only-beside-so", CKR.SESSION_READ_WRITE_SO_EXISTS, read_only_beside_so, "5.6", "", reading="A-05"
-            ),
-            Rule(
-                "token-uninitialized", CKR.TOKEN_NOT_RECOGNIZED, token_uninitialized, "5.6", "", Strength.UNSAID, "A-06"
-            ),
-            *NULL_POINTER,
-        ),
-        effects=(Effect(open_session, "5.6"),),
-        outputs=(Output("handle", fresh_handle, "5.6"),),
-        out_of_scope=no_handle_left_to_track,
-    ),
-    Function(
-        "C_CloseSession",
-        ("session",),
-        SESSION,
-        effects=(
-            Effect(close_session, "5.6"),
-            Effect(forget_handles, "5.6", certain=False, reading="A-59"),
-        ),
-    ),
-    Function(
-        "C_CloseAllSessions",
-        ("slot",),
-        (*SLOT, Rule("token-absent", CKR.TOKEN_NOT_PRESENT, token_absent, "5.6", "", Strength.MAY, "A-49")),
-        effects=(
-            Effect(close_all_sessions, "5.6"),
-            Effect(forget_handles, "5.6", certain=False, reading="A-59"),
-        ),
-    ),
-    Function(
-        "C_GetSessionInfo",
-        ("session", "null"),
-        (*SESSION, *NULL_POINTER),
-        outputs=(
-            Output("slot", slot_of_session, "3.3"),
-            Output("state", state_of_session, "5.6"),
-            Output("flags", flags_of_session, "3.3"),
-        ),
-    ),
-    Function(
-        "C_GetOperationState",
-        ("session", "buffer", "null"),
-        (
-            *SESSION,
-            *NULL_POINTER,
-            Rule(
-                "operation-not-initialized",
-                CKR.OPERATION_NOT_INITIALIZED,
-                operation_not_initialized,
-                "5.6",
-                "",
-                Strength.SHOULD,
-            ),
-            Rule("operation-active", CKR.STATE_UNSAVEABLE, operation_active, "5.6", "", Strength.MAY),
-            Rule("state-does-not-fit", CKR.BUFFER_TOO_SMALL, state_does_not_fit, "5.2", ""),
-        ),
-        effects=(Effect(save_state, "5.6"),),
-    ),
-    Function(
-        "C_SetOperationState",
-        ("session", "blob", "encryption_key", "authentication_key", "null"),
-        (
-            *SESSION,
-            *NULL_POINTER,
-            Rule("not-a-state-of-this-session", CKR.SAVED_STATE_INVALID, not_a_state_of_this_session, "5.6", ""),
-            Rule("state-carried-over", CKR.SAVED_STATE_INVALID, state_carried_over, "5.6", "", Strength.MAY),
-            Rule("key-may-be-needed", CKR.KEY_NEEDED, key_may_be_needed, "5.6", "", Strength.MAY),
-            Rule("key-perhaps-changed", CKR.KEY_CHANGED, key_perhaps_changed, "5.6", "", Strength.MAY),
-            Rule("key-not-needed", CKR.KEY_NOT_NEEDED, key_not_needed, "5.6", ""),
-            Rule("key-may-not-be-needed", CKR.KEY_NOT_NEEDED, key_may_not_be_needed, "5.6", "", Strength.MAY),
-            Rule("key-handle-made-up", CKR.KEY_HANDLE_INVALID, key_handle_made_up, "5.1.6", "", Strength.UNSAID),
-            *(
-                Rule("saved-key-lost", code, saved_key_lost, "5.6", "", Strength.UNSAID, "A-20")
-                for code in (CKR.KEY_HANDLE_INVALID, CKR.KEY_NEEDED, CKR.KEY_CHANGED, CKR.SAVED_STATE_INVALID)
-            ),
-        ),
-        effects=(Effect(restore_state, "5.6"),),
-    ),
-    Function(
-        "C_Login",
-        ("session", "user", "pin"),
-        (
-            *SESSION,
-            Rule("user-type-invalid", CKR.USER_TYPE_INVALID, user_type_invalid, "5.1.6", "", reading="A-04"),
-            Rule("context-specific", CKR.USER_TYPE_INVALID, context_specific, "5.1.6", "", until=V2_01),
-            Rule(
-                "context-specific-unasked",
-                CKR.OPERATION_NOT_INITIALIZED,
-                context_specific_unasked,
-                "5.6",
-                "",
-                since=V2_20,
-            ),
-            Rule(
-                "context-specific-and-nobody",
-                CKR.USER_NOT_LOGGED_IN,
-                context_specific_and_nobody,
-                "5.6",
-                "",
-                Strength.INFERRED,
-                "A-32",
-                since=V2_20,
-            ),
-            Rule(
-                "read-only-session-exists",
-                CKR.SESSION_READ_ONLY_EXISTS,
-                read_only_session_exists,
-                "5.6",
-                "",
-                reading="A-05",
-            ),
-            Rule(
-                "so-login-through-read-only-session",
-                CKR.SESSION_READ_ONLY,
-                so_login_through_read_only_session,
-                "5.6",
-                "",
-                Strength.UNSAID,
-                "A-58",
-            ),
-            Rule("same-user-logged-in", CKR.USER_ALREADY_LOGGED_IN, same_user_logged_in, "5.6", "", reading="A-04"),
-            Rule(
-                "other-user-logged-in",
-                CKR.USER_ANOTHER_ALREADY_LOGGED_IN,
-                other_user_logged_in,
-                "5.6",
-                "",
-                reading="A-04",
-            ),
-            Rule(
-                "user-pin-not-initialized",
-                CKR.USER_PIN_NOT_INITIALIZED,
-                user_pin_not_initialized,
-                "5.6",
-                "",
-                reading="A-04",
-            ),
-            Rule("login-pin-wrong", CKR.PIN_INCORRECT, login_pin_wrong, "5.6", "", reading="A-04"),
-            Rule("login-pin-may-be-locked", CKR.PIN_LOCKED, login_pin_may_be_locked, "5.6", "", Strength.MAY, "A-43"),
-            Rule("login-attempted", CKR.PIN_EXPIRED, login_attempted, "5.6", "", Strength.MAY, until=V2_01),
-            Rule("others-may-be-logged-in", CKR.USER_TOO_MANY_TYPES, others_may_be_logged_in, "5.6", "", Strength.MAY),
-            *(
-                Rule(
-                    "login-to-uninitialized-token",
-                    code,
-                    login_to_uninitialized_token,
-                    "5.6",
-                    "",
-                    Strength.UNSAID,
-                    "A-06",
-                )
-                for code in (CKR.PIN_INCORRECT, CKR.USER_PIN_NOT_INITIALIZED, CKR.TOKEN_NOT_RECOGNIZED)
-            ),
-            Rule("pin-null", CKR.ARGUMENTS_BAD, pin_null, "5.6", "", Strength.INFERRED, "A-31"),
-            Rule("pin-null-in-session", CKR.PIN_INCORRECT, pin_null_in_session, "5.6", "", Strength.INFERRED, "A-31"),
-        ),
-        out_of_scope=token_asks_for_pin,
-        effects=(
-            Effect(login, "5.6"),
-            Effect(end_own_operations, "5.6", certain=False, reading="A-33"),
-            Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
-            Effect(count_login_failure, "3.2", frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}), reading="A-43"),
-        ),
-    ),
-    Function(
-        "C_Logout",
-        ("session",),
-        (*SESSION, Rule("nobody-to-log-out", CKR.USER_NOT_LOGGED_IN, nobody_to_log_out, "5.6", "")),
-        effects=(
-            Effect(logout, "5.6"),
-            Effect(end_own_operations, "5.6", certain=False, reading="A-33"),
-            Effect(end_operations_elsewhere, "5.6", certain=False, reading="A-33"),
-        ),
-    ),
+    C_OPEN_SESSION,
+    C_CLOSE_SESSION,
+    C_CLOSE_ALL_SESSIONS,
+    C_GET_SESSION_INFO,
+    C_GET_OPERATION_STATE,
+    C_SET_OPERATION_STATE,
+    C_LOGIN,
+    C_LOGOUT,
 )

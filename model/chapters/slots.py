@@ -11,7 +11,6 @@ from .conditions import (
     illegal_length,
     new_pin_null,
     pin_null,
-    pin_null_in_session,
     pointer_null,
     session_state,
     session_valid,
@@ -24,21 +23,166 @@ from .operations import forget_outputs
 V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
 
 
+# C_GetSlotList.
+
+
 def slots_do_not_fit(s: State, a: Args) -> bool:
     some = any(x.present or not a.token_present for x in s.slots)
     return some and a.buffer == Buffer.SHORT and not a.null
 
 
-def mechanisms_do_not_fit(s: State, a: Args) -> bool:
-    return token_there(s, a) and s.slots[a.slot].has_mechanisms and a.buffer == Buffer.SHORT and not a.null
+def slot_list(s: State, a: Args) -> tuple[int, ...]:
+    if a.buffer != Buffer.ENOUGH:
+        return ()
+    return (sum(1 << k for k, x in enumerate(s.slots) if x.present or not a.token_present),)
+
+
+C_GET_SLOT_LIST = Function(
+    "C_GetSlotList",
+    ("token_present", "buffer", "null"),
+    (
+        *LIBRARY,
+        *NULL_POINTER,
+        Rule(
+            "list-does-not-fit",
+            CKR.BUFFER_TOO_SMALL,
+            slots_do_not_fit,
+            "5.5 C_GetSlotList, way 2",
+            "A buffer with less room than there are slots to list gets this code, and the number of slots.",
+        ),
+    ),
+    outputs=(Output("slots", slot_list, "5.5 C_GetSlotList, first paragraph"),),
+)
+
+
+# C_GetSlotInfo.
+
+
+def token_present(s: State, a: Args) -> tuple[int, ...]:
+    return (int(s.slots[a.slot].present),)
+
+
+C_GET_SLOT_INFO = Function(
+    "C_GetSlotInfo",
+    ("slot", "null"),
+    (*SLOT, *NULL_POINTER),
+    outputs=(Output("token_present", token_present, "3.2 table 5 CKF_TOKEN_PRESENT"),),
+)
+
+
+# C_GetTokenInfo.
+
+
+UNAVAILABLE = -1
+"""CK_UNAVAILABLE_INFORMATION, which a token may put in the place of a count."""
+
+
+def token_initialized(s: State, a: Args) -> tuple[int, ...]:
+    return (int(s.slots[a.slot].initialized),)
+
+
+def user_pin_initialized(s: State, a: Args) -> tuple[int, ...]:
+    slot = s.slots[a.slot]
+    return (int(slot.user_pin != Pin.NULL),) if slot.initialized else (0, 1)
+
+
+def sessions_open(s: State, a: Args) -> tuple[int, ...]:
+    return (sum(1 for x in s.sessions if x.open and x.slot == a.slot), UNAVAILABLE)
+
+
+def rw_sessions_open(s: State, a: Args) -> tuple[int, ...]:
+    return (sum(1 for x in s.sessions if x.open and x.rw and x.slot == a.slot), UNAVAILABLE)
+
+
+C_GET_TOKEN_INFO = Function(
+    "C_GetTokenInfo",
+    ("slot", "null"),
+    (*TOKEN, *NULL_POINTER),
+    outputs=(
+        Output("initialized", token_initialized, "3.2 table 6 CKF_TOKEN_INITIALIZED"),
+        Output("user_pin_initialized", user_pin_initialized, "3.2 table 6 CKF_USER_PIN_INITIALIZED"),
+        Output("sessions", sessions_open, "3.2 CK_TOKEN_INFO, ulSessionCount"),
+        Output("rw_sessions", rw_sessions_open, "3.2 CK_TOKEN_INFO, ulRwSessionCount"),
+    ),
+)
+
+
+# C_WaitForSlotEvent.
 
 
 def no_event_pending(s: State, a: Args) -> bool:
     return s.initialized
 
 
+C_WAIT_FOR_SLOT_EVENT = Function(
+    "C_WaitForSlotEvent",
+    ("null", "reserved"),
+    (
+        *LIBRARY,
+        *NULL_POINTER,
+        *RESERVED,
+        Rule(
+            "no-event",
+            CKR.NO_EVENT,
+            no_event_pending,
+            "5.5 C_WaitForSlotEvent, paragraph on no flag set",
+            "A call that does not block finds no event since the last one that was told.",
+            Strength.MAY,
+            "A-22",
+        ),
+    ),
+)
+
+
+# C_GetMechanismList.
+
+
+def mechanisms_do_not_fit(s: State, a: Args) -> bool:
+    return s.slots[a.slot].has_mechanisms and a.buffer == Buffer.SHORT and not a.null
+
+
+C_GET_MECHANISM_LIST = Function(
+    "C_GetMechanismList",
+    ("slot", "buffer", "null"),
+    (
+        *TOKEN,
+        *NULL_POINTER,
+        Rule(
+            "list-does-not-fit",
+            CKR.BUFFER_TOO_SMALL,
+            mechanisms_do_not_fit,
+            "5.5 C_GetMechanismList, way 2",
+            "A buffer with less room than there are mechanisms to list gets this code, and their number.",
+        ),
+    ),
+    given=token_there,
+)
+
+
+# C_GetMechanismInfo.
+
+
 def mechanism_not_listed(s: State, a: Args) -> bool:
-    return token_there(s, a) and a.mechanism not in s.slots[a.slot].mechanisms
+    return a.mechanism not in s.slots[a.slot].mechanisms
+
+
+C_GET_MECHANISM_INFO = Function(
+    "C_GetMechanismInfo",
+    ("slot", "mechanism", "null"),
+    (
+        *TOKEN,
+        *NULL_POINTER,
+        Rule(
+            "mechanism-unlisted",
+            CKR.MECHANISM_INVALID,
+            mechanism_not_listed,
+            "5.1.6 CKR_MECHANISM_INVALID",
+            "The code is for a mechanism that does not exist, or that this token does not have.",
+        ),
+    ),
+    given=token_there,
+    domains={"mechanism": (Mech.SHA256, Mech.AES_CBC, Mech.RSA_PKCS, Mech.UNKNOWN)},
+)
 
 
 # C_InitToken.
@@ -48,32 +192,140 @@ def session_exists(s: State, a: Args) -> bool:
     return any(x.open and x.slot == a.slot for x in s.sessions)
 
 
+def sessions_of_others(s: State, a: Args) -> bool:
+    return s.slots[a.slot].shared
+
+
 def token_write_protected(s: State, a: Args) -> bool:
-    return token_there(s, a) and s.slots[a.slot].write_protected
+    return s.slots[a.slot].write_protected
+
+
+_INIT_TOKEN_REFUSED = (
+    Rule(
+        "session-exists",
+        CKR.SESSION_EXISTS,
+        session_exists,
+        "5.5 C_InitToken, paragraph on open sessions",
+        "A token with which a session is open cannot be initialised, and this code says so.",
+    ),
+    Rule(
+        "sessions-of-others",
+        CKR.SESSION_EXISTS,
+        sessions_of_others,
+        "5.5 C_InitToken, paragraph on open sessions",
+        "The sessions of other applications count too, as far as the library knows of them.",
+        Strength.MAY,
+    ),
+    Rule(
+        "token-write-protected",
+        CKR.TOKEN_WRITE_PROTECTED,
+        token_write_protected,
+        "3.2 below table 6, CKF_WRITE_PROTECTED",
+        "What a write-protected token refuses is its own choice.",
+        Strength.MAY,
+        "A-30",
+    ),
+)
 
 
 def so_pin_differs(s: State, a: Args) -> bool:
-    return token_there(s, a) and s.slots[a.slot].initialized and a.pin != Pin.NULL and a.pin != s.slots[a.slot].so_pin
+    return s.slots[a.slot].initialized and a.pin != Pin.NULL and a.pin != s.slots[a.slot].so_pin
 
 
 def so_pin_may_be_locked(s: State, a: Args) -> bool:
-    return token_there(s, a) and (s.slots[a.slot].so_failed or so_pin_differs(s, a))
+    return s.slots[a.slot].so_failed or so_pin_differs(s, a)
 
 
-def so_pin_null(s: State, a: Args) -> bool:
-    return token_there(s, a) and a.pin == Pin.NULL
-
-
-def sessions_of_others(s: State, a: Args) -> bool:
-    return token_there(s, a) and s.slots[a.slot].shared
+def so_pin_chosen(s: State, a: Args) -> bool:
+    return not s.slots[a.slot].initialized
 
 
 def so_pin_unacceptable(s: State, a: Args) -> bool:
     return so_pin_chosen(s, a) and illegal_length(a.pin)
 
 
-def so_pin_chosen(s: State, a: Args) -> bool:
-    return token_there(s, a) and not s.slots[a.slot].initialized
+_SO_PIN = (
+    Rule(
+        "so-pin-wrong",
+        CKR.PIN_INCORRECT,
+        so_pin_differs,
+        "5.5 C_InitToken, paragraph on reinitialising",
+        "The PIN is compared with the SO's, so that only the SO initialises a token again.",
+        since=V2_20,
+    ),
+    Rule(
+        "so-pin-wrong",
+        CKR.PIN_INCORRECT,
+        so_pin_differs,
+        "5.1.6 CKR_PIN_INCORRECT",
+        "v2.01 lists the code for the function, and does not say that the PIN is compared.",
+        Strength.MAY,
+        until=V2_01,
+    ),
+    Rule(
+        "pin-locked",
+        CKR.PIN_LOCKED,
+        so_pin_may_be_locked,
+        "5.1.6 CKR_PIN_LOCKED",
+        "After some number of wrong PINs, which is the token's choice, it takes none.",
+        Strength.MAY,
+        "A-43",
+    ),
+    *(
+        Rule(
+            "so-pin-unacceptable",
+            code,
+            so_pin_unacceptable,
+            f"5.1.6 {code!s}",
+            "The function sets a PIN, and lists no code for one that the token cannot take.",
+            Strength.UNSAID,
+            "A-08",
+        )
+        for code in (CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, CKR.ARGUMENTS_BAD)
+    ),
+    Rule(
+        "so-pin-chosen",
+        CKR.PIN_INVALID,
+        so_pin_chosen,
+        "5.1.6 CKR_PIN_INVALID",
+        "The code is for functions that set a PIN, and which characters a PIN may have is the token's choice.",
+        Strength.MAY,
+        "A-08",
+    ),
+    Rule(
+        "so-pin-chosen",
+        CKR.PIN_TOO_WEAK,
+        so_pin_chosen,
+        "5.1.6 CKR_PIN_TOO_WEAK",
+        "The code is for functions that set a PIN, and how strong a PIN must be is the token's choice.",
+        Strength.MAY,
+        "A-08",
+        since=V2_40,
+    ),
+)
+
+
+_SO_PIN_NULL = (
+    Rule(
+        "pin-null",
+        CKR.ARGUMENTS_BAD,
+        pin_null,
+        "5.5 C_InitToken, paragraph on the protected path",
+        "Only a token with a protected authentication path is to be given NULL for a PIN.",
+        Strength.INFERRED,
+        "A-31",
+        unguarded=True,
+    ),
+    Rule(
+        "pin-null",
+        CKR.PIN_INCORRECT,
+        pin_null,
+        "5.5 C_InitToken, paragraph on the protected path",
+        "Only a token with a protected authentication path is to be given NULL for a PIN.",
+        Strength.INFERRED,
+        "A-31",
+    ),
+)
 
 
 def init_token(s: State, a: Args) -> State:
@@ -89,27 +341,115 @@ def count_so_failure_by_slot(s: State, a: Args) -> State:
     return put_slot(s, a.slot, replace(s.slots[a.slot], so_failed=True))
 
 
+PIN_REFUSED = frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED})
+
+C_INIT_TOKEN = Function(
+    "C_InitToken",
+    ("slot", "pin", "null"),
+    (
+        *TOKEN,
+        *_INIT_TOKEN_REFUSED,
+        *_SO_PIN,
+        *_SO_PIN_NULL,
+        *arguments_bad(
+            "label-null",
+            pointer_null,
+            "5.5 C_InitToken, first paragraph",
+            "The label has 32 bytes, so NULL is none.",
+            "A-08",
+            unguarded=True,
+        ),
+    ),
+    out_of_scope=token_asks_for_pin,
+    effects=(
+        Effect(init_token, "5.5 C_InitToken, paragraphs on reinitialising and on objects"),
+        Effect(count_so_failure_by_slot, "3.2 table 6 CKF_SO_PIN_COUNT_LOW", PIN_REFUSED, reading="A-43"),
+    ),
+    given=token_there,
+)
+
+
+# What any function that sets a PIN checks of it.
+
+
+def new_pin_length_illegal(s: State, a: Args) -> bool:
+    return illegal_length(a.new_pin)
+
+
+def new_pin_given(s: State, a: Args) -> bool:
+    return a.new_pin != Pin.NULL
+
+
+NEW_PIN = (
+    Rule(
+        "new-pin-length-illegal",
+        CKR.PIN_LEN_RANGE,
+        new_pin_length_illegal,
+        "5.1.6 CKR_PIN_LEN_RANGE",
+        "The code is for a new PIN that is longer or shorter than PINs of the token are.",
+    ),
+    Rule(
+        "new-pin-chosen",
+        CKR.PIN_INVALID,
+        new_pin_given,
+        "5.1.6 CKR_PIN_INVALID",
+        "The code is for functions that set a PIN, and which characters a PIN may have is the token's choice.",
+        Strength.MAY,
+    ),
+    Rule(
+        "new-pin-chosen",
+        CKR.PIN_TOO_WEAK,
+        new_pin_given,
+        "5.1.6 CKR_PIN_TOO_WEAK",
+        "The code is for functions that set a PIN, and how strong a PIN must be is the token's choice.",
+        Strength.MAY,
+        since=V2_40,
+    ),
+    *(
+        Rule(
+            "new-pin-null",
+            code,
+            new_pin_null,
+            "5.5 C_InitPIN and C_SetPIN, paragraphs on the protected path",
+            "Only a token with a protected authentication path is to be given NULL for a PIN.",
+            strength,
+            "A-31",
+            unguarded=True,
+        )
+        for code, strength in (
+            (CKR.ARGUMENTS_BAD, Strength.INFERRED),
+            (CKR.PIN_INCORRECT, Strength.INFERRED),
+            (CKR.PIN_LEN_RANGE, Strength.UNSAID),
+            (CKR.PIN_INVALID, Strength.UNSAID),
+        )
+    ),
+)
+
+
+def token_of_session_write_protected(s: State, a: Args) -> bool:
+    return slot_of(s, a).write_protected
+
+
+_PROTECTED = Rule(
+    "token-write-protected",
+    CKR.TOKEN_WRITE_PROTECTED,
+    token_of_session_write_protected,
+    "3.2 below table 6, CKF_WRITE_PROTECTED",
+    "A write-protected token may refuse to change PINs, among other things.",
+    Strength.MAY,
+    "A-30",
+)
+
+
 # C_InitPIN.
 
 
 def not_so_session(s: State, a: Args) -> bool:
-    return session_valid(s, a) and session_state(s, s.sessions[a.session]) != CKS.RW_SO_FUNCTIONS
+    return session_state(s, s.sessions[a.session]) != CKS.RW_SO_FUNCTIONS
 
 
 def session_read_only(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not s.sessions[a.session].rw
-
-
-def token_of_session_write_protected(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).write_protected
-
-
-def new_pin_length_illegal(s: State, a: Args) -> bool:
-    return session_valid(s, a) and illegal_length(a.new_pin)
-
-
-def new_pin_given(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.new_pin != Pin.NULL
+    return not s.sessions[a.session].rw
 
 
 def init_pin(s: State, a: Args) -> State:
@@ -117,19 +457,68 @@ def init_pin(s: State, a: Args) -> State:
     return put_slot(s, k, replace(s.slots[k], user_pin=a.new_pin, user_failed=False))
 
 
+C_INIT_PIN = Function(
+    "C_InitPIN",
+    ("session", "new_pin"),
+    (
+        *SESSION,
+        Rule(
+            "not-so-session",
+            CKR.USER_NOT_LOGGED_IN,
+            not_so_session,
+            "5.5 C_InitPIN, paragraph on session states",
+            "The function is for R/W SO sessions, and fails with this code in all others.",
+        ),
+        Rule(
+            "session-read-only",
+            CKR.SESSION_READ_ONLY,
+            session_read_only,
+            "5.1.6 CKR_SESSION_READ_ONLY",
+            "The function lists the code beside the one that its prose demands, and a read-only session fits it too.",
+            Strength.INFERRED,
+            "A-09",
+        ),
+        _PROTECTED,
+        *NEW_PIN,
+    ),
+    effects=(Effect(init_pin, "5.5 C_InitPIN, first paragraph"),),
+    out_of_scope=token_asks_for_pin,
+    given=session_valid,
+)
+
+
 # C_SetPIN. In a public session it changes the normal user's PIN, from v2.20 on.
+
+
+def nobody_logged_in(s: State, a: Args) -> bool:
+    return slot_of(s, a).login == Login.NOBODY
+
+
+_SET_PIN_BARRED = (
+    Rule(
+        "session-read-only",
+        CKR.SESSION_READ_ONLY,
+        session_read_only,
+        "5.5 C_SetPIN, paragraph on session states",
+        "The function is for R/W sessions, and fails with this code in all others.",
+    ),
+    *(
+        Rule(
+            "nobody-logged-in",
+            code,
+            nobody_logged_in,
+            "5.5 C_SetPIN, paragraph on session states",
+            "v2.01 bars the function from public sessions, too.",
+            Strength.INFERRED,
+            until=V2_01,
+        )
+        for code in (CKR.USER_NOT_LOGGED_IN, CKR.SESSION_READ_ONLY)
+    ),
+)
 
 
 def changes_so_pin(s: State, a: Args) -> bool:
     return slot_of(s, a).login == Login.SO
-
-
-def nobody_logged_in(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).login == Login.NOBODY
-
-
-def user_pin_unset_in_public(s: State, a: Args) -> bool:
-    return nobody_logged_in(s, a) and slot_of(s, a).user_pin == Pin.NULL
 
 
 def pin_to_change(s: State, a: Args) -> Pin:
@@ -137,18 +526,84 @@ def pin_to_change(s: State, a: Args) -> Pin:
 
 
 def old_pin_wrong(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.pin != Pin.NULL and a.pin != pin_to_change(s, a)
+    return a.pin != Pin.NULL and a.pin != pin_to_change(s, a)
 
 
 def old_pin_length_illegal(s: State, a: Args) -> bool:
-    return session_valid(s, a) and illegal_length(a.pin)
+    return illegal_length(a.pin)
 
 
 def old_pin_may_be_locked(s: State, a: Args) -> bool:
-    if not session_valid(s, a):
-        return False
     slot = slot_of(s, a)
     return old_pin_wrong(s, a) or (slot.so_failed if slot.login == Login.SO else slot.user_failed)
+
+
+def user_pin_unset_in_public(s: State, a: Args) -> bool:
+    return nobody_logged_in(s, a) and slot_of(s, a).user_pin == Pin.NULL
+
+
+_OLD_PIN = (
+    Rule(
+        "pin-wrong",
+        CKR.PIN_INCORRECT,
+        old_pin_wrong,
+        "5.1.6 CKR_PIN_INCORRECT",
+        "The PIN given is not the one that the token holds.",
+    ),
+    Rule(
+        "pin-length-illegal",
+        CKR.PIN_LEN_RANGE,
+        old_pin_length_illegal,
+        "5.1.6 CKR_PIN_LEN_RANGE",
+        "The code is for functions that set a PIN, and does not say that it is for the new one only.",
+        Strength.UNSAID,
+    ),
+    Rule(
+        "pin-locked",
+        CKR.PIN_LOCKED,
+        old_pin_may_be_locked,
+        "5.1.6 CKR_PIN_LOCKED",
+        "After some number of wrong PINs, which is the token's choice, it takes none.",
+        Strength.MAY,
+        "A-43",
+    ),
+    *(
+        Rule(
+            "user-pin-unset",
+            code,
+            user_pin_unset_in_public,
+            "5.5 C_SetPIN, first paragraph",
+            "With nobody logged in it is the user's PIN that changes, and there is none that the old one could match.",
+            Strength.INFERRED,
+            "A-10",
+            since=V2_20,
+        )
+        for code in (CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_NOT_LOGGED_IN, CKR.PIN_LOCKED)
+    ),
+)
+
+
+_OLD_PIN_NULL = (
+    Rule(
+        "pin-null",
+        CKR.ARGUMENTS_BAD,
+        pin_null,
+        "5.5 C_SetPIN, paragraph on the protected path",
+        "Only a token with a protected authentication path is to be given NULL for a PIN.",
+        Strength.INFERRED,
+        "A-31",
+        unguarded=True,
+    ),
+    Rule(
+        "pin-null",
+        CKR.PIN_INCORRECT,
+        pin_null,
+        "5.5 C_SetPIN, paragraph on the protected path",
+        "Only a token with a protected authentication path is to be given NULL for a PIN.",
+        Strength.INFERRED,
+        "A-31",
+    ),
+)
 
 
 def put_pin(s: State, a: Args) -> State:
@@ -167,194 +622,33 @@ def count_failure_by_session(s: State, a: Args) -> State:
     return put_slot(s, k, replace(slot, user_failed=True))
 
 
-# What calls give out.
-
-
-def slot_list(s: State, a: Args) -> tuple[int, ...]:
-    if a.buffer != Buffer.ENOUGH:
-        return ()
-    return (sum(1 << k for k, x in enumerate(s.slots) if x.present or not a.token_present),)
-
-
-def token_present(s: State, a: Args) -> tuple[int, ...]:
-    return (int(s.slots[a.slot].present),)
-
-
-def token_initialized(s: State, a: Args) -> tuple[int, ...]:
-    return (int(s.slots[a.slot].initialized),)
-
-
-def user_pin_initialized(s: State, a: Args) -> tuple[int, ...]:
-    slot = s.slots[a.slot]
-    return (int(slot.user_pin != Pin.NULL),) if slot.initialized else (0, 1)
-
-
-UNAVAILABLE = -1
-"""CK_UNAVAILABLE_INFORMATION, which a token may put in the place of a count."""
-
-
-def sessions_open(s: State, a: Args) -> tuple[int, ...]:
-    return (sum(1 for x in s.sessions if x.open and x.slot == a.slot), UNAVAILABLE)
-
-
-def rw_sessions_open(s: State, a: Args) -> tuple[int, ...]:
-    return (sum(1 for x in s.sessions if x.open and x.rw and x.slot == a.slot), UNAVAILABLE)
-
-
-NEW_PIN = (
-    Rule("new-pin-length-illegal", CKR.PIN_LEN_RANGE, new_pin_length_illegal, "5.1.6", ""),
-    Rule("new-pin-given", CKR.PIN_INVALID, new_pin_given, "5.1.6", "", Strength.MAY),
-    Rule("new-pin-given", CKR.PIN_TOO_WEAK, new_pin_given, "5.1.6", "", Strength.MAY, since=V2_40),
-    Rule("new-pin-null", CKR.ARGUMENTS_BAD, new_pin_null, "5.5", "", Strength.INFERRED, "A-31"),
-    Rule("new-pin-null", CKR.PIN_INCORRECT, new_pin_null, "5.5", "", Strength.INFERRED, "A-31"),
-    Rule("new-pin-null", CKR.PIN_LEN_RANGE, new_pin_null, "5.1.6", "", Strength.UNSAID, "A-31"),
-    Rule("new-pin-null", CKR.PIN_INVALID, new_pin_null, "5.1.6", "", Strength.UNSAID, "A-31"),
+C_SET_PIN = Function(
+    "C_SetPIN",
+    ("session", "pin", "new_pin"),
+    (
+        *SESSION,
+        *_SET_PIN_BARRED,
+        _PROTECTED,
+        *_OLD_PIN,
+        *NEW_PIN,
+        *_OLD_PIN_NULL,
+    ),
+    out_of_scope=token_asks_for_pin,
+    effects=(
+        Effect(put_pin, "5.5 C_SetPIN, first paragraph"),
+        Effect(count_failure_by_session, "3.2 table 6 CKF_USER_PIN_COUNT_LOW", PIN_REFUSED, reading="A-43"),
+    ),
+    given=session_valid,
 )
-"""What any function that sets a PIN checks of it."""
 
 FUNCTIONS = (
-    Function(
-        "C_GetSlotList",
-        ("token_present", "buffer", "null"),
-        (*LIBRARY, *NULL_POINTER, Rule("slots-do-not-fit", CKR.BUFFER_TOO_SMALL, slots_do_not_fit, "5.2", "")),
-        outputs=(Output("slots", slot_list, "5.5"),),
-    ),
-    Function(
-        "C_GetSlotInfo",
-        ("slot", "null"),
-        (*SLOT, *NULL_POINTER),
-        outputs=(Output("token_present", token_present, "5.5"),),
-    ),
-    Function(
-        "C_GetTokenInfo",
-        ("slot", "null"),
-        (*TOKEN, *NULL_POINTER),
-        outputs=(
-            Output("initialized", token_initialized, "3.2"),
-            Output("user_pin_initialized", user_pin_initialized, "3.2"),
-            Output("sessions", sessions_open, "3.2"),
-            Output("rw_sessions", rw_sessions_open, "3.2"),
-        ),
-    ),
-    Function(
-        "C_WaitForSlotEvent",
-        ("null", "reserved"),
-        (
-            *LIBRARY,
-            *NULL_POINTER,
-            *RESERVED,
-            Rule("no-event-pending", CKR.NO_EVENT, no_event_pending, "5.5", "", Strength.MAY, "A-22"),
-        ),
-    ),
-    Function(
-        "C_GetMechanismList",
-        ("slot", "buffer", "null"),
-        (*TOKEN, *NULL_POINTER, Rule("mechanisms-do-not-fit", CKR.BUFFER_TOO_SMALL, mechanisms_do_not_fit, "5.2", "")),
-    ),
-    Function(
-        "C_GetMechanismInfo",
-        ("slot", "mechanism", "null"),
-        (*TOKEN, *NULL_POINTER, Rule("mechanism-not-listed", CKR.MECHANISM_INVALID, mechanism_not_listed, "5.1.6", "")),
-        domains={"mechanism": (Mech.SHA256, Mech.AES_CBC, Mech.RSA_PKCS, Mech.UNKNOWN)},
-    ),
-    Function(
-        "C_InitToken",
-        ("slot", "pin", "null"),
-        (
-            *TOKEN,
-            Rule("session-exists", CKR.SESSION_EXISTS, session_exists, "5.5", ""),
-            Rule("sessions-of-others", CKR.SESSION_EXISTS, sessions_of_others, "5.5", "", Strength.MAY),
-            Rule(
-                "token-write-protected",
-                CKR.TOKEN_WRITE_PROTECTED,
-                token_write_protected,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-30",
-            ),
-            Rule("so-pin-differs", CKR.PIN_INCORRECT, so_pin_differs, "5.5", "", since=V2_20),
-            Rule("so-pin-differs", CKR.PIN_INCORRECT, so_pin_differs, "5.5", "", Strength.MAY, until=V2_01),
-            Rule("so-pin-may-be-locked", CKR.PIN_LOCKED, so_pin_may_be_locked, "5.1.6", "", Strength.MAY, "A-43"),
-            Rule("so-pin-unacceptable", CKR.PIN_INCORRECT, so_pin_unacceptable, "5.5", "", Strength.UNSAID, "A-08"),
-            Rule("so-pin-unacceptable", CKR.PIN_LEN_RANGE, so_pin_unacceptable, "5.1.6", "", Strength.UNSAID, "A-08"),
-            Rule("so-pin-unacceptable", CKR.ARGUMENTS_BAD, so_pin_unacceptable, "5.1.6", "", Strength.UNSAID, "A-08"),
-            Rule("so-pin-chosen", CKR.PIN_INVALID, so_pin_chosen, "5.1.6", "", Strength.MAY, "A-08"),
-            Rule("so-pin-chosen", CKR.PIN_TOO_WEAK, so_pin_chosen, "5.1.6", "", Strength.MAY, "A-08", since=V2_40),
-            Rule("pin-null", CKR.ARGUMENTS_BAD, pin_null, "5.5", "", Strength.INFERRED, "A-31"),
-            Rule("so-pin-null", CKR.PIN_INCORRECT, so_pin_null, "5.5", "", Strength.INFERRED, "A-31"),
-            *arguments_bad("label-null", pointer_null, "5.5", "", "A-08"),
-        ),
-        out_of_scope=token_asks_for_pin,
-        effects=(
-            Effect(init_token, "5.5"),
-            Effect(count_so_failure_by_slot, "3.2", frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}), reading="A-43"),
-        ),
-    ),
-    Function(
-        "C_InitPIN",
-        ("session", "new_pin"),
-        (
-            *SESSION,
-            Rule("not-so-session", CKR.USER_NOT_LOGGED_IN, not_so_session, "5.5", ""),
-            Rule("session-read-only", CKR.SESSION_READ_ONLY, session_read_only, "5.5", "", Strength.INFERRED, "A-09"),
-            Rule(
-                "token-of-session-write-protected",
-                CKR.TOKEN_WRITE_PROTECTED,
-                token_of_session_write_protected,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-30",
-            ),
-            *NEW_PIN,
-        ),
-        effects=(Effect(init_pin, "5.5"),),
-        out_of_scope=token_asks_for_pin,
-    ),
-    Function(
-        "C_SetPIN",
-        ("session", "pin", "new_pin"),
-        (
-            *SESSION,
-            Rule("session-read-only", CKR.SESSION_READ_ONLY, session_read_only, "5.5", ""),
-            Rule(
-                "token-of-session-write-protected",
-                CKR.TOKEN_WRITE_PROTECTED,
-                token_of_session_write_protected,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-30",
-            ),
-            *(
-                Rule("nobody-logged-in", code, nobody_logged_in, "5.5", "", Strength.INFERRED, until=V2_01)
-                for code in (CKR.USER_NOT_LOGGED_IN, CKR.SESSION_READ_ONLY)
-            ),
-            Rule("old-pin-wrong", CKR.PIN_INCORRECT, old_pin_wrong, "5.5", ""),
-            Rule("old-pin-length-illegal", CKR.PIN_LEN_RANGE, old_pin_length_illegal, "5.1.6", "", Strength.UNSAID),
-            Rule("old-pin-may-be-locked", CKR.PIN_LOCKED, old_pin_may_be_locked, "5.1.6", "", Strength.MAY, "A-43"),
-            *(
-                Rule(
-                    "user-pin-unset-in-public",
-                    code,
-                    user_pin_unset_in_public,
-                    "5.5",
-                    "",
-                    Strength.INFERRED,
-                    "A-10",
-                    since=V2_20,
-                )
-                for code in (CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_NOT_LOGGED_IN, CKR.PIN_LOCKED)
-            ),
-            *NEW_PIN,
-            Rule("pin-null", CKR.ARGUMENTS_BAD, pin_null, "5.5", "", Strength.INFERRED, "A-31"),
-            Rule("pin-null-in-session", CKR.PIN_INCORRECT, pin_null_in_session, "5.5", "", Strength.INFERRED, "A-31"),
-        ),
-        out_of_scope=token_asks_for_pin,
-        effects=(
-            Effect(put_pin, "5.5"),
-            Effect(count_failure_by_session, "3.2", frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}), reading="A-43"),
-        ),
-    ),
+    C_GET_SLOT_LIST,
+    C_GET_SLOT_INFO,
+    C_GET_TOKEN_INFO,
+    C_WAIT_FOR_SLOT_EVENT,
+    C_GET_MECHANISM_LIST,
+    C_GET_MECHANISM_INFO,
+    C_INIT_TOKEN,
+    C_INIT_PIN,
+    C_SET_PIN,
 )
