@@ -21,7 +21,7 @@ from p11conform.properties.text.versions import COVERED, Comparison, compare
 V2_01, V2_20, V2_40 = COVERED
 OBJECTS = frozenset({"C_GenerateKey", "C_CopyObject", "C_DestroyObject", "C_SetAttributeValue"})
 BLANK = Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL)
-INITIAL = State(slots=(Slot(), Slot(pin_to_be_changed=True), BLANK), objects=(Object(),) * 2)
+INITIAL = State(slots=(Slot(), Slot(user_pin_to_be_changed=True), BLANK), objects=(Object(),) * 2)
 
 
 def some(version: Version) -> Model:

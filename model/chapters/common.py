@@ -12,10 +12,12 @@ from .conditions import (
     mechanism_unoffered,
     not_initialized,
     pointer_null,
-    reserved_given,
     session_invalid,
     slot_id_invalid,
+    slot_perhaps_unlisted,
     token_absent,
+    token_absent_before_initialize,
+    token_of_session_uninitialized,
     token_unrecognized,
 )
 
@@ -108,14 +110,16 @@ LIBRARY = (
         not_initialized,
         "5.1.6 CKR_CRYPTOKI_NOT_INITIALIZED",
         "Before C_Initialize, and after C_Finalize, the function cannot be executed.",
-        reading="A-01",
         unguarded=True,
     ),
 )
 """Every function but C_Initialize and C_GetFunctionList needs an initialised library."""
 
+_LIBRARY_AND_HANDLE = tuple(replace(r, reading="A-01") for r in LIBRARY)
+"""The same where a code of a higher class holds too, as nothing that the call names is there."""
+
 SESSION = (
-    *LIBRARY,
+    *_LIBRARY_AND_HANDLE,
     Rule(
         "session-invalid",
         CKR.SESSION_HANDLE_INVALID,
@@ -123,6 +127,19 @@ SESSION = (
         "5.1.2 CKR_SESSION_HANDLE_INVALID",
         "The handle was not valid when the function was called.",
         unguarded=True,
+    ),
+    *(
+        Rule(
+            "token-uninitialized",
+            code,
+            token_of_session_uninitialized,
+            f"5.1.6 {code!s}",
+            "Nothing says what a session can do with a token that was never initialised.",
+            Strength.UNSAID,
+            "A-06",
+            unguarded=True,
+        )
+        for code in (CKR.TOKEN_NOT_RECOGNIZED, CKR.USER_PIN_NOT_INITIALIZED)
     ),
 )
 """Functions with a session handle."""
@@ -139,17 +156,38 @@ SLOT = (
             unguarded=True,
         )
     ),
+    Rule(
+        "slot-unlisted",
+        CKR.SLOT_ID_INVALID,
+        slot_perhaps_unlisted,
+        "5.5 C_GetSlotList, last paragraph",
+        "The set of slots is looked up when the function is asked for their number; before that an ID may be unknown.",
+        Strength.UNSAID,
+        "A-63",
+        unguarded=True,
+    ),
 )
 """Functions with a slot ID."""
 
 TOKEN = (
-    *SLOT,
+    *_LIBRARY_AND_HANDLE,
+    *SLOT[len(LIBRARY) :],
     Rule(
         "token-absent",
         CKR.TOKEN_NOT_PRESENT,
         token_absent,
         "5.1.3 CKR_TOKEN_NOT_PRESENT",
         "There was no token in the slot when the function was called.",
+        unguarded=True,
+    ),
+    Rule(
+        "token-absent",
+        CKR.TOKEN_NOT_PRESENT,
+        token_absent_before_initialize,
+        "5.1.7",
+        "The code is of a higher class than that of a library not initialised, which can hardly look into slots.",
+        Strength.MAY,
+        "A-01",
         unguarded=True,
     ),
     Rule(
@@ -169,12 +207,5 @@ NULL_POINTER = arguments_bad(
     pointer_null,
     "5.1.6 CKR_ARGUMENTS_BAD",
     "An argument that is not fit for the call; where the call needs a pointer, NULL is not.",
-    unguarded=True,
-)
-RESERVED = arguments_bad(
-    "reserved-given",
-    reserved_given,
-    "5.1.6 CKR_ARGUMENTS_BAD",
-    "An argument that is not fit for the call; a reserved pointer is to be NULL.",
     unguarded=True,
 )

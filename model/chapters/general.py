@@ -31,6 +31,7 @@ _LOCKING = (
     InitArgs.CALLBACKS_OR_OS,
     InitArgs.NO_THREADS,
     InitArgs.FAILING,
+    InitArgs.PARTIAL,
 )
 
 
@@ -123,13 +124,18 @@ C_INITIALIZE = Function(
 
 
 def finalize(s: State, a: Args) -> State:
-    s = map_objects(carry_saved(forget_outputs(s)), lambda x: replace(x, known=False) if x.token else Object())
+    s = map_objects(carry_saved(forget_outputs(s)), lambda x: x if x.token else Object())
     return replace(
         s,
         initialized=False,
         sessions=(Session(),) * len(s.sessions),
         slots=tuple(replace(x, login=Login.NOBODY) for x in s.slots),
     )
+
+
+def forget_all_handles(s: State, a: Args) -> State:
+    """A handle need not be the same for as long as its object is there (3.4), but may."""
+    return map_objects(s, lambda x: replace(x, known=False))
 
 
 C_FINALIZE = Function(
@@ -146,7 +152,10 @@ C_FINALIZE = Function(
             Strength.SHOULD,
         ),
     ),
-    effects=(Effect(finalize, "5.4 C_Finalize, first paragraph", reading="A-57"),),
+    effects=(
+        Effect(finalize, "5.4 C_Finalize, first paragraph", reading="A-57"),
+        Effect(forget_all_handles, "3.4 CK_OBJECT_HANDLE", certain=False, reading="A-57"),
+    ),
 )
 
 

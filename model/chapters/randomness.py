@@ -3,10 +3,12 @@
 from ..call import Args, Data
 from ..rule import Function, Rule, Strength
 from ..state import State
-from ..vocabulary import CKR
+from ..vocabulary import CKR, Version
 from .common import SESSION, arguments_bad
-from .conditions import callback_may_cancel, session_valid, slot_of, user_required_but_absent
+from .conditions import callback_may_cancel, pin_to_be_changed, session_valid, slot_of, user_required_but_absent
 from .operations import data_empty, data_null, something_active
+
+V2_20, V2_40 = Version.V2_20, Version.V2_40
 
 
 def no_generator_on_token(s: State, a: Args) -> bool:
@@ -56,6 +58,25 @@ _ROWS = (
         "5.1.6 CKR_USER_NOT_LOGGED_IN",
         "Some tokens do cryptography for the logged-in user only.",
         Strength.MAY,
+    ),
+    Rule(
+        "pin-to-be-changed",
+        CKR.PIN_EXPIRED,
+        pin_to_be_changed,
+        "3.2 below table 6, CKF_USER_PIN_TO_BE_CHANGED",
+        "Until the PIN is changed, what needs the user gets this code.",
+        Strength.MAY,
+        since=V2_20,
+    ),
+    Rule(
+        "self-test",
+        CKR.FIPS_SELF_TEST_FAILED,
+        session_valid,
+        "5.1.6 CKR_FIPS_SELF_TEST_FAILED",
+        "Both functions are named among those that may find a self-test failing, the generator's own.",
+        Strength.MAY,
+        "A-55",
+        since=V2_40,
     ),
     Rule(
         "callback-cancels",

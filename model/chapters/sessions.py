@@ -24,10 +24,11 @@ from ..state import (
     put_slot,
 )
 from ..vocabulary import CKF, CKR, CKU, Version
-from .common import NULL_POINTER, SESSION, SLOT, TOKEN
+from .common import NULL_POINTER, SESSION, SLOT, TOKEN, or_arguments_bad
 from .conditions import (
     object_reachable,
     pin_null,
+    pin_to_be_changed,
     session_state,
     session_valid,
     slot_of,
@@ -37,7 +38,7 @@ from .conditions import (
 )
 from .operations import end_all_operations, forget_outputs, unsettle_searches
 
-V2_01, V2_20 = Version.V2_01, Version.V2_20
+V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
 
 
 # C_OpenSession.
@@ -141,7 +142,17 @@ C_OPEN_SESSION = Function(
             read_only_beside_so,
             "5.6 C_OpenSession, paragraph on R/W SO sessions",
             "No read-only session is opened beside the SO's, and this code says so.",
-            reading="A-05",
+            until=V2_20,
+        ),
+        Rule(
+            "read-only-beside-so",
+            CKR.SESSION_READ_WRITE_SO_EXISTS,
+            read_only_beside_so,
+            "5.6 C_OpenSession, paragraph on R/W SO sessions",
+            "No read-only session is opened beside the SO's, it says, and sends its reader to a guide that has them.",
+            Strength.MAY,
+            "A-05",
+            since=V2_40,
         ),
         Rule(
             "token-uninitialized",
@@ -164,25 +175,17 @@ C_OPEN_SESSION = Function(
 # C_CloseSession.
 
 
-def logged_out(s: State, slot: int) -> State:
-    """Nobody is logged in to a token any more: handles on private objects die, private session objects too (5.6)."""
-
-    def after(x: Object) -> Object:
-        if not (x.exists and x.private and x.slot == slot):
-            return x
-        return replace(x, known=False) if x.token else Object()
-
-    return put_slot(
-        map_objects(carry_saved(forget_outputs(s)), after), slot, replace(s.slots[slot], login=Login.NOBODY)
-    )
+def public_again(s: State, slot: int) -> State:
+    """Nobody is logged in to a token any more."""
+    return put_slot(carry_saved(forget_outputs(s)), slot, replace(s.slots[slot], login=Login.NOBODY))
 
 
 def close_session(s: State, a: Args) -> State:
-    """A session takes its objects with it; the last one with a token takes the login, as C_Logout does."""
+    """A session takes its objects with it; the last one with a token takes the login."""
     slot = s.sessions[a.session].slot
     s = forget_outputs(unsettle_searches(put_session(s, a.session, Session())))
     s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.owner == a.session else x)
-    return s if _has_session(s, slot) else logged_out(s, slot)
+    return s if _has_session(s, slot) else public_again(s, slot)
 
 
 def _has_session(s: State, slot: int) -> bool:
@@ -214,7 +217,7 @@ C_CLOSE_SESSION = Function(
 def close_all_sessions(s: State, a: Args) -> State:
     s = map_sessions(s, lambda x: Session() if x.open and x.slot == a.slot else x)
     s = map_objects(s, lambda x: Object() if x.exists and not x.token and x.slot == a.slot else x)
-    return logged_out(s, a.slot)
+    return public_again(s, a.slot)
 
 
 C_CLOSE_ALL_SESSIONS = Function(
@@ -251,7 +254,9 @@ def state_of_session(s: State, a: Args) -> tuple[int, ...]:
 
 
 def flags_of_session(s: State, a: Args) -> tuple[int, ...]:
-    return (CKF.SERIAL_SESSION | (CKF.RW_SESSION if s.sessions[a.session].rw else 0),)
+    """That CKF_SERIAL_SESSION is set is advice only."""
+    rw = CKF.RW_SESSION if s.sessions[a.session].rw else 0
+    return (CKF.SERIAL_SESSION | rw, rw)
 
 
 C_GET_SESSION_INFO = Function(
@@ -288,7 +293,7 @@ def state_does_not_fit(s: State, a: Args) -> bool:
 
 def save_state(s: State, a: Args) -> State:
     """A search and the operations with recovery are not in it."""
-    if a.buffer != Buffer.ENOUGH:
+    if a.buffer == Buffer.NULL:
         return s
     session = s.sessions[a.session]
     left_out = {"sign_recover": Operation(), "verify_recover": Operation(), "search": Search.NONE}
@@ -311,6 +316,14 @@ C_GET_OPERATION_STATE = Function(
             Strength.SHOULD,
         ),
         Rule(
+            "nothing-to-save",
+            CKR.STATE_UNSAVEABLE,
+            operation_not_initialized,
+            "5.1.6 CKR_STATE_UNSAVEABLE",
+            "The code has lower priority than the one for no operation, so both are thought to fit.",
+            Strength.UNSAID,
+        ),
+        Rule(
             "something-to-save",
             CKR.STATE_UNSAVEABLE,
             operation_active,
@@ -322,8 +335,18 @@ C_GET_OPERATION_STATE = Function(
             "state-does-not-fit",
             CKR.BUFFER_TOO_SMALL,
             state_does_not_fit,
-            "5.2 way 2",
-            "A buffer with less room than the output needs gets this code.",
+            "5.2 ways 1 and 2",
+            "A buffer with less room than the output needs gets this code; what a length query tells may be too much.",
+            Strength.MAY,
+        ),
+        Rule(
+            "pin-to-be-changed",
+            CKR.PIN_EXPIRED,
+            pin_to_be_changed,
+            "3.2 below table 6, CKF_USER_PIN_TO_BE_CHANGED",
+            "Until the PIN is changed, what needs the user gets this code.",
+            Strength.MAY,
+            since=V2_20,
         ),
     ),
     effects=(Effect(save_state, "5.6 C_GetOperationState, first paragraph"),),
@@ -334,13 +357,26 @@ C_GET_OPERATION_STATE = Function(
 # C_SetOperationState: is it a state of this session?
 
 
+def restorable(s: State, a: Args) -> bool:
+    return a.blob == Blob.SAVED and s.saved.valid
+
+
 def saved_elsewhere(s: State, a: Args) -> bool:
     session, saved = s.sessions[a.session], s.saved
     return not (saved.slot == session.slot and saved.rw == session.rw and saved.login == s.slots[session.slot].login)
 
 
-def not_a_state_of_this_session(s: State, a: Args) -> bool:
-    return a.blob == Blob.GARBAGE or not s.saved.valid or saved_elsewhere(s, a)
+def not_a_saved_state(s: State, a: Args) -> bool:
+    return a.blob == Blob.GARBAGE or not s.saved.valid
+
+
+def state_from_elsewhere(s: State, a: Args) -> bool:
+    return restorable(s, a) and saved_elsewhere(s, a)
+
+
+def state_of_nothing(s: State, a: Args) -> bool:
+    """No operation was active when it was saved; it may be empty."""
+    return restorable(s, a) and not _savable(s.saved.operations)
 
 
 def state_carried_over(s: State, a: Args) -> bool:
@@ -348,12 +384,34 @@ def state_carried_over(s: State, a: Args) -> bool:
 
 
 _STATE = (
+    *or_arguments_bad(
+        Rule(
+            "state-invalid",
+            CKR.SAVED_STATE_INVALID,
+            not_a_saved_state,
+            "5.6 C_SetOperationState, paragraph on invalid state",
+            "What the library can tell to be no saved state is refused with this code.",
+            Strength.SHOULD,
+        )
+    ),
     Rule(
-        "state-invalid",
+        "state-from-elsewhere",
         CKR.SAVED_STATE_INVALID,
-        not_a_state_of_this_session,
-        "5.6 C_SetOperationState, paragraph on invalid state",
-        "What is no saved state, or is one of another token or session state, is refused with this code.",
+        state_from_elsewhere,
+        "5.6 C_SetOperationState, paragraphs on source and destination and on invalid state",
+        "A state of another token or session state is refused with this code where the library can tell.",
+        Strength.MAY,
+        "A-61",
+    ),
+    *or_arguments_bad(
+        Rule(
+            "state-of-nothing",
+            CKR.SAVED_STATE_INVALID,
+            state_of_nothing,
+            "5.6 C_GetOperationState, paragraph on no active operation",
+            "Nothing should have been saved, and what was may be no state to restore.",
+            Strength.UNSAID,
+        )
     ),
     Rule(
         "state-carried-over",
@@ -367,10 +425,6 @@ _STATE = (
 
 
 # C_SetOperationState: the keys of what was saved.
-
-
-def restorable(s: State, a: Args) -> bool:
-    return a.blob == Blob.SAVED and s.saved.valid and not saved_elsewhere(s, a)
 
 
 def _enciphers(o: Operations) -> bool:
@@ -454,7 +508,18 @@ def saved_key_lost(s: State, a: Args) -> bool:
 
 
 def restore_state(s: State, a: Args) -> State:
+    if not restorable(s, a):
+        return s
     return put_session(s, a.session, replace(s.sessions[a.session], operations=s.saved.operations))
+
+
+def restore_nothing(s: State, a: Args) -> State:
+    """What was no state may have ended what was active."""
+    return s if restorable(s, a) else end_own_operations(s, a)
+
+
+def end_own_operations(s: State, a: Args) -> State:
+    return put_session(s, a.session, replace(s.sessions[a.session], operations=Operations()))
 
 
 C_SET_OPERATION_STATE = Function(
@@ -465,13 +530,24 @@ C_SET_OPERATION_STATE = Function(
         *NULL_POINTER,
         *_STATE,
         *_STATE_KEYS,
+        *or_arguments_bad(
+            Rule(
+                "state-key-made-up",
+                CKR.KEY_HANDLE_INVALID,
+                key_handle_made_up,
+                "5.1.6 CKR_KEY_HANDLE_INVALID",
+                "The function does not list the code, which says that a handle of a key is not valid.",
+                Strength.UNSAID,
+            )
+        ),
         Rule(
-            "state-key-made-up",
-            CKR.KEY_HANDLE_INVALID,
-            key_handle_made_up,
-            "5.1.6 CKR_KEY_HANDLE_INVALID",
-            "The function does not list the code, which says that a handle of a key is not valid.",
-            Strength.UNSAID,
+            "pin-to-be-changed",
+            CKR.PIN_EXPIRED,
+            pin_to_be_changed,
+            "3.2 below table 6, CKF_USER_PIN_TO_BE_CHANGED",
+            "Until the PIN is changed, what needs the user gets this code.",
+            Strength.MAY,
+            since=V2_20,
         ),
         *(
             Rule(
@@ -486,7 +562,10 @@ C_SET_OPERATION_STATE = Function(
             for code in (CKR.KEY_HANDLE_INVALID, CKR.KEY_NEEDED, CKR.KEY_CHANGED, CKR.SAVED_STATE_INVALID)
         ),
     ),
-    effects=(Effect(restore_state, "5.6 C_SetOperationState, first and last paragraphs"),),
+    effects=(
+        Effect(restore_state, "5.6 C_SetOperationState, first and last paragraphs"),
+        Effect(restore_nothing, "5.6 C_SetOperationState, last paragraph", certain=False),
+    ),
     given=session_valid,
 )
 
@@ -502,35 +581,59 @@ def context_specific(s: State, a: Args) -> bool:
     return a.user == CKU.CONTEXT_SPECIFIC
 
 
+def context_specific_beside_private_operation(s: State, a: Args) -> bool:
+    """What is active may be of a key that wants its user for each use; the model does not know of such keys."""
+    o = s.sessions[a.session].operations
+    return context_specific(s, a) and any(x.phase != Phase.NONE for x in (o.decrypt, o.sign, o.sign_recover))
+
+
+def context_specific_out_of_context(s: State, a: Args) -> bool:
+    return context_specific(s, a) and not context_specific_beside_private_operation(s, a)
+
+
 def context_specific_and_nobody(s: State, a: Args) -> bool:
     return context_specific(s, a) and slot_of(s, a).login == Login.NOBODY
 
 
 _USER_TYPE = (
-    Rule(
-        "user-type-invalid",
-        CKR.USER_TYPE_INVALID,
-        user_type_invalid,
-        "5.1.6 CKR_USER_TYPE_INVALID",
-        "The valid types of user are those that the section names.",
-        reading="A-04",
-        unguarded=True,
+    *or_arguments_bad(
+        Rule(
+            "user-type-invalid",
+            CKR.USER_TYPE_INVALID,
+            user_type_invalid,
+            "5.1.6 CKR_USER_TYPE_INVALID",
+            "The valid types of user are those that the section names.",
+            reading="A-04",
+            unguarded=True,
+        )
+    ),
+    *or_arguments_bad(
+        Rule(
+            "context-specific",
+            CKR.USER_TYPE_INVALID,
+            context_specific,
+            "5.1.6 CKR_USER_TYPE_INVALID",
+            "v2.01 knows the SO and the normal user only.",
+            until=V2_01,
+            unguarded=True,
+        )
     ),
     Rule(
-        "context-specific",
-        CKR.USER_TYPE_INVALID,
-        context_specific,
-        "5.1.6 CKR_USER_TYPE_INVALID",
-        "v2.01 knows the SO and the normal user only.",
-        until=V2_01,
-        unguarded=True,
-    ),
-    Rule(
-        "context-specific",
+        "context-specific-out-of-context",
         CKR.OPERATION_NOT_INITIALIZED,
-        context_specific,
+        context_specific_out_of_context,
         "5.6 C_Login, paragraph on user types",
         "The context-specific type out of its context gets this code.",
+        since=V2_20,
+    ),
+    Rule(
+        "context-specific-in-context",
+        CKR.OPERATION_NOT_INITIALIZED,
+        context_specific_beside_private_operation,
+        "4.9 CKA_ALWAYS_AUTHENTICATE, paragraph on re-authentication",
+        "A user is authenticated for one use of the active key, if the key asks for it; else this code is returned.",
+        Strength.MAY,
+        "A-64",
         since=V2_20,
     ),
     Rule(
@@ -583,7 +686,17 @@ _LOGINS = (
         read_only_session_exists,
         "5.6 C_Login, paragraph on the SO",
         "While the application has a read-only session with the token the SO cannot log in, and this code says so.",
-        reading="A-05",
+        until=V2_20,
+    ),
+    Rule(
+        "read-only-session-exists",
+        CKR.SESSION_READ_ONLY_EXISTS,
+        read_only_session_exists,
+        "5.6 C_Login, paragraph on the SO",
+        "Beside a read-only session the SO cannot log in, it says, and sends its reader to a guide where both are.",
+        Strength.MAY,
+        "A-05",
+        since=V2_40,
     ),
     Rule(
         "so-through-read-only-session",
@@ -624,8 +737,14 @@ _LOGINS = (
 # C_Login: the PIN.
 
 
+def login_not_needed(s: State, a: Args) -> bool:
+    """No login is required, and no PIN is given, or none is there that one could be compared with."""
+    slot = slot_of(s, a)
+    return a.user == CKU.USER and not slot.login_required and (a.pin == Pin.NULL or slot.user_pin == Pin.NULL)
+
+
 def user_pin_not_initialized(s: State, a: Args) -> bool:
-    return a.user == CKU.USER and slot_of(s, a).user_pin == Pin.NULL
+    return a.user == CKU.USER and slot_of(s, a).user_pin == Pin.NULL and not login_not_needed(s, a)
 
 
 def pin_of_user(s: State, a: Args) -> Pin:
@@ -636,6 +755,10 @@ def login_pin_wrong(s: State, a: Args) -> bool:
     if a.user == CKU.INVALID or a.pin == Pin.NULL:
         return False
     return a.pin != pin_of_user(s, a) and pin_of_user(s, a) != Pin.NULL
+
+
+def login_pin_missing(s: State, a: Args) -> bool:
+    return a.pin == Pin.NULL and not login_not_needed(s, a)
 
 
 def login_pin_may_be_locked(s: State, a: Args) -> bool:
@@ -684,47 +807,69 @@ _LOGIN_PIN = (
         Strength.MAY,
         until=V2_01,
     ),
+    Rule(
+        "token-uninitialized",
+        CKR.PIN_INCORRECT,
+        login_to_uninitialized_token,
+        "5.1.6 CKR_PIN_INCORRECT",
+        "Nothing says whether a token that was never initialised can have users.",
+        Strength.UNSAID,
+        "A-06",
+    ),
     *(
         Rule(
-            "token-uninitialized",
+            "login-not-needed",
             code,
-            login_to_uninitialized_token,
-            f"5.1.6 {code!s}",
-            "Nothing says whether a token that was never initialised can have users.",
+            login_not_needed,
+            "3.2 table 6 CKF_LOGIN_REQUIRED",
+            "Where the flag is clear nobody has to log in, and what a login without a PIN does is unsaid.",
             Strength.UNSAID,
-            "A-06",
+            "A-62",
         )
-        for code in (CKR.PIN_INCORRECT, CKR.USER_PIN_NOT_INITIALIZED, CKR.TOKEN_NOT_RECOGNIZED)
+        for code in (CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_TYPE_INVALID, CKR.PIN_INCORRECT, CKR.ARGUMENTS_BAD)
+    ),
+    *(
+        Rule(
+            "pin-missing",
+            code,
+            login_pin_missing,
+            "5.6 C_Login, paragraph on the protected path",
+            "NULL is for tokens with a protected path; elsewhere it is no PIN, or an empty one, and not the user's.",
+            Strength.INFERRED,
+            "A-31",
+        )
+        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
     Rule(
         "pin-null",
         CKR.ARGUMENTS_BAD,
         pin_null,
-        "5.6 C_Login, paragraph on the protected path",
-        "Only a token with a protected authentication path is to be given NULL for a PIN.",
-        Strength.INFERRED,
+        "5.1.6 CKR_ARGUMENTS_BAD",
+        "NULL without a length is a bad pointer, or a PIN of no characters.",
+        Strength.UNSAID,
         "A-31",
         unguarded=True,
-    ),
-    Rule(
-        "pin-null",
-        CKR.PIN_INCORRECT,
-        pin_null,
-        "5.6 C_Login, paragraph on the protected path",
-        "Only a token with a protected authentication path is to be given NULL for a PIN.",
-        Strength.INFERRED,
-        "A-31",
     ),
 )
 
 
 def login(s: State, a: Args) -> State:
+    """A context-specific login leaves the session state as it is (4.9), and so does one that is not needed."""
+    if a.user == CKU.CONTEXT_SPECIFIC or login_not_needed(s, a):
+        return s
     k = s.sessions[a.session].slot
     slot = s.slots[k]
     s = carry_saved(unsettle_searches(s))
     if a.user == CKU.SO:
         return put_slot(s, k, replace(slot, login=Login.SO, so_failed=False))
     return put_slot(s, k, replace(slot, login=Login.USER, user_failed=False))
+
+
+def login_without_need(s: State, a: Args) -> State:
+    if not login_not_needed(s, a):
+        return s
+    k = s.sessions[a.session].slot
+    return put_slot(carry_saved(unsettle_searches(s)), k, replace(s.slots[k], login=Login.USER))
 
 
 def count_login_failure(s: State, a: Args) -> State:
@@ -734,8 +879,21 @@ def count_login_failure(s: State, a: Args) -> State:
     return put_slot(s, k, replace(s.slots[k], user_failed=True))
 
 
-def end_own_operations(s: State, a: Args) -> State:
-    return put_session(s, a.session, replace(s.sessions[a.session], operations=Operations()))
+def logged_out(s: State, slot: int) -> State:
+    """Nobody is logged in to a token any more: handles on private objects die, private session objects too (5.6)."""
+
+    def after(x: Object) -> Object:
+        if not (x.exists and x.private and x.slot == slot):
+            return x
+        return replace(x, known=False) if x.token else Object()
+
+    return map_objects(public_again(s, slot), after)
+
+
+def log_out_when_locked(s: State, a: Args) -> State:
+    if not context_specific(s, a):
+        return s
+    return unsettle_searches(logged_out(s, s.sessions[a.session].slot))
 
 
 def end_operations_elsewhere(s: State, a: Args) -> State:
@@ -744,11 +902,12 @@ def end_operations_elsewhere(s: State, a: Args) -> State:
     return put_session(end_all_operations(s, own.slot), a.session, own)
 
 
-def _operations_perhaps_end(place: str) -> tuple[Effect, ...]:
-    return tuple(
-        Effect(change, place, certain=False, reading="A-33")
-        for change in (end_own_operations, end_operations_elsewhere)
-    )
+def end_own_operations_at_login(s: State, a: Args) -> State:
+    return end_own_operations(s, a) if login_attempted(s, a) else s
+
+
+def end_operations_elsewhere_at_login(s: State, a: Args) -> State:
+    return end_operations_elsewhere(s, a) if login_attempted(s, a) else s
 
 
 C_LOGIN = Function(
@@ -758,7 +917,17 @@ C_LOGIN = Function(
     out_of_scope=token_asks_for_pin,
     effects=(
         Effect(login, "5.6 C_Login, paragraph on user types"),
-        *_operations_perhaps_end("5.6 C_Login, paragraph on active operations"),
+        Effect(login_without_need, "3.2 table 6 CKF_LOGIN_REQUIRED", certain=False, reading="A-62"),
+        *(
+            Effect(change, "5.6 C_Login, paragraph on active operations", certain=False, reading="A-33")
+            for change in (end_own_operations_at_login, end_operations_elsewhere_at_login)
+        ),
+        Effect(
+            log_out_when_locked,
+            "4.9 CKA_ALWAYS_AUTHENTICATE, paragraph on re-authentication",
+            frozenset({CKR.PIN_LOCKED}),
+            certain=False,
+        ),
         Effect(
             count_login_failure,
             "3.2 table 6 CKF_USER_PIN_COUNT_LOW",
@@ -796,7 +965,10 @@ C_LOGOUT = Function(
     ),
     effects=(
         Effect(logout, "5.6 C_Logout, paragraph on private objects"),
-        *_operations_perhaps_end("5.6 C_Logout, paragraph on active operations"),
+        *(
+            Effect(change, "5.6 C_Logout, paragraph on active operations", certain=False, reading="A-33")
+            for change in (end_own_operations, end_operations_elsewhere)
+        ),
     ),
     given=session_valid,
 )

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 from ..call import Args, Buffer
 from ..rule import Effect, Function, Output, Rule, Strength
-from ..state import Login, Mech, Object, Pin, State, map_objects, put_slot
+from ..state import Login, Mech, Object, Pin, State, Trait, map_objects, put_slot
 from ..vocabulary import CKR, CKS, Version
-from .common import LIBRARY, NULL_POINTER, RESERVED, SESSION, SLOT, TOKEN, arguments_bad
+from .common import LIBRARY, NULL_POINTER, SESSION, SLOT, TOKEN, arguments_bad, or_arguments_bad
 from .conditions import (
     illegal_length,
     new_pin_null,
     pin_null,
+    pin_to_be_changed,
     pointer_null,
+    reserved_given,
     session_state,
     session_valid,
     slot_of,
@@ -120,7 +122,15 @@ C_WAIT_FOR_SLOT_EVENT = Function(
     (
         *LIBRARY,
         *NULL_POINTER,
-        *RESERVED,
+        Rule(
+            "reserved-given",
+            CKR.ARGUMENTS_BAD,
+            reserved_given,
+            "5.5 C_WaitForSlotEvent, first paragraph",
+            "The reserved pointer is better NULL; what becomes of a call where it is not is unsaid.",
+            Strength.UNSAID,
+            "A-50",
+        ),
         Rule(
             "no-event",
             CKR.NO_EVENT,
@@ -172,12 +182,15 @@ C_GET_MECHANISM_INFO = Function(
     (
         *TOKEN,
         *NULL_POINTER,
-        Rule(
-            "mechanism-unlisted",
-            CKR.MECHANISM_INVALID,
-            mechanism_not_listed,
-            "5.1.6 CKR_MECHANISM_INVALID",
-            "The code is for a mechanism that does not exist, or that this token does not have.",
+        *or_arguments_bad(
+            Rule(
+                "mechanism-unlisted",
+                CKR.MECHANISM_INVALID,
+                mechanism_not_listed,
+                "5.1.6 CKR_MECHANISM_INVALID",
+                "The code is an appropriate one for a mechanism that does not exist, or that this token does not have.",
+                Strength.INFERRED,
+            )
         ),
     ),
     given=token_there,
@@ -244,6 +257,10 @@ def so_pin_unacceptable(s: State, a: Args) -> bool:
     return so_pin_chosen(s, a) and illegal_length(a.pin)
 
 
+def so_pin_length_illegal(s: State, a: Args) -> bool:
+    return illegal_length(a.pin)
+
+
 _SO_PIN = (
     Rule(
         "so-pin-wrong",
@@ -275,13 +292,17 @@ _SO_PIN = (
         Rule(
             "so-pin-unacceptable",
             code,
-            so_pin_unacceptable,
+            when,
             f"5.1.6 {code!s}",
-            "The function sets a PIN, and lists no code for one that the token cannot take.",
+            "The function sets a PIN, be it the one that was, and lists no code for one that the token cannot take.",
             Strength.UNSAID,
             "A-08",
         )
-        for code in (CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, CKR.ARGUMENTS_BAD)
+        for code, when in (
+            (CKR.PIN_INCORRECT, so_pin_unacceptable),
+            (CKR.PIN_LEN_RANGE, so_pin_length_illegal),
+            (CKR.ARGUMENTS_BAD, so_pin_length_illegal),
+        )
     ),
     Rule(
         "so-pin-chosen",
@@ -305,36 +326,59 @@ _SO_PIN = (
 )
 
 
+def so_pin_missing(s: State, a: Args) -> bool:
+    return a.pin == Pin.NULL and (s.slots[a.slot].initialized or not s.slots[a.slot].empty_pin_legal)
+
+
+def empty_so_pin_perhaps_set(s: State, a: Args) -> bool:
+    """What a token holds after it took NULL for a new PIN is not followed: an empty PIN, or none."""
+    return token_asks_for_pin(s, a) or (
+        a.pin == Pin.NULL and any(x.empty_pin_legal and not x.initialized for x in s.slots)
+    )
+
+
 _SO_PIN_NULL = (
-    Rule(
-        "pin-null",
-        CKR.ARGUMENTS_BAD,
-        pin_null,
-        "5.5 C_InitToken, paragraph on the protected path",
-        "Only a token with a protected authentication path is to be given NULL for a PIN.",
-        Strength.INFERRED,
-        "A-31",
-        unguarded=True,
+    *(
+        Rule(
+            "pin-missing",
+            code,
+            so_pin_missing,
+            "5.5 C_InitToken, paragraphs on reinitialising and on the protected path",
+            "NULL is for tokens with a protected path; elsewhere it is no PIN, or an empty one, which is not the SO's.",
+            Strength.INFERRED,
+            "A-31",
+        )
+        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
-    Rule(
-        "pin-null",
-        CKR.PIN_INCORRECT,
-        pin_null,
-        "5.5 C_InitToken, paragraph on the protected path",
-        "Only a token with a protected authentication path is to be given NULL for a PIN.",
-        Strength.INFERRED,
-        "A-31",
+    *(
+        Rule(
+            "pin-null",
+            code,
+            pin_null,
+            f"5.1.6 {code!s}",
+            "NULL without a length is a bad pointer, or a PIN of no characters.",
+            Strength.UNSAID,
+            "A-31",
+            unguarded=code is CKR.ARGUMENTS_BAD,
+        )
+        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, CKR.PIN_INVALID)
     ),
 )
 
 
 def init_token(s: State, a: Args) -> State:
-    """Objects that can be destroyed are gone (5.5); what the standard lets a token keep, none of ours is."""
-    slot = s.slots[a.slot]
-    s = map_objects(forget_outputs(s), lambda x: Object() if x.exists and x.slot == a.slot else x)
+    """Objects that can be destroyed are gone (5.5), nobody but the SO has a PIN, and that one may be flagged."""
+    s = map_objects(forget_outputs(s), lambda x: Object() if x.slot == a.slot and x.trait != Trait.UNDESTROYABLE else x)
+    slot = replace(s.slots[a.slot], initialized=True, so_pin=a.pin, user_pin=Pin.NULL)
     return put_slot(
-        s, a.slot, replace(slot, initialized=True, so_pin=a.pin, user_pin=Pin.NULL, so_failed=False, user_failed=False)
+        s,
+        a.slot,
+        replace(slot, so_failed=False, user_failed=False, so_pin_to_be_changed=True, user_pin_to_be_changed=False),
     )
+
+
+def destroy_the_undestroyable(s: State, a: Args) -> State:
+    return map_objects(s, lambda x: Object() if x.slot == a.slot and x.trait == Trait.UNDESTROYABLE else x)
 
 
 def count_so_failure_by_slot(s: State, a: Args) -> State:
@@ -360,9 +404,10 @@ C_INIT_TOKEN = Function(
             unguarded=True,
         ),
     ),
-    out_of_scope=token_asks_for_pin,
+    out_of_scope=empty_so_pin_perhaps_set,
     effects=(
         Effect(init_token, "5.5 C_InitToken, paragraphs on reinitialising and on objects"),
+        Effect(destroy_the_undestroyable, "5.5 C_InitToken, paragraph on objects", certain=False),
         Effect(count_so_failure_by_slot, "3.2 table 6 CKF_SO_PIN_COUNT_LOW", PIN_REFUSED, reading="A-43"),
     ),
     given=token_there,
@@ -380,13 +425,25 @@ def new_pin_given(s: State, a: Args) -> bool:
     return a.new_pin != Pin.NULL
 
 
+def new_pin_missing(s: State, a: Args) -> bool:
+    return a.new_pin == Pin.NULL and not slot_of(s, a).empty_pin_legal
+
+
+def empty_pin_perhaps_set(s: State, a: Args) -> bool:
+    """What a token holds after it took NULL for a new PIN is not followed: an empty PIN, or none."""
+    return token_asks_for_pin(s, a) or (a.new_pin == Pin.NULL and any(x.empty_pin_legal for x in s.slots))
+
+
 NEW_PIN = (
-    Rule(
-        "new-pin-length-illegal",
-        CKR.PIN_LEN_RANGE,
-        new_pin_length_illegal,
-        "5.1.6 CKR_PIN_LEN_RANGE",
-        "The code is for a new PIN that is longer or shorter than PINs of the token are.",
+    *or_arguments_bad(
+        Rule(
+            "new-pin-length-illegal",
+            CKR.PIN_LEN_RANGE,
+            new_pin_length_illegal,
+            "5.1.6 CKR_PIN_LEN_RANGE",
+            "The code is for a new PIN that is longer or shorter than PINs of the token are.",
+            Strength.INFERRED,
+        )
     ),
     Rule(
         "new-pin-chosen",
@@ -407,21 +464,28 @@ NEW_PIN = (
     ),
     *(
         Rule(
+            "new-pin-missing",
+            code,
+            new_pin_missing,
+            "5.5 C_InitPIN and C_SetPIN, paragraphs on the protected path",
+            "NULL is for tokens with a protected path; elsewhere it is no PIN, or an empty one, below ulMinPinLen.",
+            Strength.INFERRED,
+            "A-31",
+        )
+        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
+    ),
+    *(
+        Rule(
             "new-pin-null",
             code,
             new_pin_null,
-            "5.5 C_InitPIN and C_SetPIN, paragraphs on the protected path",
-            "Only a token with a protected authentication path is to be given NULL for a PIN.",
-            strength,
+            f"5.1.6 {code!s}",
+            "NULL without a length is a bad pointer, or a PIN of no characters.",
+            Strength.UNSAID,
             "A-31",
-            unguarded=True,
+            unguarded=code is CKR.ARGUMENTS_BAD,
         )
-        for code, strength in (
-            (CKR.ARGUMENTS_BAD, Strength.INFERRED),
-            (CKR.PIN_INCORRECT, Strength.INFERRED),
-            (CKR.PIN_LEN_RANGE, Strength.UNSAID),
-            (CKR.PIN_INVALID, Strength.UNSAID),
-        )
+        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, CKR.PIN_INVALID)
     ),
 )
 
@@ -453,8 +517,9 @@ def session_read_only(s: State, a: Args) -> bool:
 
 
 def init_pin(s: State, a: Args) -> State:
+    """The user has a PIN of the SO's choice, which may be flagged; one that was locked may stay so."""
     k = s.sessions[a.session].slot
-    return put_slot(s, k, replace(s.slots[k], user_pin=a.new_pin, user_failed=False))
+    return put_slot(s, k, replace(s.slots[k], user_pin=a.new_pin, user_pin_to_be_changed=True))
 
 
 C_INIT_PIN = Function(
@@ -479,10 +544,19 @@ C_INIT_PIN = Function(
             "A-09",
         ),
         _PROTECTED,
+        Rule(
+            "pin-to-be-changed",
+            CKR.PIN_EXPIRED,
+            pin_to_be_changed,
+            "3.2 below table 6, CKF_SO_PIN_TO_BE_CHANGED",
+            "Until the SO's PIN is changed, what needs the SO gets this code.",
+            Strength.MAY,
+            since=V2_20,
+        ),
         *NEW_PIN,
     ),
     effects=(Effect(init_pin, "5.5 C_InitPIN, first paragraph"),),
-    out_of_scope=token_asks_for_pin,
+    out_of_scope=empty_pin_perhaps_set,
     given=session_valid,
 )
 
@@ -542,6 +616,19 @@ def user_pin_unset_in_public(s: State, a: Args) -> bool:
     return nobody_logged_in(s, a) and slot_of(s, a).user_pin == Pin.NULL
 
 
+def user_pin_not_wanted(s: State, a: Args) -> bool:
+    """There is no PIN, and none is required, so that the first one may be set in the place of an empty one."""
+    return user_pin_unset_in_public(s, a) and not slot_of(s, a).login_required
+
+
+def user_pin_unset(s: State, a: Args) -> bool:
+    return user_pin_unset_in_public(s, a) and slot_of(s, a).login_required
+
+
+def old_pin_missing(s: State, a: Args) -> bool:
+    return a.pin == Pin.NULL and not user_pin_not_wanted(s, a)
+
+
 _OLD_PIN = (
     Rule(
         "pin-wrong",
@@ -571,37 +658,44 @@ _OLD_PIN = (
         Rule(
             "user-pin-unset",
             code,
-            user_pin_unset_in_public,
+            when,
             "5.5 C_SetPIN, first paragraph",
             "With nobody logged in it is the user's PIN that changes, and there is none that the old one could match.",
-            Strength.INFERRED,
+            strength,
             "A-10",
             since=V2_20,
         )
+        for when, strength in ((user_pin_unset, Strength.INFERRED), (user_pin_not_wanted, Strength.UNSAID))
         for code in (CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_NOT_LOGGED_IN, CKR.PIN_LOCKED)
     ),
 )
 
 
 _OLD_PIN_NULL = (
-    Rule(
-        "pin-null",
-        CKR.ARGUMENTS_BAD,
-        pin_null,
-        "5.5 C_SetPIN, paragraph on the protected path",
-        "Only a token with a protected authentication path is to be given NULL for a PIN.",
-        Strength.INFERRED,
-        "A-31",
-        unguarded=True,
+    *(
+        Rule(
+            "pin-missing",
+            code,
+            old_pin_missing,
+            "5.5 C_SetPIN, first paragraph and the one on the protected path",
+            "NULL is for tokens with a protected path; elsewhere it is no PIN, or an empty one, and not the old one.",
+            Strength.INFERRED,
+            "A-31",
+        )
+        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
-    Rule(
-        "pin-null",
-        CKR.PIN_INCORRECT,
-        pin_null,
-        "5.5 C_SetPIN, paragraph on the protected path",
-        "Only a token with a protected authentication path is to be given NULL for a PIN.",
-        Strength.INFERRED,
-        "A-31",
+    *(
+        Rule(
+            "pin-null",
+            code,
+            pin_null,
+            f"5.1.6 {code!s}",
+            "NULL without a length is a bad pointer, or a PIN of no characters.",
+            Strength.UNSAID,
+            "A-31",
+            unguarded=code is CKR.ARGUMENTS_BAD,
+        )
+        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
 )
 
@@ -610,8 +704,8 @@ def put_pin(s: State, a: Args) -> State:
     k = s.sessions[a.session].slot
     slot = s.slots[k]
     if slot.login == Login.SO:
-        return put_slot(s, k, replace(slot, so_pin=a.new_pin, so_failed=False))
-    return put_slot(s, k, replace(slot, user_pin=a.new_pin, user_failed=False))
+        return put_slot(s, k, replace(slot, so_pin=a.new_pin, so_failed=False, so_pin_to_be_changed=False))
+    return put_slot(s, k, replace(slot, user_pin=a.new_pin, user_failed=False, user_pin_to_be_changed=False))
 
 
 def count_failure_by_session(s: State, a: Args) -> State:
@@ -633,7 +727,7 @@ C_SET_PIN = Function(
         *NEW_PIN,
         *_OLD_PIN_NULL,
     ),
-    out_of_scope=token_asks_for_pin,
+    out_of_scope=empty_pin_perhaps_set,
     effects=(
         Effect(put_pin, "5.5 C_SetPIN, first paragraph"),
         Effect(count_failure_by_session, "3.2 table 6 CKF_USER_PIN_COUNT_LOW", PIN_REFUSED, reading="A-43"),
