@@ -16,7 +16,7 @@ class Interpretation:
 
     `readings` names its answers, the default first. `strengths` holds the strength that a reading gives to the rows
     that name the interpretation, where it differs from the strength in the table. Under the `loose` readings the
-    effects that name it may happen or not.
+    effects that name it may happen or not; under the `void` ones the rows that name it do not hold.
     """
 
     id: str
@@ -25,6 +25,7 @@ class Interpretation:
     readings: tuple[str, ...] = ("any",)
     strengths: Mapping[str, Strength] = field(default_factory=dict)
     loose: tuple[str, ...] = ()
+    void: tuple[str, ...] = ()
 
     @property
     def default(self) -> str:
@@ -47,6 +48,7 @@ _ROWS = (
         "CKR_CRYPTOKI_NOT_INITIALIZED is of the lowest class, yet no session handle can be valid then.",
         "5.1.7",
         ("either", "first", "literal"),
+        {"literal": Strength.MUST},
     ),
     Interpretation(
         "A-02",
@@ -58,10 +60,11 @@ _ROWS = (
     Interpretation("A-04", "Several login errors together have no order.", "5.6"),
     Interpretation(
         "A-05",
-        "May read-only sessions exist while the SO is logged in?",
+        "May read-only sessions exist while the SO is logged in? From v2.40 on 5.6 denies it, and sends its reader to "
+        "2.6.2 of the usage guide, which says how they behave, and that it is older modules which refuse them.",
         "5.6",
-        ("base text", "usage guide"),
-        {"usage guide": Strength.MAY},
+        ("usage guide", "base text"),
+        {"base text": Strength.MUST},
     ),
     Interpretation("A-06", "A session with an uninitialised token has no code before v3.2.", "5.6"),
     Interpretation("A-07", "A key whose usage attribute forbids wrapping, unwrapping or deriving has no code.", "5.13"),
@@ -112,7 +115,11 @@ _ROWS = (
         ("token decides", "all writing"),
         {"all writing": Strength.MUST},
     ),
-    Interpretation("A-31", "A NULL PIN without a protected authentication path has no code.", "5.5, 5.6"),
+    Interpretation(
+        "A-31",
+        "A NULL PIN without a protected path has no code; where ulMinPinLen is 0 it is an empty PIN.",
+        "5.5, 5.6",
+    ),
     Interpretation("A-32", "A context-specific login with nobody logged in fits two codes.", "5.6"),
     Interpretation("A-33", "Whether operations survive C_Login and C_Logout is left open.", "5.6"),
     Interpretation("A-34", "Objects need not have a size.", "5.7"),
@@ -134,9 +141,45 @@ _ROWS = (
     Interpretation("A-49", "C_CloseAllSessions on a slot without a token: either answer.", "5.6"),
     Interpretation("A-50", "A NULL pointer where one is needed has no code of its own.", "5.1.6"),
     Interpretation("A-55", "Codes that are defined and stand in no list apply where their definition does.", "5.1.6"),
-    Interpretation("A-57", "What C_Finalize does to sessions and logins is unsaid; it ends them.", "5.4"),
+    Interpretation(
+        "A-57",
+        "What C_Finalize does is unsaid: it ends sessions and logins, and handles on token objects or not.",
+        "5.4",
+    ),
     Interpretation("A-58", "The SO logging in through a read-only session is the session that exists.", "5.6"),
     Interpretation("A-59", "Do handles on token objects outlive the last session with the token?", "5.6"),
+    Interpretation(
+        "A-60",
+        "A bad argument that has a code of its own is an unsuitable argument too: does CKR_ARGUMENTS_BAD stand for it?",
+        "5.1.6",
+        ("permitted", "specific code only"),
+        void=("specific code only",),
+    ),
+    Interpretation(
+        "A-61",
+        "A saved state of another session state or token fails where the library can tell: must it be able to?",
+        "5.6",
+        ("where it can tell", "always"),
+        {"always": Strength.MUST},
+    ),
+    Interpretation(
+        "A-62",
+        "Where no login is required, and there is no PIN to log in with, C_Login has nothing to do, or no code for it.",
+        "5.6",
+    ),
+    Interpretation(
+        "A-63",
+        "The set of slots is settled when C_GetSlotList is asked for their number (5.5): is an ID valid before?",
+        "5.5",
+        ("not necessarily", "valid"),
+        void=("valid",),
+    ),
+    Interpretation(
+        "A-64",
+        "The model knows of no CKA_ALWAYS_AUTHENTICATE: a context-specific login beside an operation that may need "
+        "the user is in its place, or is not.",
+        "4.9",
+    ),
 )
 
 INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}

@@ -252,7 +252,8 @@ class Slot:
     `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it, and
     `abilities` says what the token offers each of them for (CK_MECHANISM_INFO).
     `login_required` is its CKF_LOGIN_REQUIRED, `rng` its CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS;
-    `pin_to_be_changed` says that one of its PINs is flagged so.
+    `empty_pin_legal` says that its ulMinPinLen is 0. `so_pin_to_be_changed` and `user_pin_to_be_changed` say that the
+    PIN may be flagged so: as it was at first, and after somebody else than its user set it.
     """
 
     present: bool = fixed(True)
@@ -261,7 +262,7 @@ class Slot:
     shared: bool = fixed(False)
     protected_path: bool = fixed(False)
     login_required: bool = fixed(True)
-    pin_to_be_changed: bool = fixed(False)
+    empty_pin_legal: bool = fixed(False)
     rng: bool = fixed(True)
     dual: bool = fixed(False)
     has_mechanisms: bool = fixed(True)
@@ -274,6 +275,8 @@ class Slot:
     user_pin: Pin = Pin.USER
     so_failed: bool = False
     user_failed: bool = False
+    so_pin_to_be_changed: bool = False
+    user_pin_to_be_changed: bool = False
     login: Login = Login.NOBODY
 
 

@@ -13,6 +13,13 @@ READY = (INIT, OPEN)
 BAD_HANDLE = Args(session=3, null=True)
 PROTECTED = State(slots=(Slot(write_protected=True),))
 DIGEST, PART, WHOLE, LAST = (Call(f"C_Digest{name}") for name in ("Init", "Update", "", "Final"))
+UNLISTED = "SLOT_ID_INVALID"
+"""What a slot ID may get before the slots were asked for (A-63)."""
+NO_TOKEN = State(slots=(Slot(present=False),))
+TOKEN_INFO = Call("C_GetTokenInfo")
+RESTORE = Call("C_SetOperationState")
+SAVED_ELSEWHERE = (*READY, Call("C_DigestInit"), Call("C_GetOperationState"), LOGIN_SO)
+NO_SUCH_SLOT = Call("C_GetSlotInfo", Args(slot=1))
 BAD_PART = Call("C_DigestUpdate", Args(data=Data.NULL))
 TOO_SHORT = Call("C_Digest", Args(buffer=Buffer.SHORT))
 NO_OPERATION = "OPERATION_NOT_INITIALIZED"
@@ -30,6 +37,7 @@ READINGS = [
     ("A-02", "class order", ONE_SLOT, (INIT,), Call("C_GetSessionInfo", BAD_HANDLE), "SESSION_HANDLE_INVALID"),
     ("A-02", "advice", ONE_SLOT, (INIT,), Call("C_GetSessionInfo", BAD_HANDLE), "SESSION_HANDLE_INVALID ARGUMENTS_BAD"),
     ("A-05", "base text", ONE_SLOT, (*READY, LOGIN_SO), OPEN_RO, "SESSION_READ_WRITE_SO_EXISTS"),
+    ("A-05", "base text", ONE_SLOT, (*READY, OPEN_RO), LOGIN_SO, "SESSION_READ_ONLY_EXISTS"),
     ("A-05", "usage guide", ONE_SLOT, (*READY, LOGIN_SO), OPEN_RO, "OK SESSION_READ_WRITE_SO_EXISTS"),
     ("A-05", "usage guide", ONE_SLOT, (*READY, OPEN_RO), LOGIN_SO, "OK SESSION_READ_ONLY_EXISTS"),
     ("A-11", "an error", ONE_SLOT, (*READY, DIGEST, PART), WHOLE, AT_ONCE),
@@ -40,8 +48,15 @@ READINGS = [
     ("A-39", "any", ONE_SLOT, (*READY, DIGEST), TOO_SHORT, "OK BUFFER_TOO_SMALL"),
     ("A-16", "refuse or replace", ONE_SLOT, (*READY, DIGEST), DIGEST, "OK OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
     ("A-16", "refuse", ONE_SLOT, (*READY, DIGEST), DIGEST, "OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
-    ("A-30", "all writing", PROTECTED, (INIT,), OPEN, "TOKEN_WRITE_PROTECTED"),
-    ("A-30", "all writing", PROTECTED, (INIT,), OPEN_RO, "OK"),
+    ("A-60", "permitted", ONE_SLOT, (INIT,), NO_SUCH_SLOT, f"{UNLISTED} ARGUMENTS_BAD"),
+    ("A-60", "specific code only", ONE_SLOT, (INIT,), NO_SUCH_SLOT, UNLISTED),
+    ("A-30", "all writing", PROTECTED, (INIT,), OPEN, f"TOKEN_WRITE_PROTECTED {UNLISTED}"),
+    ("A-30", "all writing", PROTECTED, (INIT,), OPEN_RO, f"OK {UNLISTED}"),
+    ("A-01", "literal", NO_TOKEN, (), TOKEN_INFO, "TOKEN_NOT_PRESENT"),
+    ("A-61", "where it can tell", ONE_SLOT, SAVED_ELSEWHERE, RESTORE, "OK SAVED_STATE_INVALID"),
+    ("A-61", "always", ONE_SLOT, SAVED_ELSEWHERE, RESTORE, "SAVED_STATE_INVALID"),
+    ("A-63", "not necessarily", ONE_SLOT, (INIT,), OPEN, f"OK {UNLISTED}"),
+    ("A-63", "valid", ONE_SLOT, (INIT,), OPEN, "OK"),
 ]
 
 
@@ -67,7 +82,7 @@ def test_defaults() -> None:
     assert all(set(i.strengths) <= set(i.readings) for i in INTERPRETATIONS.values())
 
 
-def test_literal_text_is_the_default_where_it_assigns_a_code() -> None:
+def test_default_readings_that_accuse_or_do_not() -> None:
     defaults = resolve({})
-    assert (defaults["A-02"], defaults["A-05"]) == ("advice", "base text")
+    assert (defaults["A-02"], defaults["A-05"]) == ("advice", "usage guide")
     assert (defaults["A-00"], defaults["A-01"]) == ("advice", "either")

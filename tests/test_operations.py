@@ -109,6 +109,8 @@ CANCELLING = put_session(USER_IN, 0, Session(True, 0, True, notify=True))
 NO_USAGE = put_object(USER_IN, AES, Object(True, True, Kind.AES, trait=Trait.NO_USAGE))
 HIDDEN = put_object(NOBODY_IN, AES, Object(True, False, Kind.AES, token=True, private=True))
 DUAL = put_slot(USER_IN, 0, Slot(login=Login.USER, dual=True))
+UNWELL = "FIPS_SELF_TEST_FAILED"
+"""What a generator says that fails its own test (A-55)."""
 WITHOUT_RNG = put_slot(USER_IN, 0, Slot(login=Login.USER, rng=False))
 NOT_OFFERED = put_slot(USER_IN, 0, Slot(login=Login.USER, abilities=((Mech.RSA_PKCS, Role.SIGN),)))
 NOT_LISTED = put_slot(USER_IN, 0, Slot(login=Login.USER, mechanisms=(Mech.AES_ECB,)))
@@ -608,10 +610,27 @@ STORIES = (
         codes=NOT_INITIALIZED,
     ),
     # Random numbers and legacy functions.
-    tell("5.14", "a seed", last=do("C_SeedRandom"), codes="OK RANDOM_SEED_NOT_SUPPORTED"),
-    tell("5.14", "during an operation", DIGEST_INIT, last=do("C_GenerateRandom"), codes="OK OPERATION_ACTIVE"),
-    tell("5.14", "nowhere to put it", last=do("C_GenerateRandom", data=Data.NULL), codes="ARGUMENTS_BAD"),
-    tell("5.14", "no generator", start=WITHOUT_RNG, last=do("C_GenerateRandom"), codes="OK RANDOM_NO_RNG"),
+    tell("5.14", "a seed", last=do("C_SeedRandom"), codes=f"OK RANDOM_SEED_NOT_SUPPORTED {UNWELL}"),
+    tell(
+        "5.14",
+        "during an operation",
+        DIGEST_INIT,
+        last=do("C_GenerateRandom"),
+        codes="OK OPERATION_ACTIVE FIPS_SELF_TEST_FAILED",
+    ),
+    tell(
+        "5.14",
+        "nowhere to put it",
+        last=do("C_GenerateRandom", data=Data.NULL),
+        codes="ARGUMENTS_BAD FIPS_SELF_TEST_FAILED",
+    ),
+    tell(
+        "5.14",
+        "no generator",
+        start=WITHOUT_RNG,
+        last=do("C_GenerateRandom"),
+        codes="OK RANDOM_NO_RNG FIPS_SELF_TEST_FAILED",
+    ),
     tell("5.15", "a legacy function", last=do("C_GetFunctionStatus"), codes="FUNCTION_NOT_PARALLEL"),
     tell(
         "5.15",
