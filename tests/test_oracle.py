@@ -73,6 +73,9 @@ ENCIPHERED_FOR = (
     *(*USER_IN, of("C_GenerateKey", mechanism=Mech.AES_KEY_GEN)),
     *(of("C_EncryptInit", mechanism=Mech.AES_ECB), SAVE()),
 )
+NO_MECHANISM = "MECHANISM_INVALID MECHANISM_PARAM_INVALID ARGUMENTS_BAD"
+"""What stands for a mechanism that is not there, in the list of the token or in the call."""
+
 DIGESTING = (*READY, DIGEST())
 UNWELL = "FIPS_SELF_TEST_FAILED LIBRARY_LOAD_FAILED"
 """What keeps a library from starting (A-55)."""
@@ -312,11 +315,11 @@ STORIES = [
     Story("5.1.6", ONE_SLOT, USER_IN, DIGEST(), "OK"),
     Story("5.1.6", one(pin_to_be_changed=True), USER_IN, DIGEST(), "OK PIN_EXPIRED"),
     Story("5.1.6", one(pin_to_be_changed=True), READY, DIGEST(), "OK USER_NOT_LOGGED_IN"),
-    Story("5.1.6", ONE_SLOT, USER_IN, DIGEST(mechanism=Mech.UNKNOWN), "MECHANISM_INVALID"),
-    Story("5.1.6", ONE_SLOT, USER_IN, DIGEST(mechanism=Mech.AES_ECB), "MECHANISM_INVALID"),
-    Story("5.1.6", one(mechanisms=(), abilities=()), USER_IN, DIGEST(), "MECHANISM_INVALID MECHANISM_PARAM_INVALID"),
+    Story("5.1.6", ONE_SLOT, USER_IN, DIGEST(mechanism=Mech.UNKNOWN), "MECHANISM_INVALID ARGUMENTS_BAD"),
+    Story("5.1.6", ONE_SLOT, USER_IN, DIGEST(mechanism=Mech.AES_ECB), "MECHANISM_INVALID ARGUMENTS_BAD"),
+    Story("5.1.6", one(mechanisms=(), abilities=()), USER_IN, DIGEST(), NO_MECHANISM),
     Story("5.1.6", one(abilities=()), USER_IN, DIGEST(), "OK MECHANISM_INVALID MECHANISM_PARAM_INVALID"),
-    Story("A-27", ONE_SLOT, USER_IN, DIGEST(null=True), "ARGUMENTS_BAD MECHANISM_INVALID"),
+    Story("A-27", ONE_SLOT, USER_IN, DIGEST(null=True), NO_MECHANISM),
     Story("A-16", ONE_SLOT, DIGESTING, DIGEST(), "OK OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
     Story("A-02", ONE_SLOT, (INIT,), DIGEST(null=True), "SESSION_HANDLE_INVALID"),
 ]

@@ -58,6 +58,8 @@ C_ENCRYPT_INIT = init(ENCRYPTION, (*with_role(Role.ENCRYPT), Mech.SHA256, Mech.U
 _LENGTHS = tuple((m, facts.ciphertext) for m, facts in MECHANISMS.items() if facts.ciphertext)
 """The length of what the usual data encrypts to."""
 
+_KNOWN = tuple(m for m, _ in _LENGTHS)
+
 
 def keep_ciphertext(s: State, a: Args) -> State:
     whole = operation(s, a, ENCRYPTION).phase == Phase.READY
@@ -65,13 +67,13 @@ def keep_ciphertext(s: State, a: Args) -> State:
 
 
 def ciphertext_length(s: State, a: Args) -> tuple[int, ...]:
-    return lengths(_LENGTHS, s.ciphertext) if a.buffer == Buffer.ENOUGH and a.data == Data.FITTING else ()
+    return lengths(_LENGTHS, s.ciphertext) if a.buffer != Buffer.NULL and a.data == Data.FITTING else ()
 
 
 C_ENCRYPT = Function(
     "C_Encrypt",
     ("session", "data", "buffer", "null"),
-    (*refusals(ENCRYPTION, _WHOLE), *plaintext_rows(ENCRYPTION, Step.WHOLE)),
+    (*refusals(ENCRYPTION, _WHOLE, _KNOWN), *plaintext_rows(ENCRYPTION, Step.WHOLE)),
     effects=(Effect(keep_ciphertext, "5.8 C_Encrypt, on pEncryptedData"), *ends(ENCRYPTION, _WHOLE)),
     outputs=(Output("length", ciphertext_length, "5.2 second way to call"),),
     out_of_scope=short_of_unusual(ENCRYPTION),

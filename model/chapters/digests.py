@@ -11,11 +11,12 @@ from .conditions import key_of_another_token, key_valid, session_valid
 from .operations import (
     DIGESTING,
     ERRORS,
-    KEY_HANDLE,
+    KEY_HANDLE_ROWS,
+    PIN_TO_BE_CHANGED,
     SURRENDER,
+    USER_REQUIRED,
     Shape,
     Step,
-    begun,
     ended,
     ends,
     fed,
@@ -47,7 +48,7 @@ _LENGTHS = tuple(sorted({m.facts.digest for m in _DIGESTS}))
 
 def digest_length(s: State, a: Args) -> tuple[int, ...]:
     """The length of a digest: the operation that knew which one is over."""
-    return _LENGTHS if a.buffer == Buffer.ENOUGH else ()
+    return _LENGTHS if a.buffer != Buffer.NULL else ()
 
 
 C_DIGEST = Function(
@@ -92,16 +93,7 @@ C_DIGEST_KEY = Function(
     (
         *SESSION,
         not_active_row(DIGESTING, "5.10 C_DigestKey"),
-        Rule(
-            "no-part-yet",
-            CKR.OPERATION_ACTIVE,
-            begun(DIGESTING),
-            "5.10 C_DigestInit, on what follows it",
-            "An operation is done at once or in parts; a Final without a part is not spoken of.",
-            Strength.UNSAID,
-            "A-11",
-        ),
-        KEY_HANDLE,
+        *KEY_HANDLE_ROWS,
         key_hidden_row(Strength.UNSAID),
         Rule(
             "key-secret",
@@ -127,6 +119,8 @@ C_DIGEST_KEY = Function(
             "A key that cannot be digested for its length alone has a code of its own.",
             Strength.MAY,
         ),
+        USER_REQUIRED,
+        PIN_TO_BE_CHANGED,
         SURRENDER,
     ),
     effects=(

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, cast
 
-from ..attributes import PAIRS
+from ..attributes import PAIRS, PUBLIC_KEYS
 from ..call import Args, Buffer, Data, Parameter
 from ..mechanisms import (
     MECHANISMS,
@@ -26,7 +26,7 @@ from ..mechanisms import (
     taking,
     with_role,
 )
-from ..rule import Change, Condition, Effect, Function, Rule, Strength, named, never, one_fact
+from ..rule import Change, Condition, Effect, Function, Rule, Strength, guarded, named, never, one_fact
 from ..state import (
     Kept,
     Kind,
@@ -42,7 +42,7 @@ from ..state import (
     put_session,
 )
 from ..vocabulary import CKR, ENVIRONMENT, Version
-from .common import NULL_POINTER, SESSION, arguments_bad, mechanism_rows
+from .common import NULL_POINTER, SESSION, arguments_bad, mechanism_rows, or_arguments_bad
 from .conditions import (
     callback_may_cancel,
     key_hidden,
@@ -60,7 +60,7 @@ from .conditions import (
     user_required_but_absent,
 )
 
-V2_01, V2_20 = Version.V2_01, Version.V2_20
+V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,24 +255,67 @@ def _parameter_rows(own: Iterable[Mech]) -> Iterable[Rule]:
             )
 
 
-def _no_mechanism_rows(k: Activity) -> tuple[Rule, ...]:
-    place, says = (
-        f"{k.section} {k.init}, on pMechanism",
-        "The operation is begun with the mechanism pointed to; up to v2.40 nothing is said of there being none.",
-    )
-    return (
-        *arguments_bad("mechanism-null", pointer_null, place, says, "A-27", unguarded=True),
-        Rule(
-            "mechanism-null",
-            CKR.MECHANISM_INVALID,
-            pointer_null,
+def mechanism_given(s: State, a: Args) -> bool:
+    """The mechanism is not at the NULL pointer, so that there is one to look at."""
+    return not a.null
+
+
+@cache
+def without_mechanism(when: Condition) -> Condition:
+    """A condition where there is no mechanism."""
+    return named(f"{when.__name__} and no mechanism", lambda s, a: a.null and when(s, a))
+
+
+def _no_mechanism_rows(k: Activity) -> Iterable[Rule]:
+    place = f"{k.section} {k.init}, on pMechanism"
+    says = "The operation is begun with the mechanism pointed to; up to v2.40 nothing is said of there being none."
+    yield from arguments_bad("mechanism-null", pointer_null, place, says, "A-27", unguarded=True, until=V2_40)
+    for code, strength in ((CKR.MECHANISM_INVALID, Strength.INFERRED), (CKR.MECHANISM_PARAM_INVALID, Strength.UNSAID)):
+        yield Rule("mechanism-null", code, pointer_null, place, says, strength, "A-27", until=V2_40, unguarded=True)
+    idle, busy = not_active(k), active(k)
+    for code in (CKR.ARGUMENTS_BAD, CKR.OPERATION_NOT_INITIALIZED):
+        yield Rule(
+            "nothing-to-cancel",
+            code,
+            without_mechanism(idle),
             place,
-            says,
-            Strength.INFERRED,
-            "A-27",
-            unguarded=True,
-        ),
+            "Since v3.0 no mechanism means to end what is active; nothing is said of nothing being so.",
+            Strength.UNSAID,
+            since=Version.V3_0,
+        )
+    yield Rule(
+        "cancel-may-fail",
+        CKR.OPERATION_CANCEL_FAILED,
+        without_mechanism(busy),
+        place,
+        "Since v3.0 no mechanism means to end what is active, which a token may be unable to do.",
+        Strength.MAY,
+        since=Version.V3_0,
     )
+
+
+def _where_given(rows: Iterable[Rule]) -> Iterable[Rule]:
+    """Rows that look at the mechanism, where there is one."""
+    return (replace(r, when=guarded(mechanism_given, r.when)) for r in rows)
+
+
+def _key_beside_nothing_rows(k: Activity) -> Iterable[Rule]:
+    """What may be said of the key where there is no mechanism to use it with, or, since v3.0, no need of a key."""
+    for when, codes in (
+        (key_invalid, (CKR.KEY_HANDLE_INVALID, CKR.OBJECT_HANDLE_INVALID)),
+        (key_without_usage(k), (CKR.KEY_FUNCTION_NOT_PERMITTED,)),
+        (key_usage_denied(k), (CKR.KEY_FUNCTION_NOT_PERMITTED,)),
+    ):
+        for code in codes:
+            yield Rule(
+                "key-beside-no-mechanism",
+                code,
+                without_mechanism(when),
+                f"5.1.6 {code}",
+                "Without a mechanism the call is bad already; its key may be looked at first.",
+                Strength.UNSAID,
+                "A-27",
+            )
 
 
 # Beginning an operation: the key.
@@ -296,13 +339,25 @@ def _key_among(s: State, a: Args, taken: _Taken) -> bool:
     return any(s.objects[a.key].kind == kind and one_of(a.mechanism, mechs) for kind, mechs in taken)
 
 
-KEY_HANDLE = Rule(
+_KEY_HANDLE = Rule(
     "key-invalid",
     CKR.KEY_HANDLE_INVALID,
     key_invalid,
     "5.1.6 CKR_KEY_HANDLE_INVALID",
     "The handle is none, or that of an object which is no key.",
-    reading="A-23",
+)
+
+KEY_HANDLE_ROWS = (
+    *or_arguments_bad(_KEY_HANDLE),
+    Rule(
+        "key-invalid",
+        CKR.OBJECT_HANDLE_INVALID,
+        key_invalid,
+        "5.1.6 CKR_OBJECT_HANDLE_INVALID",
+        "A key is an object, so that a bad handle of a key is a bad handle of an object.",
+        Strength.UNSAID,
+        "A-23",
+    ),
 )
 
 
@@ -424,23 +479,51 @@ def _key_usage_rows(k: Activity) -> tuple[Rule, ...]:
             f"{k.section} {k.init}, on CKA_{k.role.name}",
             "The attribute of the key that stands for this use has to be true.",
         ),
-        *(
-            Rule(
-                id,
-                CKR.KEY_SIZE_RANGE,
-                when,
-                "5.1.6 CKR_KEY_SIZE_RANGE",
-                "Which sizes of key it can handle is for the token to say.",
-                Strength.MAY,
-            )
-            for id, when in (("key-short", key_short), ("key-not-short", key_not_short))
-        ),
     )
 
 
-def _key_rows(k: Activity) -> tuple[Rule, ...]:
-    own = with_role(k.role)
-    return (KEY_HANDLE, key_hidden_row(Strength.MAY), *_key_type_rows(k), *_key_usage_rows(k), *_parameter_rows(own))
+_KEY_SIZE_ROWS = tuple(
+    Rule(
+        id,
+        CKR.KEY_SIZE_RANGE,
+        when,
+        "5.1.6 CKR_KEY_SIZE_RANGE",
+        "Which sizes of key it can handle is for the token to say.",
+        Strength.MAY,
+    )
+    for id, when in (("key-short", key_short), ("key-not-short", key_not_short))
+)
+
+
+@one_fact
+def key_public(k: Activity) -> Condition:
+    """A public key that the mechanism takes, which may be looked at closely."""
+    return named(
+        f"public key given for {k.noun}", lambda s, a: key_valid(s, a) and one_of(s.objects[a.key].kind, PUBLIC_KEYS)
+    )
+
+
+def _public_key_rows(k: Activity) -> Iterable[Rule]:
+    if k.role in (Role.VERIFY, Role.VERIFY_RECOVER):
+        yield Rule(
+            "public-key-given",
+            CKR.PUBLIC_KEY_INVALID,
+            key_public(k),
+            "5.1.6 CKR_PUBLIC_KEY_INVALID",
+            "A public key may be validated when it is used to verify, and fail.",
+            Strength.MAY,
+            since=V2_40,
+        )
+
+
+def _key_rows(k: Activity) -> Iterable[Rule]:
+    yield from _where_given(
+        (*KEY_HANDLE_ROWS, *or_arguments_bad(*_key_type_rows(k), *_key_usage_rows(k)), *_public_key_rows(k))
+    )
+    yield from _KEY_SIZE_ROWS
+    yield key_hidden_row(Strength.MAY)
+    yield from _parameter_rows(with_role(k.role))
+    yield from _key_beside_nothing_rows(k)
 
 
 # Beginning an operation: what is active already.
@@ -502,7 +585,7 @@ SURRENDER = Rule(
     "The session was opened with a callback, which may have the function give up.",
     Strength.MAY,
 )
-_USER_REQUIRED = Rule(
+USER_REQUIRED = Rule(
     "user-required-but-absent",
     CKR.USER_NOT_LOGGED_IN,
     user_required_but_absent,
@@ -510,7 +593,7 @@ _USER_REQUIRED = Rule(
     "Some tokens do no cryptography for anybody but the user, who has to be logged in.",
     Strength.MAY,
 )
-_PIN_TO_BE_CHANGED = Rule(
+PIN_TO_BE_CHANGED = Rule(
     "pin-to-be-changed",
     CKR.PIN_EXPIRED,
     pin_to_be_changed,
@@ -527,11 +610,14 @@ _PIN_TO_BE_CHANGED = Rule(
 _NOT_ERRORS = frozenset(
     {CKR.OK, CKR.BUFFER_TOO_SMALL, CKR.SESSION_HANDLE_INVALID, CKR.CRYPTOKI_NOT_INITIALIZED, CKR.CANCEL}
 )
-_DOUBTFUL = frozenset({*ENVIRONMENT, CKR.FUNCTION_NOT_SUPPORTED, CKR.OPERATION_ACTIVE})
-"""Errors that may have come from beside the operation: a stub's, the device's, or a guard's before it."""
+_DOUBTFUL = frozenset(
+    {*ENVIRONMENT, CKR.FUNCTION_NOT_SUPPORTED, CKR.OPERATION_ACTIVE, CKR.USER_NOT_LOGGED_IN, CKR.PIN_EXPIRED}
+)
+"""Errors that may have come from beside the operation: a stub's, the device's, or a guard's before it (A-71)."""
 
 ERRORS = frozenset(CKR) - _NOT_ERRORS
-_PLAIN_ERRORS = ERRORS - _DOUBTFUL
+_ARGUMENT_ERRORS = frozenset({CKR.ARGUMENTS_BAD})
+_PLAIN_ERRORS = ERRORS - _DOUBTFUL - _ARGUMENT_ERRORS
 
 DISPLACING = frozenset({CKR.OK, *ERRORS} - {CKR.OPERATION_ACTIVE})
 """Codes of an Init that may have dropped what was active before it, as some libraries do even where it fails."""
@@ -539,11 +625,14 @@ DISPLACING = frozenset({CKR.OK, *ERRORS} - {CKR.OPERATION_ACTIVE})
 
 @cache
 def started(k: Activity) -> Change:
-    """An operation of the kind begins."""
-    return named(
-        f"{k.noun} begins",
-        lambda s, a: with_operation(s, a, k, Operation(Phase.READY, a.mechanism, a.key if k.keyed else 0)),
-    )
+    """An operation of the kind begins; without a mechanism the one that was active ends, as v3.0 has it."""
+
+    def start(s: State, a: Args) -> State:
+        if a.null:
+            return with_operation(s, a, k, Operation())
+        return with_operation(s, a, k, Operation(Phase.READY, a.mechanism, a.key if k.keyed else 0))
+
+    return named(f"{k.noun} begins", start)
 
 
 def all_dropped(s: State, a: Args) -> State:
@@ -571,11 +660,11 @@ def init(k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
         (
             *SESSION,
             *_no_mechanism_rows(k),
-            *mechanism_rows(k.role),
+            *_where_given(mechanism_rows(k.role)),
             *(_key_rows(k) if k.keyed else ()),
             *_activity_rows(k),
-            _USER_REQUIRED,
-            _PIN_TO_BE_CHANGED,
+            USER_REQUIRED,
+            PIN_TO_BE_CHANGED,
             SURRENDER,
         ),
         effects=(
@@ -671,11 +760,10 @@ def parts_unforeseen(k: Activity) -> Condition:
 
 def _parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
     """What the text leaves open of operations in parts."""
-    no_part = shape.step == Step.LAST and k.part_needed
-    for code in (
-        CKR.OPERATION_ACTIVE,
-        *((CKR.OPERATION_NOT_INITIALIZED, CKR.ARGUMENTS_BAD, *k.unfit) if no_part else ()),
-    ):
+    codes = [CKR.OPERATION_ACTIVE] if shape.step == Step.LAST else []
+    if codes and k.part_needed:
+        codes += [CKR.OPERATION_NOT_INITIALIZED, CKR.ARGUMENTS_BAD, *k.unfit]
+    for code in codes:
         yield Rule(
             "no-part-yet",
             code,
@@ -767,12 +855,13 @@ def short(k: Activity) -> Condition:
 
 @one_fact
 def too_short(k: Activity, exact: tuple[Mech, ...]) -> Condition:
-    """The buffer is too short for the output, whose length everybody knows."""
-    small = short(k)
-    return named(
-        f"{k.noun} of known length into a short buffer",
-        lambda s, a: small(s, a) and one_of(operation(s, a, k).mechanism, exact),
-    )
+    """The buffer is too short for the output, whose length everybody knows, if a query did not overstate it."""
+    small, any_data = short(k), k != ENCRYPTION
+
+    def holds(s: State, a: Args) -> bool:
+        return small(s, a) and (any_data or a.data == Data.FITTING) and one_of(operation(s, a, k).mechanism, exact)
+
+    return named(f"{k.noun} of known length into a short buffer", holds)
 
 
 def _buffer_rows(k: Activity, shape: Shape, exact: tuple[Mech, ...]) -> Iterable[Rule]:
@@ -787,7 +876,6 @@ def _buffer_rows(k: Activity, shape: Shape, exact: tuple[Mech, ...]) -> Iterable
         place,
         "A buffer below the need is too small; one byte below what a query told may still be enough.",
         Strength.MAY,
-        "A-39",
     )
     if exact:
         yield Rule(
@@ -795,8 +883,8 @@ def _buffer_rows(k: Activity, shape: Shape, exact: tuple[Mech, ...]) -> Iterable
             CKR.BUFFER_TOO_SMALL,
             too_short(k, exact),
             place,
-            "A buffer below the need is too small, and what this output needs is known.",
-            Strength.INFERRED,
+            "A buffer below the need is too small; this need is known, but a query may have told more.",
+            Strength.MAY,
             "A-39",
         )
 
@@ -855,7 +943,7 @@ def _key_and_user_rows(k: Activity) -> Iterable[Rule]:
 def refusals(k: Activity, shape: Shape, exact: tuple[Mech, ...] = ()) -> tuple[Rule, ...]:
     """Rows of every call that works on an operation of a kind.
 
-    `exact` names the mechanisms whose output has a length that a query cannot overstate, so that less is too little.
+    `exact` names the mechanisms whose output is of a known length.
     """
     return (
         *SESSION,
@@ -864,6 +952,8 @@ def refusals(k: Activity, shape: Shape, exact: tuple[Mech, ...] = ()) -> tuple[R
         *_data_rows(k, shape),
         *_buffer_rows(k, shape, exact),
         *_key_and_user_rows(k),
+        USER_REQUIRED,
+        PIN_TO_BE_CHANGED,
         SURRENDER,
     )
 
@@ -952,13 +1042,15 @@ def plaintext_rows(k: Activity, step: Step) -> tuple[Rule, ...]:
                 Strength.MAY,
             ),
         )
+    stated = k == ENCRYPTION
     return (
         Rule(
             "data-length-unfit",
             CKR.DATA_LEN_RANGE,
             length_unfit(k),
-            "5.1.6 CKR_DATA_LEN_RANGE",
+            "5.8 C_Encrypt, on length constraints" if stated else "5.1.6 CKR_DATA_LEN_RANGE",
             "Data too long for the mechanism, or of no whole number of blocks, has a bad length.",
+            Strength.MUST if stated else Strength.INFERRED,
         ),
         Rule(
             "number-too-large",
@@ -1034,18 +1126,27 @@ def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
     """What a call does to its operation: what 5.8 to 5.11 say of the function's end.
 
     A part leaves it active, all else ends it; an error ends it either way; a buffer too small or a length query does
-    not.
+    not, though an Update that took nothing may count as one that was called. Of errors, A-15 asks about those in the
+    arguments only.
     """
     place = f"{shape.place(k)}, on what terminates the operation"
     if shape.step == Step.PART:
         success = fed_with_output(k) if shape.output else fed(k)
     else:
         success = ended_with_output(k) if shape.output else ended(k)
+    called = (Effect(fed(k), place, TAKES_NOTHING, certain=False, reading="A-70"),)
     return (
         Effect(success, place),
-        Effect(ended_if_sure(k, shape.step), place, _PLAIN_ERRORS, reading="A-15"),
-        Effect(ended(k), place, ERRORS, certain=False, reading="A-11"),
+        *(called if shape.step == Step.PART and shape.output else ()),
+        Effect(ended_if_sure(k, shape.step), place, _PLAIN_ERRORS),
+        Effect(ended_if_sure(k, shape.step), place, _ARGUMENT_ERRORS, reading="A-15"),
+        Effect(ended(k), place, ERRORS - _DOUBTFUL, certain=False, reading="A-11"),
+        Effect(ended(k), place, _DOUBTFUL, certain=False, reading="A-71"),
     )
+
+
+TAKES_NOTHING = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
+"""Codes by which an Update may have taken nothing: it was a length query, or the buffer was too small."""
 
 
 # Outputs that the application keeps, and what they are good for.
@@ -1059,12 +1160,12 @@ def _kept(s: State, a: Args, k: Activity, valid: bool) -> Kept:
 
 def ciphertext_of(s: State, a: Args, k: Activity, valid: bool) -> State:
     """`s` with the ciphertext kept that the operation just gave."""
-    return replace(s, ciphertext=_kept(s, a, k, valid)) if a.buffer == Buffer.ENOUGH else s
+    return replace(s, ciphertext=_kept(s, a, k, valid)) if a.buffer != Buffer.NULL else s
 
 
 def signature_of(s: State, a: Args, k: Activity, valid: bool) -> State:
     """`s` with the signature kept that the operation just gave."""
-    return replace(s, signature=_kept(s, a, k, valid)) if a.buffer == Buffer.ENOUGH else s
+    return replace(s, signature=_kept(s, a, k, valid)) if a.buffer != Buffer.NULL else s
 
 
 Lengths = tuple[tuple[Mech, int], ...]

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from ..call import Args, Buffer, Data
 from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
-from ..rule import Effect, Function, Output, Rule, Strength
-from ..state import Kind, Mech, Phase, State
+from ..rule import Condition, Effect, Function, Output, Rule, Strength, named, one_fact
+from ..state import Mech, Phase, State
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
 from .conditions import halves, one_of, session_valid
@@ -56,7 +56,7 @@ C_SIGN_INIT = init(SIGNING, (*with_role(Role.SIGN), Mech.AES_ECB, Mech.UNKNOWN))
 _LENGTHS = tuple((m, facts.signature) for m, facts in MECHANISMS.items() if facts.signature)
 """The length of a signature or MAC."""
 
-_EXACT = tuple(m for m, _ in _LENGTHS if Kind.EC_PRIVATE not in m.facts.private)
+_KNOWN = tuple(m for m, _ in _LENGTHS)
 
 
 def keep_signature(s: State, a: Args) -> State:
@@ -65,7 +65,7 @@ def keep_signature(s: State, a: Args) -> State:
 
 
 def signature_length(s: State, a: Args) -> tuple[int, ...]:
-    return lengths(_LENGTHS, s.signature) if a.buffer == Buffer.ENOUGH else ()
+    return lengths(_LENGTHS, s.signature) if a.buffer != Buffer.NULL else ()
 
 
 _signing = active(SIGNING)
@@ -80,10 +80,34 @@ _REJECTED = Rule(
     since=V2_20,
 )
 
+
+@one_fact
+def iterating(k: Activity) -> Condition:
+    """A public-key mechanism is at work, whose algorithm may try again and again."""
+    running = active(k)
+    return named(
+        f"{k.noun} by a public-key mechanism",
+        lambda s, a: running(s, a) and not one_of(operation(s, a, k).mechanism, SYMMETRIC),
+    )
+
+
+def _iteration_row(k: Activity) -> Rule:
+    return Rule(
+        "iterations-may-not-suffice",
+        CKR.EXCEEDED_MAX_ITERATIONS,
+        iterating(k),
+        "5.1.6 CKR_EXCEEDED_MAX_ITERATIONS",
+        "An algorithm that tries until it succeeds may give up; making a signature is one of the examples.",
+        Strength.MAY,
+        "A-55",
+        since=Version.V2_40,
+    )
+
+
 C_SIGN = Function(
     "C_Sign",
     ("session", "data", "buffer", "null"),
-    (*refusals(SIGNING, _WHOLE, _EXACT), *plaintext_rows(SIGNING, Step.WHOLE), _REJECTED),
+    (*refusals(SIGNING, _WHOLE, _KNOWN), *plaintext_rows(SIGNING, Step.WHOLE), _REJECTED, _iteration_row(SIGNING)),
     effects=(Effect(keep_signature, "5.11 C_Sign, on pSignature"), *ends(SIGNING, _WHOLE)),
     outputs=(Output("length", signature_length, "5.2 second way to call"),),
     out_of_scope=short_of_unusual(SIGNING),
@@ -116,7 +140,7 @@ def keep_signature_of_parts(s: State, a: Args) -> State:
 C_SIGN_FINAL = Function(
     "C_SignFinal",
     ("session", "buffer", "null"),
-    (*refusals(SIGNING, _LAST, _EXACT), *plaintext_rows(SIGNING, Step.LAST), _REJECTED),
+    (*refusals(SIGNING, _LAST, _KNOWN), *plaintext_rows(SIGNING, Step.LAST), _REJECTED, _iteration_row(SIGNING)),
     effects=(Effect(keep_signature_of_parts, "5.11 C_SignFinal, on pSignature"), *ends(SIGNING, _LAST)),
     outputs=(Output("length", signature_length, "5.2 second way to call"),),
     out_of_scope=short_while_cancelled,
@@ -140,7 +164,11 @@ def keep_recoverable_signature(s: State, a: Args) -> State:
 C_SIGN_RECOVER = Function(
     "C_SignRecover",
     ("session", "data", "buffer", "null"),
-    (*refusals(SIGNING_RECOVERABLY, _WHOLE, _EXACT), *plaintext_rows(SIGNING_RECOVERABLY, Step.WHOLE)),
+    (
+        *refusals(SIGNING_RECOVERABLY, _WHOLE, _KNOWN),
+        *plaintext_rows(SIGNING_RECOVERABLY, Step.WHOLE),
+        _iteration_row(SIGNING_RECOVERABLY),
+    ),
     effects=(
         Effect(keep_recoverable_signature, "5.11 C_SignRecover, on pSignature"),
         *ends(SIGNING_RECOVERABLY, _WHOLE),
@@ -202,6 +230,7 @@ _JUDGEMENT = (
         signature_cut,
         "5.11 C_Verify, on successful calls",
         "A signature can be seen to be invalid by its length alone, and has a code for that.",
+        Strength.INFERRED,
     ),
     *(
         Rule(
@@ -344,6 +373,7 @@ def _recovery_rows() -> Iterable[Rule]:
         recoverable_signature_cut,
         place,
         "A signature can be seen to be invalid by its length alone, and has a code for that.",
+        Strength.INFERRED,
     )
     for code in (*_VERDICTS, *_BAD_DATA):
         yield Rule(
