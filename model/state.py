@@ -85,11 +85,15 @@ class Origin(IntEnum):
 
 
 class Phase(IntEnum):
-    """How far an operation is (5.8 to 5.11): not active; begun by an Init; fed by an Update at least once."""
+    """How far an operation is (5.8 to 5.11): not active; begun by an Init; fed by an Update at least once.
+
+    ASKED: begun, and a call for the whole at once asked for the length of its output, or had too small a buffer.
+    """
 
     NONE = 0
     READY = 1
     UPDATED = 2
+    ASKED = 3
 
 
 class Search(IntEnum):

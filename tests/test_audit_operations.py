@@ -144,6 +144,14 @@ CASES = (
         )
     ),
     Case("O1", DUAL, (DIGEST_INIT, ENCRYPT_INIT), do("C_DigestEncryptUpdate"), may="OK", never="OPERATION_ACTIVE"),
+    *(
+        Case("O1", USER_IN, (start, query), part, may="OK OPERATION_ACTIVE")
+        for start, query, part in (
+            (ENCRYPT_INIT, do("C_Encrypt", buffer=Buffer.NULL), do("C_EncryptUpdate")),
+            (DIGEST_INIT, (do("C_Digest", buffer=Buffer.SHORT), CKR.BUFFER_TOO_SMALL), do("C_DigestUpdate")),
+        )
+    ),
+    Case("O1", USER_IN, (ENCRYPT_INIT, do("C_Encrypt", buffer=Buffer.NULL)), do("C_Encrypt"), may="OK"),
     Case(
         "O2",
         USER_IN,

@@ -88,7 +88,7 @@ print(json.dumps({
 
 
 def test_a_mechanism_added_by_its_record_alone_is_whole(tmp_path: Path) -> None:
-    """AES_CMAC is offered, has a parameter and a length, is lifted and shown, and a MAC tampered with never verifies."""
+    """AES_CMAC is offered, has a parameter and a length, is lifted and shown, and a tampered MAC never verifies."""
     package, compiled = Path(p11conform.__file__).parent, shutil.ignore_patterns("__pycache__")
     shutil.copytree(package, tmp_path / "p11conform", ignore=compiled)
     records = tmp_path / "p11conform" / "model" / "mechanisms.py"

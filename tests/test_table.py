@@ -70,7 +70,7 @@ OFF_LIST_ELSEWHERE = {
         "no code is for it",
     ),
     "KIND begun without an update": ("OPERATION_ACTIVE DATA_INVALID", "A-11"),
-    "KIND at once after parts": ("OPERATION_ACTIVE", "A-11"),
+    "KIND at once after parts|KIND at once asked for": ("OPERATION_ACTIVE", "A-11"),
     "length of KIND at once asked after parts": ("OPERATION_ACTIVE", "A-11"),
     "KIND and KIND active without dual functions": ("OPERATION_ACTIVE MECHANISM_INVALID", "5.12 has no code for it"),
     "pointer null": ("ARGUMENTS_BAD", "A-27: C_EncryptInit alone does not list it"),

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from ..call import Args, Buffer, Data
 from ..mechanisms import AUTHENTICATING, BLOCKS, MECHANISMS, STREAMED, SYMMETRIC, Role, with_role
 from ..rule import Effect, Function, Output, Rule, Strength
-from ..state import Mech, Phase, State
+from ..state import Mech, State
 from ..vocabulary import CKR
 from .conditions import halves, one_of, session_valid
 from .operations import (
     DECRYPTION,
     ENCRYPTION,
+    WHOLE_SO_FAR,
     Activity,
     Shape,
     Step,
@@ -62,7 +63,7 @@ _KNOWN = tuple(m for m, _ in _LENGTHS)
 
 
 def keep_ciphertext(s: State, a: Args) -> State:
-    whole = operation(s, a, ENCRYPTION).phase == Phase.READY
+    whole = one_of(operation(s, a, ENCRYPTION).phase, WHOLE_SO_FAR)
     return ciphertext_of(s, a, ENCRYPTION, whole and a.data == Data.FITTING)
 
 
@@ -131,7 +132,7 @@ _decrypting = active(DECRYPTION)
 def _matching(s: State, a: Args) -> bool:
     """The kept ciphertext is of known data, and was made by the operation's mechanism and key."""
     o, kept = operation(s, a, DECRYPTION), s.ciphertext
-    if not (o.phase == Phase.READY and kept.valid and kept.mechanism == o.mechanism):
+    if not (one_of(o.phase, WHOLE_SO_FAR) and kept.valid and kept.mechanism == o.mechanism):
         return False
     return kept.key == o.key if one_of(o.mechanism, SYMMETRIC) else halves(s, kept.key, o.key)
 

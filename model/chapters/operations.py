@@ -160,6 +160,10 @@ def _running(o: Operations, fields: Iterable[str]) -> bool:
 # What is under way in a session.
 
 
+WHOLE_SO_FAR = (Phase.READY, Phase.ASKED)
+"""How far an operation is before any part went in."""
+
+
 def _phase(words: str, k: Activity, *phases: Phase) -> Condition:
     return named(words, lambda s, a: one_of(operation(s, a, k).phase, phases))
 
@@ -167,13 +171,7 @@ def _phase(words: str, k: Activity, *phases: Phase) -> Condition:
 @one_fact
 def active(k: Activity) -> Condition:
     """An operation of the kind is active."""
-    return _phase(f"{k.noun} active", k, Phase.READY, Phase.UPDATED)
-
-
-@one_fact
-def begun(k: Activity) -> Condition:
-    """An operation of the kind is active, and was not fed by an Update."""
-    return _phase(f"{k.noun} begun without an update", k, Phase.READY)
+    return _phase(f"{k.noun} active", k, *WHOLE_SO_FAR, Phase.UPDATED)
 
 
 @one_fact
@@ -758,6 +756,18 @@ def parts_unforeseen(k: Activity) -> Condition:
     )
 
 
+@one_fact
+def begun(k: Activity) -> Condition:
+    """An operation of the kind is active, and was not fed by an Update."""
+    return _phase(f"{k.noun} begun without an update", k, *WHOLE_SO_FAR)
+
+
+@one_fact
+def whole_asked(k: Activity) -> Condition:
+    """The whole at once was asked for, and not given."""
+    return _phase(f"{k.noun} at once asked for", k, Phase.ASKED)
+
+
 def _parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
     """What the text leaves open of operations in parts."""
     codes = [CKR.OPERATION_ACTIVE] if shape.step == Step.LAST else []
@@ -770,6 +780,16 @@ def _parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
             begun(k),
             f"{k.section} {k.init}, on what follows it",
             "An operation is done at once or in parts; a Final without a part is not spoken of.",
+            Strength.UNSAID,
+            "A-11",
+        )
+    if shape.step == Step.PART:
+        yield Rule(
+            "whole-asked-before-part",
+            CKR.OPERATION_ACTIVE,
+            whole_asked(k),
+            f"{k.section} {k.init}, on what follows it",
+            "An operation is done at once or in parts; nothing is said of parts after a query for the whole.",
             Strength.UNSAID,
             "A-11",
         )
@@ -1122,6 +1142,19 @@ def fed_with_output(k: Activity) -> Change:
     return named(f"{k.noun} takes a part and gives one", lambda s, a: s if a.buffer == Buffer.NULL else feed(s, a))
 
 
+@cache
+def asked(k: Activity) -> Change:
+    """The whole at once was asked for, and not given: the operation goes on, and may be one that has no parts."""
+    there = working(k)
+
+    def ask(s: State, a: Args) -> State:
+        if not there(s, a) or operation(s, a, k).phase != Phase.READY:
+            return s
+        return with_operation(s, a, k, replace(operation(s, a, k), phase=Phase.ASKED))
+
+    return named(f"{k.noun} at once is asked for", ask)
+
+
 def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
     """What a call does to its operation: what 5.8 to 5.11 say of the function's end.
 
@@ -1134,10 +1167,14 @@ def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
         success = fed_with_output(k) if shape.output else fed(k)
     else:
         success = ended_with_output(k) if shape.output else ended(k)
-    called = (Effect(fed(k), place, TAKES_NOTHING, certain=False, reading="A-70"),)
+    nothing_came: tuple[Effect, ...] = ()
+    if shape.step == Step.PART and shape.output:
+        nothing_came = (Effect(fed(k), place, TAKES_NOTHING, certain=False, reading="A-70"),)
+    elif shape.step == Step.WHOLE and shape.output and k.parted:
+        nothing_came = (Effect(asked(k), place, TAKES_NOTHING),)
     return (
         Effect(success, place),
-        *(called if shape.step == Step.PART and shape.output else ()),
+        *nothing_came,
         Effect(ended_if_sure(k, shape.step), place, _PLAIN_ERRORS),
         Effect(ended_if_sure(k, shape.step), place, _ARGUMENT_ERRORS, reading="A-15"),
         Effect(ended(k), place, ERRORS - _DOUBTFUL, certain=False, reading="A-11"),
@@ -1146,7 +1183,7 @@ def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
 
 
 TAKES_NOTHING = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
-"""Codes by which an Update may have taken nothing: it was a length query, or the buffer was too small."""
+"""Codes by which a call may have taken nothing: it was a length query, or the buffer was too small."""
 
 
 # Outputs that the application keeps, and what they are good for.

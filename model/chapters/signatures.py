@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ..call import Args, Buffer, Data
 from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
 from ..rule import Condition, Effect, Function, Output, Rule, Strength, named, one_fact
-from ..state import Mech, Phase, State
+from ..state import Mech, State
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
 from .conditions import halves, one_of, session_valid
@@ -14,6 +14,7 @@ from .operations import (
     SIGNING,
     SIGNING_RECOVERABLY,
     VERIFYING,
+    WHOLE_SO_FAR,
     Activity,
     Shape,
     Step,
@@ -60,7 +61,7 @@ _KNOWN = tuple(m for m, _ in _LENGTHS)
 
 
 def keep_signature(s: State, a: Args) -> State:
-    whole = operation(s, a, SIGNING).phase == Phase.READY
+    whole = one_of(operation(s, a, SIGNING).phase, WHOLE_SO_FAR)
     return signature_of(s, a, SIGNING, whole and a.data == Data.FITTING)
 
 
@@ -192,7 +193,7 @@ C_VERIFY_INIT = init(VERIFYING, (*with_role(Role.VERIFY), Mech.AES_ECB, Mech.UNK
 def _matching(s: State, a: Args, k: Activity) -> bool:
     """The kept signature is of known data, and was made by the operation's mechanism and the other half of its key."""
     o, kept = operation(s, a, k), s.signature
-    if not (o.phase == Phase.READY and kept.valid and kept.mechanism == o.mechanism):
+    if not (one_of(o.phase, WHOLE_SO_FAR) and kept.valid and kept.mechanism == o.mechanism):
         return False
     return kept.key == o.key if one_of(o.mechanism, SYMMETRIC) else halves(s, o.key, kept.key)
 
