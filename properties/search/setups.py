@@ -255,7 +255,7 @@ def _elsewhere(initial: State) -> Iterator[Place]:
         begin = (BEGIN[0], _c("C_OpenSession", slot=slot))
         user = (*begin, _c("C_Login"))
         yield Place(begin, EVERYWHERE)
-        yield Place(user, EVERYWHERE)
+        yield Place(user, EVERYWHERE | OPERATIONS | DUAL if facts.pin_to_be_changed else EVERYWHERE)
         for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
             yield Place((*user, made), OBJECTS | KEYED)
         yield Place((*user, *RSA), KEYED)
