@@ -783,7 +783,7 @@ def _parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
             Strength.UNSAID,
             "A-11",
         )
-    if shape.step == Step.PART:
+    if shape.step == Step.PART and k != VERIFYING:
         yield Rule(
             "whole-asked-before-part",
             CKR.OPERATION_ACTIVE,
