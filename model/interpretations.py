@@ -82,7 +82,7 @@ _ROWS = (
     Interpretation("A-13", "Which template code stands for which fault is open, where several fit.", "4.1.1"),
     Interpretation(
         "A-15",
-        "Does every error end an operation, one in the arguments too?",
+        "Errors always end an operation, by the text; does one in the arguments, CKR_ARGUMENTS_BAD?",
         "5.8",
         ("ends", "lenient"),
         loose=("lenient",),
@@ -98,7 +98,13 @@ _ROWS = (
     Interpretation("A-19", "Whether an error ends a search is unsaid, and what fetching no handles means.", "5.7"),
     Interpretation("A-20", "An operation whose key is gone goes on, or fails.", "5.7"),
     Interpretation("A-22", "Whether a slot event is pending after C_Initialize is a race.", "5.5"),
-    Interpretation("A-23", "A bad key handle is CKR_KEY_HANDLE_INVALID, and no other.", "5.1.6", ("key handle",)),
+    Interpretation(
+        "A-23",
+        "A bad handle of a key is CKR_KEY_HANDLE_INVALID; it is a bad handle of an object as well.",
+        "5.1.6",
+        ("either", "key handle"),
+        void=("key handle",),
+    ),
     Interpretation(
         "A-25",
         "A wrong type outranks a forbidden use; against a wrong mechanism it has no order.",
@@ -106,7 +112,13 @@ _ROWS = (
         ("type first",),
     ),
     Interpretation("A-26", "A bad mechanism parameter has a code of its own, and is a bad argument too.", "5.1.6"),
-    Interpretation("A-27", "A NULL mechanism at an Init has no code before v3.0.", "5.8"),
+    Interpretation(
+        "A-27",
+        "A NULL mechanism at an Init has no code before v3.0, which lets it end what is active; from when on does it?",
+        "5.8",
+        ("an error", "cancels"),
+        {"cancels": Strength.UNSAID},
+    ),
     Interpretation("A-28", "Input of length 0 is input, or a bad argument.", "5.2"),
     Interpretation(
         "A-30",
@@ -130,8 +142,8 @@ _ROWS = (
         "A-39",
         "A length query may overstate; do lengths that everybody knows count as exact all the same?",
         "5.2",
-        ("known lengths exact", "any"),
-        {"any": Strength.MAY},
+        ("any", "known lengths exact"),
+        {"known lengths exact": Strength.INFERRED},
     ),
     Interpretation("A-40", "A copy with less protection may be refused.", "4.1.3"),
     Interpretation("A-43", "How many wrong PINs lock a PIN, and for how long, is left to the token.", "5.5"),
@@ -179,6 +191,16 @@ _ROWS = (
         "The model knows of no CKA_ALWAYS_AUTHENTICATE: a context-specific login beside an operation that may need "
         "the user is in its place, or is not.",
         "4.9",
+    ),
+    Interpretation(
+        "A-70",
+        "An Update that was a length query, or whose buffer was too small: is it a call that intervenes, or none?",
+        "5.8",
+    ),
+    Interpretation(
+        "A-71",
+        "An error from before the operation (no user, a PIN to be changed, a stub, the device) ends it, or leaves it.",
+        "5.8",
     ),
 )
 

@@ -22,7 +22,13 @@ SAVED_ELSEWHERE = (*READY, Call("C_DigestInit"), Call("C_GetOperationState"), LO
 NO_SUCH_SLOT = Call("C_GetSlotInfo", Args(slot=1))
 BAD_PART = Call("C_DigestUpdate", Args(data=Data.NULL))
 TOO_SHORT = Call("C_Digest", Args(buffer=Buffer.SHORT))
+NO_KEY, NOT_A_KEY = Call("C_DigestKey"), "OBJECT_HANDLE_INVALID ARGUMENTS_BAD"
+NO_MECHANISM = Call("C_DigestInit", Args(null=True))
+NO_MECHANISM_CODES = "ARGUMENTS_BAD MECHANISM_INVALID MECHANISM_PARAM_INVALID"
 NO_OPERATION = "OPERATION_NOT_INITIALIZED"
+NOBODY = "USER_NOT_LOGGED_IN"
+"""What a token may say that does nothing for a session without the user."""
+
 AT_ONCE = f"OPERATION_ACTIVE {NO_OPERATION} ARGUMENTS_BAD"
 """What stands for a whole digest after a part."""
 
@@ -40,12 +46,19 @@ READINGS = [
     ("A-05", "base text", ONE_SLOT, (*READY, OPEN_RO), LOGIN_SO, "SESSION_READ_ONLY_EXISTS"),
     ("A-05", "usage guide", ONE_SLOT, (*READY, LOGIN_SO), OPEN_RO, "OK SESSION_READ_WRITE_SO_EXISTS"),
     ("A-05", "usage guide", ONE_SLOT, (*READY, OPEN_RO), LOGIN_SO, "OK SESSION_READ_ONLY_EXISTS"),
-    ("A-11", "an error", ONE_SLOT, (*READY, DIGEST, PART), WHOLE, AT_ONCE),
-    ("A-11", "any", ONE_SLOT, (*READY, DIGEST, PART), WHOLE, f"OK {AT_ONCE}"),
-    ("A-15", "ends", ONE_SLOT, (*READY, DIGEST, (BAD_PART, CKR.ARGUMENTS_BAD)), LAST, NO_OPERATION),
-    ("A-15", "lenient", ONE_SLOT, (*READY, DIGEST, PART, (BAD_PART, CKR.ARGUMENTS_BAD)), LAST, f"OK {NO_OPERATION}"),
-    ("A-39", "known lengths exact", ONE_SLOT, (*READY, DIGEST), TOO_SHORT, "BUFFER_TOO_SMALL"),
-    ("A-39", "any", ONE_SLOT, (*READY, DIGEST), TOO_SHORT, "OK BUFFER_TOO_SMALL"),
+    ("A-11", "an error", ONE_SLOT, (*READY, DIGEST, PART), WHOLE, f"{AT_ONCE} {NOBODY}"),
+    ("A-11", "any", ONE_SLOT, (*READY, DIGEST, PART), WHOLE, f"OK {AT_ONCE} {NOBODY}"),
+    ("A-15", "ends", ONE_SLOT, (*READY, DIGEST, (BAD_PART, CKR.ARGUMENTS_BAD)), LAST, f"{NO_OPERATION} {NOBODY}"),
+    (
+        "A-15",
+        "lenient",
+        ONE_SLOT,
+        (*READY, DIGEST, PART, (BAD_PART, CKR.ARGUMENTS_BAD)),
+        LAST,
+        f"OK {NO_OPERATION} {NOBODY}",
+    ),
+    ("A-39", "known lengths exact", ONE_SLOT, (*READY, DIGEST), TOO_SHORT, f"BUFFER_TOO_SMALL {NOBODY}"),
+    ("A-39", "any", ONE_SLOT, (*READY, DIGEST), TOO_SHORT, f"OK BUFFER_TOO_SMALL {NOBODY}"),
     ("A-16", "refuse or replace", ONE_SLOT, (*READY, DIGEST), DIGEST, "OK OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
     ("A-16", "refuse", ONE_SLOT, (*READY, DIGEST), DIGEST, "OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
     ("A-60", "permitted", ONE_SLOT, (INIT,), NO_SUCH_SLOT, f"{UNLISTED} ARGUMENTS_BAD"),
@@ -57,6 +70,10 @@ READINGS = [
     ("A-61", "always", ONE_SLOT, SAVED_ELSEWHERE, RESTORE, "SAVED_STATE_INVALID"),
     ("A-63", "not necessarily", ONE_SLOT, (INIT,), OPEN, f"OK {UNLISTED}"),
     ("A-63", "valid", ONE_SLOT, (INIT,), OPEN, "OK"),
+    ("A-23", "either", ONE_SLOT, (*READY, DIGEST), NO_KEY, f"KEY_HANDLE_INVALID {NOT_A_KEY} {NOBODY}"),
+    ("A-23", "key handle", ONE_SLOT, (*READY, DIGEST), NO_KEY, f"KEY_HANDLE_INVALID ARGUMENTS_BAD {NOBODY}"),
+    ("A-27", "an error", ONE_SLOT, READY, NO_MECHANISM, f"{NO_MECHANISM_CODES} {NOBODY}"),
+    ("A-27", "cancels", ONE_SLOT, READY, NO_MECHANISM, f"OK {NO_MECHANISM_CODES} {NOBODY}"),
 ]
 
 

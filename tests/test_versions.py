@@ -136,8 +136,17 @@ DIFFERING = {
             *("DigestInit", "EncryptInit", "DecryptInit", "SignInit", "VerifyInit", "SignRecoverInit"),
             *("VerifyRecoverInit", "FindObjectsInit", "CreateObject", "CopyObject", "DestroyObject"),
             *("SetAttributeValue", "GenerateKey", "GenerateKeyPair", "WrapKey", "UnwrapKey", "DeriveKey"),
+            *("Encrypt", "EncryptUpdate", "EncryptFinal", "Decrypt", "DecryptUpdate", "DecryptFinal"),
+            *("Digest", "DigestUpdate", "DigestKey", "DigestFinal", "Sign", "SignUpdate", "SignFinal", "SignRecover"),
+            *("Verify", "VerifyUpdate", "VerifyFinal", "VerifyRecover", "DigestEncryptUpdate"),
+            *("DecryptDigestUpdate", "SignEncryptUpdate", "DecryptVerifyUpdate"),
         )
     ),
+    ("C_Sign", CKR.EXCEEDED_MAX_ITERATIONS, "signing by a public-key mechanism"),
+    ("C_SignFinal", CKR.EXCEEDED_MAX_ITERATIONS, "signing by a public-key mechanism"),
+    ("C_SignRecover", CKR.EXCEEDED_MAX_ITERATIONS, "signing with recovery by a public-key mechanism"),
+    ("C_VerifyInit", CKR.PUBLIC_KEY_INVALID, "public key given for verification"),
+    ("C_VerifyRecoverInit", CKR.PUBLIC_KEY_INVALID, "public key given for verification with recovery"),
 }
 """Every row that some version lacks, or has with another strength, ARGUMENTS_BAD apart."""
 

@@ -207,5 +207,5 @@ def length(raw: "Raw", a: Args, code: int) -> Outputs:
 
 
 def output(raw: "Raw", a: Args) -> bytes | None:
-    """What a successful call put into a buffer that was large enough, None for every other buffer."""
-    return raw.bytes_given() if a.buffer == Buffer.ENOUGH and not a.null else None
+    """What a successful call put into its buffer, None where it had none."""
+    return raw.bytes_given() if a.buffer != Buffer.NULL and not a.null else None

@@ -23,12 +23,19 @@ from .conditions import (
 
 
 def arguments_bad(
-    id: str, when: Condition, place: str, says: str, reading: str = "A-50", *, unguarded: bool = False
+    id: str,
+    when: Condition,
+    place: str,
+    says: str,
+    reading: str = "A-50",
+    *,
+    until: Version = Version.V3_2,
+    unguarded: bool = False,
 ) -> tuple[Rule, Rule]:
     """Rows for an unsuitable argument. v2.01 defines the code but leaves it out of nearly all lists."""
     code, v2_20, v2_01 = CKR.ARGUMENTS_BAD, Version.V2_20, Version.V2_01
     return (
-        Rule(id, code, when, place, says, Strength.INFERRED, reading, since=v2_20, unguarded=unguarded),
+        Rule(id, code, when, place, says, Strength.INFERRED, reading, since=v2_20, until=until, unguarded=unguarded),
         Rule(id, code, when, place, says, Strength.UNSAID, "A-50", until=v2_01, unguarded=unguarded),
     )
 
@@ -50,34 +57,41 @@ def or_arguments_bad(*rows: Rule) -> tuple[Rule, ...]:
 
 
 def mechanism_rows(role: Role) -> tuple[Rule, ...]:
-    """Rows of a function that takes a mechanism for a role."""
+    """Rows of a function that takes a mechanism for a role.
+
+    The text calls the code an appropriate one, and so does not require it: the call cannot succeed, that is all.
+    """
     code, place = CKR.MECHANISM_INVALID, "5.1.6 CKR_MECHANISM_INVALID"
     unlisted, unoffered = mechanism_unlisted, mechanism_unoffered(role)
     return (
-        Rule(
-            "mechanism-unknown",
-            code,
-            mechanism_invalid,
-            place,
-            "The code is for a mechanism that does not exist.",
-            unguarded=True,
-        ),
-        Rule(
-            "mechanism-foreign",
-            code,
-            mechanism_foreign(role),
-            place,
-            "The code is for a mechanism that cannot be used for what the function does.",
-            unguarded=True,
-        ),
-        Rule(
-            "mechanism-unlisted",
-            code,
-            unlisted,
-            place,
-            "The token's list does not hold the mechanism, so the token cannot carry it out.",
-            Strength.INFERRED,
-            unguarded=True,
+        *or_arguments_bad(
+            Rule(
+                "mechanism-unknown",
+                code,
+                mechanism_invalid,
+                place,
+                "The code is for a mechanism that does not exist.",
+                Strength.INFERRED,
+                unguarded=True,
+            ),
+            Rule(
+                "mechanism-foreign",
+                code,
+                mechanism_foreign(role),
+                place,
+                "The code is for a mechanism that cannot be used for what the function does.",
+                Strength.INFERRED,
+                unguarded=True,
+            ),
+            Rule(
+                "mechanism-unlisted",
+                code,
+                unlisted,
+                place,
+                "The token's list does not hold the mechanism, so the token cannot carry it out.",
+                Strength.INFERRED,
+                unguarded=True,
+            ),
         ),
         Rule(
             "mechanism-unoffered",

@@ -267,4 +267,4 @@ def _dead(model: Model, found: Together) -> Iterator[Entry]:
 
 
 def _sections(given: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(given), key=lambda text: [int(n) for n in text.split(".")]))
+    return tuple(sorted(set(given), key=lambda place: ([int(n) for n in place.split()[0].split(".")], place)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .model.interpretations import INTERPRETATIONS, SHOULD, Interpretation
+from .model.mechanisms import MECHANISMS, NOUNS, Mechanism
 from .model.precedence import CONTRADICTIONS, RELATIONS
 from .model.rule import Effect, Function, Rule, Strength, never
 from .model.table import TABLE
@@ -73,6 +74,13 @@ def _function(f: Function) -> Iterator[str]:
     yield from _table(("output", "section"), ((_words(o.name), o.place) for o in f.outputs))
 
 
+def _mechanism(name: str, m: Mechanism) -> tuple[str, ...]:
+    kinds = ", ".join(dict.fromkeys(kind.name for kind in (*m.public, *m.private)))
+    lengths = (("block", m.block), ("digest", m.digest), ("ciphertext", m.ciphertext), ("signature", m.signature))
+    facts = [f"{words} of {n} bytes" for words, n in lengths if n > 1]
+    return name, f"0x{m.number:X}", ", ".join(NOUNS[role] for role in m.roles), kinds, ", ".join(facts)
+
+
 def _named_by(id: str) -> Iterator[str]:
     """What depends on an interpretation."""
     for f in TABLE.values():
@@ -93,6 +101,11 @@ def page() -> str:
     lines = [_HEAD.rstrip("\n")]
     for f in TABLE.values():
         lines += _function(f)
+    lines += ("", "## Mechanisms", "", "What each is for, as far as the model follows it.")
+    lines += _table(
+        ("mechanism", "number", "for", "keys", "lengths"),
+        (_mechanism(m.name, facts) for m, facts in MECHANISMS.items()),
+    )
     lines += ("", "## Interpretations", "", "Open questions of the text. The first reading is the default.")
     lines += _table(
         ("id", "section", "question", "readings", "strength of its rows", "used by"),
