@@ -18,18 +18,20 @@ from .conditions import (
     mechanism_foreign,
     object_reachable,
     one_of,
-    pin_to_be_changed,
     session_valid,
     short_secret,
     user_required_but_absent,
 )
 from .objects import (
+    ATTRIBUTE_PERHAPS_MISSING,
+    ATTRIBUTES_INCONSISTENT,
+    EMPTY_WITHOUT_USER,
     FRESH,
     MAKING,
+    PIN_EXPIRED,
     TEMPLATE_CODES,
-    WITHOUT_TEMPLATE,
-    attribute_missing,
-    attributes_inconsistent,
+    TEMPLATE_EMPTY,
+    any_of,
     free_object,
     made,
     object_not_followed,
@@ -37,7 +39,43 @@ from .objects import (
 )
 from .operations import lost_key_in_use, something_active, unsettle_searches
 
-V2_20, V2_40 = Version.V2_20, Version.V2_40
+V2_40 = Version.V2_40
+
+
+# What every function of the chapter may answer. All conditions here but those of `unguarded` rows take it for granted
+# that the session is open.
+
+
+_CRYPTOGRAPHY = (
+    Rule(
+        "user-required-but-absent",
+        CKR.USER_NOT_LOGGED_IN,
+        user_required_but_absent,
+        "5.1.6 CKR_USER_NOT_LOGGED_IN",
+        "Cryptography on some tokens takes the normal user, which is an example of the code.",
+        Strength.MAY,
+    ),
+    Rule(
+        "something-active",
+        CKR.OPERATION_ACTIVE,
+        something_active,
+        "5.1.6 CKR_OPERATION_ACTIVE",
+        "What is active in the session may keep the library from cryptography of another sort.",
+        Strength.MAY,
+        "A-48",
+    ),
+    Rule(
+        "callback-may-cancel",
+        CKR.FUNCTION_CANCELED,
+        callback_may_cancel,
+        "5.16.1",
+        "The session's callback may tell a function to stop.",
+        Strength.MAY,
+    ),
+)
+
+
+# Parameters of mechanisms.
 
 
 _PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
@@ -45,16 +83,6 @@ _PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
 
 def parameter_invalid(s: State, a: Args) -> bool:
     return a.parameter != Parameter.RIGHT and one_of(a.mechanism, _PARAMETRIC)
-
-
-def curve_chosen(s: State, a: Args) -> bool:
-    """Domain parameters in the template or in the base key, of which a token need not know every one."""
-    return a.mechanism == Mech.EC_KEY_PAIR_GEN or a.mechanism == Mech.ECDH1_DERIVE
-
-
-def point_invalid(s: State, a: Args) -> bool:
-    """The other side's public key is none."""
-    return a.parameter == Parameter.IMPOSSIBLE and a.mechanism == Mech.ECDH1_DERIVE
 
 
 def parameter_unwanted(s: State, a: Args) -> bool:
@@ -67,37 +95,38 @@ def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
     return a.mechanism == Mech.RSA_PKCS_OAEP or a.mechanism == Mech.ECDH1_DERIVE
 
 
-_WRAPS, _UNWRAPS, _DERIVES = with_role(Role.WRAP), with_role(Role.UNWRAP), with_role(Role.DERIVE)
+_PARAMETER = tuple(
+    Rule(id, code, when, "5.1.6 CKR_MECHANISM_PARAM_INVALID", says, strength, "A-26", unguarded=True)
+    for id, when, strength, says in (
+        (
+            "parameter-wrong",
+            parameter_invalid,
+            Strength.INFERRED,
+            "Parameters that the mechanism cannot have are wrong, and no less a bad argument.",
+        ),
+        (
+            "parameter-unwanted",
+            parameter_unwanted,
+            Strength.MAY,
+            "A mechanism that takes no parameter may be particular about being given one.",
+        ),
+        (
+            "parameter-perhaps-unsupported",
+            hash_or_point_perhaps_unsupported,
+            Strength.MAY,
+            "Which values of a parameter a token supports is for the token to say.",
+        ),
+    )
+    for code in (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
+)
 
 
-# Keys.
+def curve_chosen(s: State, a: Args) -> bool:
+    """Domain parameters in the template or in the base key, of which a token need not know every one."""
+    return a.mechanism == Mech.EC_KEY_PAIR_GEN or a.mechanism == Mech.ECDH1_DERIVE
 
 
-def other_key_valid(s: State, a: Args) -> bool:
-    if not (session_valid(s, a) and object_reachable(s, a.session, a.other_key)):
-        return False
-    return s.objects[a.other_key].kind in KEYS
-
-
-def other_key_invalid(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not other_key_valid(s, a)
-
-
-def key_not_followed(s: State, a: Args) -> bool:
-    """A key of another token: see `key_of_another_token`."""
-    if key_of_another_token(s, a):
-        return True
-    if not session_valid(s, a) or a.other_key >= len(s.objects):
-        return False
-    return s.objects[a.other_key].exists and s.objects[a.other_key].slot != s.sessions[a.session].slot
-
-
-def object_or_key_not_followed(s: State, a: Args) -> bool:
-    return object_not_followed(s, a) or key_of_another_token(s, a)
-
-
-def key_usage_denied(s: State, a: Args) -> bool:
-    return key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
+# The key that wraps, unwraps or is derived from.
 
 
 def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> bool:
@@ -108,33 +137,196 @@ def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> 
 
 
 @one_fact
+def key_of_wrong_type(role: Role) -> Condition:
+    """A mechanism of the use that takes no such key."""
+    mechanisms = with_role(role)
+    return named(f"key not for the mechanism of {NOUNS[role]}", lambda s, a: _wrong_kind(s, a, role, mechanisms))
+
+
+@one_fact
 def key_given_with_foreign_mechanism(role: Role) -> Condition:
     """A key and a mechanism of another use, which may be compared first."""
     foreign = mechanism_foreign(role)
     return named(f"key and mechanism not for {NOUNS[role]}", lambda s, a: key_valid(s, a) and foreign(s, a))
 
 
-def wrapping_key_of_wrong_type(s: State, a: Args) -> bool:
-    return _wrong_kind(s, a, Role.WRAP, _WRAPS)
+def key_usage_denied(s: State, a: Args) -> bool:
+    return key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
 
 
-def unwrapping_key_of_wrong_type(s: State, a: Args) -> bool:
-    return _wrong_kind(s, a, Role.UNWRAP, _UNWRAPS)
+def _key_rows(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule, ...]:
+    """Rows about the key, with the codes that a function has for its handle, its type and its size.
+
+    A usage attribute that is FALSE has no code of its own here (A-07). CKR_KEY_TYPE_INCONSISTENT is one of those that
+    fit, but must not outrank the others, as it does where it is due.
+    """
+    denied = dict.fromkeys((CKR.KEY_FUNCTION_NOT_PERMITTED, kind, handle), Strength.INFERRED)
+    denied[CKR.KEY_TYPE_INCONSISTENT] = Strength.UNSAID
+    wrong_type, place = key_of_wrong_type(role), f"5.1.6 {kind!s}"
+    return (
+        Rule("key-invalid", handle, key_invalid, f"5.1.6 {handle!s}", "The handle is not that of a key."),
+        Rule(
+            "key-of-wrong-type",
+            kind,
+            wrong_type,
+            place,
+            "The type of the key does not go with the mechanism.",
+        ),
+        Rule(
+            "key-given-with-foreign-mechanism",
+            kind,
+            key_given_with_foreign_mechanism(role),
+            place,
+            "No type of key goes with a mechanism that is not for this; which of the two is named first is open.",
+            Strength.UNSAID,
+            "A-25",
+        ),
+        Rule(
+            "key-of-wrong-type",
+            CKR.MECHANISM_INVALID,
+            wrong_type,
+            "5.1.6 CKR_MECHANISM_INVALID",
+            "With such a key the mechanism cannot be used for this.",
+            Strength.MAY,
+            "A-25",
+        ),
+        Rule(
+            "key-size-perhaps-unsupported",
+            size,
+            key_valid,
+            f"5.1.6 {size!s}",
+            "A token need not handle keys of every size.",
+            Strength.MAY,
+        ),
+        *(
+            Rule(
+                "key-usage-denied",
+                code,
+                key_usage_denied,
+                f"{_USE[role]}, the paragraph on the attribute that lets the key serve",
+                "The key's attribute for the use must be TRUE; no code is named for one that is not.",
+                strength,
+                "A-07",
+            )
+            for code, strength in denied.items()
+        ),
+    )
 
 
-def base_key_of_wrong_type(s: State, a: Args) -> bool:
-    return _wrong_kind(s, a, Role.DERIVE, _DERIVES)
+_USE = {
+    Role.WRAP: "5.13 C_WrapKey",
+    Role.UNWRAP: "5.13 C_UnwrapKey",
+    Role.DERIVE: "5.13 C_DeriveKey and 4.7 CKA_DERIVE",
+}
+
+
+# C_GenerateKey.
+
+
+_MADE_FLAWS = (
+    Flaw.NONE,
+    Flaw.UNKNOWN_TYPE,
+    Flaw.BAD_VALUE,
+    Flaw.READ_ONLY,
+    Flaw.MISSING,
+    Flaw.INCONSISTENT,
+    Flaw.FOREIGN,
+    Flaw.TWICE,
+    Flaw.TWO_VALUES,
+    Flaw.NULL,
+)
+"""Flaws of the templates of keys; without any template much about the key is for the token to choose."""
+
+_GENERATING = (*SESSION, *_CRYPTOGRAPHY, *MAKING, ATTRIBUTE_PERHAPS_MISSING)
+_TYPE_AGAINST_MECHANISM = replace(
+    ATTRIBUTES_INCONSISTENT,
+    says="A key type that does not go with the mechanism makes the function fail with the code.",
+    strength=Strength.MUST,
+)
+
+
+def generate_key(s: State, a: Args) -> State:
+    kind = Kind.AES if a.mechanism == Mech.AES_KEY_GEN else Kind.GENERIC_SECRET
+    return unsettle_searches(made(s, a, kind, Origin.GENERATED, private=a.private))
+
+
+C_GENERATE_KEY = Function(
+    "C_GenerateKey",
+    ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
+    (
+        *_GENERATING,
+        replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKey, the paragraph on the key type"),
+        EMPTY_WITHOUT_USER,
+        TEMPLATE_EMPTY,
+        *mechanism_rows(Role.GENERATE),
+    ),
+    effects=(Effect(generate_key, "5.13 C_GenerateKey, the first paragraph"),),
+    outputs=(FRESH,),
+    out_of_scope=object_not_followed,
+    domains={
+        "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
+        "flaw": (*_MADE_FLAWS, Flaw.EMPTY),
+    },
+    deviations=2,
+    given=session_valid,
+)
+
+
+# C_GenerateKeyPair.
+
+
+def pair_not_followed(s: State, a: Args) -> bool:
+    """As for one new object; the halves of a pair take neighbouring numbers, the public one first (see `halves`)."""
+    if object_not_followed(s, a):
+        return True
+    second = free_object(s) + 1
+    return second >= len(s.objects) or s.objects[second].exists or lost_key_in_use(s, second)
+
+
+def generate_key_pair(s: State, a: Args) -> State:
+    rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
+    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, Origin.GENERATED, private=False)
+    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, Origin.GENERATED, private=a.private)
+    return unsettle_searches(s)
+
+
+C_GENERATE_KEY_PAIR = Function(
+    "C_GenerateKeyPair",
+    ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
+    (
+        *_GENERATING,
+        replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKeyPair, the paragraph on the key types"),
+        *mechanism_rows(Role.GENERATE_KEY_PAIR),
+        *unknown_curve(curve_chosen),
+    ),
+    effects=(Effect(generate_key_pair, "5.13 C_GenerateKeyPair, the first paragraph"),),
+    out_of_scope=pair_not_followed,
+    domains={
+        "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
+        "flaw": _MADE_FLAWS,
+    },
+    deviations=2,
+    given=session_valid,
+)
 
 
 # C_WrapKey.
 
 
-def key_unextractable(s: State, a: Args) -> bool:
-    return other_key_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
+def other_key_valid(s: State, a: Args) -> bool:
+    return object_reachable(s, a.session, a.other_key) and s.objects[a.other_key].kind in KEYS
+
+
+def other_key_invalid(s: State, a: Args) -> bool:
+    return not other_key_valid(s, a)
 
 
 def _trait(s: State, a: Args) -> Trait:
     return s.objects[a.other_key].trait
+
+
+def key_unextractable(s: State, a: Args) -> bool:
+    return other_key_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
 
 
 def secret_key_extractable(s: State, a: Args) -> bool:
@@ -175,6 +367,102 @@ def keep_wrapped(s: State, a: Args) -> State:
     return replace(s, wrapped=Kept(True, a.mechanism, a.key, s.objects[a.other_key].kind))
 
 
+def key_not_followed(s: State, a: Args) -> bool:
+    """A key of another token: see `key_of_another_token`."""
+    if key_of_another_token(s, a):
+        return True
+    if not session_valid(s, a) or a.other_key >= len(s.objects):
+        return False
+    return s.objects[a.other_key].exists and s.objects[a.other_key].slot != s.sessions[a.session].slot
+
+
+_NOT_WRAPPABLE = "5.13 C_WrapKey, the paragraph on keys that cannot be wrapped"
+_PERHAPS_NOT_WRAPPABLE = tuple(
+    Rule(
+        "key-perhaps-not-wrappable",
+        CKR.KEY_NOT_WRAPPABLE,
+        when,
+        _NOT_WRAPPABLE,
+        "A token may have reasons of its own not to wrap an extractable key, and then returns the code.",
+        Strength.MAY,
+    )
+    for when in (secret_key_extractable, wrapping_private_key, wrapping_public_key)
+)
+_PERHAPS_TOO_LONG = tuple(
+    Rule(
+        "key-length-perhaps-unfit",
+        CKR.KEY_SIZE_RANGE,
+        when,
+        _NOT_WRAPPABLE,
+        "That the mechanism cannot wrap a key of this length has the code.",
+        Strength.MAY,
+    )
+    for when in (wrapping_short_key, wrapping_key_of_usual_length)
+)
+C_WRAP_KEY = Function(
+    "C_WrapKey",
+    ("session", "mechanism", "parameter", "key", "other_key", "buffer", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *NULL_POINTER,
+        *mechanism_rows(Role.WRAP),
+        *_key_rows(
+            Role.WRAP,
+            CKR.WRAPPING_KEY_HANDLE_INVALID,
+            CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
+            CKR.WRAPPING_KEY_SIZE_RANGE,
+        ),
+        PIN_EXPIRED,
+        Rule(
+            "other-key-invalid",
+            CKR.KEY_HANDLE_INVALID,
+            other_key_invalid,
+            "5.1.6 CKR_KEY_HANDLE_INVALID",
+            "The handle is none, or that of an object which is no key.",
+        ),
+        Rule(
+            "key-unextractable",
+            CKR.KEY_UNEXTRACTABLE,
+            key_unextractable,
+            "5.1.6 CKR_KEY_UNEXTRACTABLE",
+            "A key whose CKA_EXTRACTABLE is FALSE cannot be wrapped; 5.13 wants the attribute TRUE.",
+        ),
+        *_PERHAPS_NOT_WRAPPABLE,
+        *any_of(
+            (CKR.KEY_HANDLE_INVALID, CKR.KEY_UNEXTRACTABLE),
+            "wrapping-public-key",
+            wrapping_public_key,
+            "5.13 C_WrapKey, the first paragraph",
+            "The function is for private and secret keys; no code is named for a public one.",
+            Strength.UNSAID,
+        ),
+        *_PERHAPS_TOO_LONG,
+        Rule(
+            "wrapped-key-does-not-fit",
+            CKR.BUFFER_TOO_SMALL,
+            wrapped_key_does_not_fit,
+            "5.2 second case",
+            "A buffer that cannot hold the output makes the function return the code.",
+        ),
+    ),
+    effects=(Effect(keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
+    out_of_scope=key_not_followed,
+    domains={
+        "mechanism": (
+            Mech.AES_KEY_WRAP,
+            Mech.AES_CBC_PAD,
+            Mech.RSA_PKCS,
+            Mech.RSA_PKCS_OAEP,
+            Mech.SHA256,
+            Mech.UNKNOWN,
+        )
+    },
+    given=session_valid,
+)
+
+
 # C_UnwrapKey.
 
 
@@ -190,7 +478,7 @@ def blob_right(s: State, a: Args) -> bool:
 
 
 def blob_not_known_to_be_right(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not blob_right(s, a)
+    return not blob_right(s, a)
 
 
 def blob_of_impossible_length(s: State, a: Args) -> bool:
@@ -209,319 +497,165 @@ def blob_empty(s: State, a: Args) -> bool:
     return a.data == Data.EMPTY
 
 
+_BLOB = (
+    Rule(
+        "blob-of-impossible-length",
+        CKR.WRAPPED_KEY_LEN_RANGE,
+        blob_of_impossible_length,
+        "5.1.6 CKR_WRAPPED_KEY_LEN_RANGE",
+        "By its length alone the blob is seen not to be a wrapped key.",
+    ),
+    Rule(
+        "blob-fails-integrity-check",
+        CKR.WRAPPED_KEY_INVALID,
+        blob_fails_integrity_check,
+        "5.1.6 CKR_WRAPPED_KEY_INVALID",
+        "The blob is not a valid wrapped key, which the mechanism's own check tells.",
+        Strength.INFERRED,
+    ),
+    *any_of(
+        (CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE),
+        "blob-perhaps-wrong",
+        blob_not_known_to_be_right,
+        "5.1.6 CKR_WRAPPED_KEY_INVALID",
+        "The blob may not be a valid wrapped key, and 5.1.8 has its codes treated alike.",
+        Strength.MAY,
+    ),
+    *any_of(
+        (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID),
+        "blob-null",
+        blob_null,
+        "5.13 C_UnwrapKey, the first paragraph",
+        "The wrapped key is what the pointer points to; nothing is said of a NULL one.",
+        Strength.INFERRED,
+        "A-50",
+        unguarded=True,
+    ),
+    Rule(
+        "blob-null",
+        CKR.WRAPPED_KEY_LEN_RANGE,
+        blob_null,
+        "5.13 C_UnwrapKey, the first paragraph",
+        "The wrapped key is what the pointer points to; nothing is said of a NULL one.",
+        Strength.UNSAID,
+        "A-50",
+        unguarded=True,
+    ),
+    Rule(
+        "blob-empty",
+        CKR.ARGUMENTS_BAD,
+        blob_empty,
+        "5.1.6 CKR_ARGUMENTS_BAD",
+        "An argument that is not fit for the call: no wrapped key has length 0.",
+        Strength.UNSAID,
+        "A-28",
+        unguarded=True,
+    ),
+    *any_of(
+        TEMPLATE_CODES,
+        "blob-perhaps-wrong",
+        blob_not_known_to_be_right,
+        "4.1.1 rule 5",
+        "What a wrong blob comes out as may not go with the template.",
+        Strength.UNSAID,
+    ),
+)
+
+
+def object_or_key_not_followed(s: State, a: Args) -> bool:
+    return object_not_followed(s, a) or key_of_another_token(s, a)
+
+
 def unwrap_key(s: State, a: Args) -> State:
     return unsettle_searches(made(s, a, a.kind, Origin.OTHER, private=a.private))
 
 
-# C_GenerateKey, C_GenerateKeyPair, C_DeriveKey.
-
-
-def generate_key(s: State, a: Args) -> State:
-    kind = Kind.AES if a.mechanism == Mech.AES_KEY_GEN else Kind.GENERIC_SECRET
-    return unsettle_searches(made(s, a, kind, Origin.GENERATED, private=a.private))
-
-
-def pair_not_followed(s: State, a: Args) -> bool:
-    """As for one new object; the halves of a pair take neighbouring numbers, the public one first (see `halves`)."""
-    if object_not_followed(s, a):
-        return True
-    second = free_object(s) + 1
-    return second >= len(s.objects) or s.objects[second].exists or lost_key_in_use(s, second)
-
-
-def generate_key_pair(s: State, a: Args) -> State:
-    rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
-    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, Origin.GENERATED, private=False)
-    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, Origin.GENERATED, private=a.private)
-    return unsettle_searches(s)
-
-
-# Rows.
-
-
-_CRYPTOGRAPHY = (
-    Rule("user-required-but-absent", CKR.USER_NOT_LOGGED_IN, user_required_but_absent, "5.1.6", "", Strength.MAY),
-    Rule("something-active", CKR.OPERATION_ACTIVE, something_active, "5.1.6", "", Strength.MAY, "A-48"),
-    Rule("callback-may-cancel", CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", "", Strength.MAY),
-)
-_PARAMETER = tuple(
-    Rule("when", code, when, "5.1.6", "", strength, "A-26")
-    for when, strength in (
-        (parameter_invalid, Strength.INFERRED),
-        (parameter_unwanted, Strength.MAY),
-        (hash_or_point_perhaps_unsupported, Strength.MAY),
-    )
-    for code in (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
-)
-_GENERATING = (
-    *SESSION,
-    *_CRYPTOGRAPHY,
-    *MAKING,
-    Rule("attributes-inconsistent", CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "5.13", ""),
-    Rule("attribute-missing", CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", "", Strength.UNSAID, "A-13"),
-)
-_MADE_FLAWS = (
-    Flaw.NONE,
-    Flaw.UNKNOWN_TYPE,
-    Flaw.BAD_VALUE,
-    Flaw.READ_ONLY,
-    Flaw.MISSING,
-    Flaw.INCONSISTENT,
-    Flaw.FOREIGN,
-    Flaw.TWICE,
-    Flaw.TWO_VALUES,
-    Flaw.NULL,
-)
-"""Flaws of the templates of keys; without any template much about the key is for the token to choose."""
-
-
-def _usage(own: CKR, handle: CKR) -> tuple[Rule, ...]:
-    """A usage attribute that is FALSE for wrapping, unwrapping or deriving has no code of its own (A-07).
-
-    CKR_KEY_TYPE_INCONSISTENT is one of those that fit, but must not outrank the others, as it does where it is due.
-    """
-    strengths = dict.fromkeys((CKR.KEY_FUNCTION_NOT_PERMITTED, own, handle), Strength.INFERRED)
-    strengths[CKR.KEY_TYPE_INCONSISTENT] = Strength.UNSAID
-    return tuple(
-        Rule("key-usage-denied", code, key_usage_denied, "5.13", "", strength, "A-07")
-        for code, strength in strengths.items()
-    )
-
-
-FUNCTIONS = (
-    Function(
-        "C_GenerateKey",
-        ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, *WITHOUT_TEMPLATE, *mechanism_rows(Role.GENERATE)),
-        effects=(Effect(generate_key, "5.13"),),
-        outputs=(FRESH,),
-        out_of_scope=object_not_followed,
-        domains={
-            "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
-            "flaw": (*_MADE_FLAWS, Flaw.EMPTY),
-        },
-        deviations=2,
-    ),
-    Function(
-        "C_GenerateKeyPair",
-        ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, *mechanism_rows(Role.GENERATE_KEY_PAIR), *unknown_curve(curve_chosen)),
-        effects=(Effect(generate_key_pair, "5.13"),),
-        out_of_scope=pair_not_followed,
-        domains={
-            "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
-            "flaw": _MADE_FLAWS,
-        },
-        deviations=2,
-    ),
-    Function(
-        "C_WrapKey",
-        ("session", "mechanism", "parameter", "key", "other_key", "buffer", "null"),
-        (
-            *SESSION,
-            *_CRYPTOGRAPHY,
-            *_PARAMETER,
-            *NULL_POINTER,
-            *mechanism_rows(Role.WRAP),
-            Rule("key-invalid", CKR.WRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6", ""),
-            Rule(
-                "wrapping-key-of-wrong-type",
-                CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
-                wrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-            ),
-            Rule(
-                "key-given-with-foreign-mechanism",
-                CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
-                key_given_with_foreign_mechanism(Role.WRAP),
-                "5.1.6",
-                "",
-                Strength.UNSAID,
-                "A-25",
-            ),
-            Rule(
-                "wrapping-key-of-wrong-type",
-                CKR.MECHANISM_INVALID,
-                wrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-25",
-            ),
-            Rule("key-valid", CKR.WRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", "", Strength.MAY),
-            Rule("pin-to-be-changed", CKR.PIN_EXPIRED, pin_to_be_changed, "5.1.6", "", Strength.MAY, since=V2_20),
-            *_usage(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_HANDLE_INVALID),
-            Rule("other-key-invalid", CKR.KEY_HANDLE_INVALID, other_key_invalid, "5.1.6", ""),
-            Rule("key-unextractable", CKR.KEY_UNEXTRACTABLE, key_unextractable, "5.13", ""),
-            Rule("secret-key-extractable", CKR.KEY_NOT_WRAPPABLE, secret_key_extractable, "5.13", "", Strength.MAY),
-            Rule("wrapping-private-key", CKR.KEY_NOT_WRAPPABLE, wrapping_private_key, "5.13", "", Strength.MAY),
-            Rule("wrapping-public-key", CKR.KEY_NOT_WRAPPABLE, wrapping_public_key, "5.13", "", Strength.MAY),
-            Rule("wrapping-public-key", CKR.KEY_HANDLE_INVALID, wrapping_public_key, "5.13", "", Strength.UNSAID),
-            Rule("wrapping-public-key", CKR.KEY_UNEXTRACTABLE, wrapping_public_key, "5.13", "", Strength.UNSAID),
-            Rule("wrapping-short-key", CKR.KEY_SIZE_RANGE, wrapping_short_key, "5.13", "", Strength.MAY),
-            Rule(
-                "wrapping-key-of-usual-length",
-                CKR.KEY_SIZE_RANGE,
-                wrapping_key_of_usual_length,
-                "5.13",
-                "",
-                Strength.MAY,
-            ),
-            Rule("wrapped-key-does-not-fit", CKR.BUFFER_TOO_SMALL, wrapped_key_does_not_fit, "5.2", ""),
+C_UNWRAP_KEY = Function(
+    "C_UnwrapKey",
+    ("session", "mechanism", "parameter", "key", "kind", "data", "token", "private", "trait", "flaw", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *MAKING,
+        ATTRIBUTE_PERHAPS_MISSING,
+        ATTRIBUTES_INCONSISTENT,
+        *mechanism_rows(Role.UNWRAP),
+        *_key_rows(
+            Role.UNWRAP,
+            CKR.UNWRAPPING_KEY_HANDLE_INVALID,
+            CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
+            CKR.UNWRAPPING_KEY_SIZE_RANGE,
         ),
-        effects=(Effect(keep_wrapped, "5.13"),),
-        out_of_scope=key_not_followed,
-        domains={
-            "mechanism": (
-                Mech.AES_KEY_WRAP,
-                Mech.AES_CBC_PAD,
-                Mech.RSA_PKCS,
-                Mech.RSA_PKCS_OAEP,
-                Mech.SHA256,
-                Mech.UNKNOWN,
-            )
-        },
+        *_BLOB,
     ),
-    Function(
-        "C_UnwrapKey",
-        ("session", "mechanism", "parameter", "key", "kind", "data", "token", "private", "trait", "flaw", "null"),
-        (
-            *SESSION,
-            *_CRYPTOGRAPHY,
-            *_PARAMETER,
-            *MAKING,
-            Rule("attribute-missing", CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", "", Strength.UNSAID, "A-13"),
-            Rule(
-                "attributes-inconsistent",
-                CKR.TEMPLATE_INCONSISTENT,
-                attributes_inconsistent,
-                "4.1.1",
-                "",
-                Strength.SHOULD,
-            ),
-            *mechanism_rows(Role.UNWRAP),
-            Rule("key-invalid", CKR.UNWRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6", ""),
-            Rule(
-                "unwrapping-key-of-wrong-type",
-                CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
-                unwrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-            ),
-            Rule(
-                "key-given-with-foreign-mechanism",
-                CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
-                key_given_with_foreign_mechanism(Role.UNWRAP),
-                "5.1.6",
-                "",
-                Strength.UNSAID,
-                "A-25",
-            ),
-            Rule(
-                "unwrapping-key-of-wrong-type",
-                CKR.MECHANISM_INVALID,
-                unwrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-25",
-            ),
-            Rule("key-valid", CKR.UNWRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", "", Strength.MAY),
-            *_usage(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_HANDLE_INVALID),
-            Rule("blob-of-impossible-length", CKR.WRAPPED_KEY_LEN_RANGE, blob_of_impossible_length, "5.1.6", ""),
-            Rule(
-                "blob-fails-integrity-check",
-                CKR.WRAPPED_KEY_INVALID,
-                blob_fails_integrity_check,
-                "5.13",
-                "",
-                Strength.INFERRED,
-            ),
-            *(
-                Rule("blob-not-known-to-be-right", code, blob_not_known_to_be_right, "5.13", "", Strength.MAY)
-                for code in (CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE)
-            ),
-            *(
-                Rule("blob-null", code, blob_null, "5.13", "", Strength.INFERRED, "A-50")
-                for code in (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID)
-            ),
-            Rule("blob-null", CKR.WRAPPED_KEY_LEN_RANGE, blob_null, "5.13", "", Strength.UNSAID, "A-50"),
-            Rule("blob-empty", CKR.ARGUMENTS_BAD, blob_empty, "5.1.6", "", Strength.UNSAID, "A-28"),
-            *(
-                Rule("blob-not-known-to-be-right", code, blob_not_known_to_be_right, "4.1.1", "", Strength.UNSAID)
-                for code in TEMPLATE_CODES
-            ),
+    effects=(Effect(unwrap_key, "5.13 C_UnwrapKey, the first paragraph"),),
+    outputs=(FRESH,),
+    out_of_scope=object_or_key_not_followed,
+    domains={
+        "mechanism": (
+            Mech.AES_KEY_WRAP,
+            Mech.AES_CBC_PAD,
+            Mech.RSA_PKCS,
+            Mech.RSA_PKCS_OAEP,
+            Mech.SHA256,
+            Mech.UNKNOWN,
         ),
-        effects=(Effect(unwrap_key, "5.13"),),
-        outputs=(FRESH,),
-        out_of_scope=object_or_key_not_followed,
-        domains={
-            "mechanism": (
-                Mech.AES_KEY_WRAP,
-                Mech.AES_CBC_PAD,
-                Mech.RSA_PKCS,
-                Mech.RSA_PKCS_OAEP,
-                Mech.SHA256,
-                Mech.UNKNOWN,
-            ),
-            "kind": (Kind.AES, Kind.GENERIC_SECRET),
-            "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
-            "flaw": _MADE_FLAWS,
-        },
-        deviations=2,
-    ),
-    Function(
-        "C_DeriveKey",
-        ("session", "mechanism", "parameter", "key", "kind", "token", "private", "trait", "flaw", "null"),
-        (
-            *SESSION,
-            *_CRYPTOGRAPHY,
-            *_PARAMETER,
-            *unknown_curve(curve_chosen),
-            Rule("point-invalid", CKR.PUBLIC_KEY_INVALID, point_invalid, "5.1.6", "", Strength.MAY, since=V2_40),
-            *MAKING,
-            Rule("attribute-missing", CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", "", Strength.UNSAID, "A-13"),
-            Rule(
-                "attributes-inconsistent",
-                CKR.TEMPLATE_INCONSISTENT,
-                attributes_inconsistent,
-                "4.1.1",
-                "",
-                Strength.SHOULD,
-            ),
-            *mechanism_rows(Role.DERIVE),
-            Rule("key-invalid", CKR.KEY_HANDLE_INVALID, key_invalid, "5.1.6", ""),
-            Rule("base-key-of-wrong-type", CKR.KEY_TYPE_INCONSISTENT, base_key_of_wrong_type, "5.1.6", ""),
-            Rule(
-                "key-given-with-foreign-mechanism",
-                CKR.KEY_TYPE_INCONSISTENT,
-                key_given_with_foreign_mechanism(Role.DERIVE),
-                "5.1.6",
-                "",
-                Strength.UNSAID,
-                "A-25",
-            ),
-            Rule(
-                "base-key-of-wrong-type",
-                CKR.MECHANISM_INVALID,
-                base_key_of_wrong_type,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-25",
-            ),
-            Rule("key-valid", CKR.KEY_SIZE_RANGE, key_valid, "5.1.6", "", Strength.MAY),
-            *_usage(CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_HANDLE_INVALID),
-        ),
-        effects=(Effect(unwrap_key, "5.13"),),
-        outputs=(FRESH,),
-        out_of_scope=object_or_key_not_followed,
-        domains={
-            "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
-            "kind": (Kind.GENERIC_SECRET, Kind.AES),
-            "flaw": _MADE_FLAWS,
-        },
-        deviations=2,
-    ),
+        "kind": (Kind.AES, Kind.GENERIC_SECRET),
+        "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
+        "flaw": _MADE_FLAWS,
+    },
+    deviations=2,
+    given=session_valid,
 )
+
+
+# C_DeriveKey.
+
+
+def point_invalid(s: State, a: Args) -> bool:
+    """The other side's public key is none."""
+    return a.parameter == Parameter.IMPOSSIBLE and a.mechanism == Mech.ECDH1_DERIVE
+
+
+def derive_key(s: State, a: Args) -> State:
+    return unsettle_searches(made(s, a, a.kind, Origin.OTHER, private=a.private))
+
+
+C_DERIVE_KEY = Function(
+    "C_DeriveKey",
+    ("session", "mechanism", "parameter", "key", "kind", "token", "private", "trait", "flaw", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *unknown_curve(curve_chosen),
+        Rule(
+            "point-invalid",
+            CKR.PUBLIC_KEY_INVALID,
+            point_invalid,
+            "5.1.6 CKR_PUBLIC_KEY_INVALID",
+            "The other side's public key in the parameter does not validate, for which the function has the code.",
+            Strength.MAY,
+            since=V2_40,
+            unguarded=True,
+        ),
+        *MAKING,
+        ATTRIBUTE_PERHAPS_MISSING,
+        ATTRIBUTES_INCONSISTENT,
+        *mechanism_rows(Role.DERIVE),
+        *_key_rows(Role.DERIVE, CKR.KEY_HANDLE_INVALID, CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_SIZE_RANGE),
+    ),
+    effects=(Effect(derive_key, "5.13 C_DeriveKey, the first paragraph"),),
+    outputs=(FRESH,),
+    out_of_scope=object_or_key_not_followed,
+    domains={
+        "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
+        "kind": (Kind.GENERIC_SECRET, Kind.AES),
+        "flaw": _MADE_FLAWS,
+    },
+    deviations=2,
+    given=session_valid,
+)
+
+FUNCTIONS = (C_GENERATE_KEY, C_GENERATE_KEY_PAIR, C_WRAP_KEY, C_UNWRAP_KEY, C_DERIVE_KEY)
