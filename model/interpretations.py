@@ -16,7 +16,7 @@ class Interpretation:
 
     `readings` names its answers, the default first. `strengths` holds the strength that a reading gives to the rows
     that name the interpretation, where it differs from the strength in the table. Under the `loose` readings the
-    effects that name it may happen or not.
+    effects that name it may happen or not; under the `void` ones the rows that name it do not hold.
     """
 
     id: str
@@ -25,6 +25,7 @@ class Interpretation:
     readings: tuple[str, ...] = ("any",)
     strengths: Mapping[str, Strength] = field(default_factory=dict)
     loose: tuple[str, ...] = ()
+    void: tuple[str, ...] = ()
 
     @property
     def default(self) -> str:
@@ -137,6 +138,13 @@ _ROWS = (
     Interpretation("A-57", "What C_Finalize does to sessions and logins is unsaid; it ends them.", "5.4"),
     Interpretation("A-58", "The SO logging in through a read-only session is the session that exists.", "5.6"),
     Interpretation("A-59", "Do handles on token objects outlive the last session with the token?", "5.6"),
+    Interpretation(
+        "A-60",
+        "A bad argument that has a code of its own is an unsuitable argument too: does CKR_ARGUMENTS_BAD stand for it?",
+        "5.1.6",
+        ("permitted", "specific code only"),
+        void=("specific code only",),
+    ),
 )
 
 INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}

@@ -75,6 +75,10 @@ def _strength(rule: Rule, readings: Mapping[str, str]) -> Strength:
     return INTERPRETATIONS[depends].strengths.get(readings[depends], rule.strength)
 
 
+def _void(rule: Rule, readings: Mapping[str, str]) -> bool:
+    return rule.reading is not None and readings[rule.reading] in INTERPRETATIONS[rule.reading].void
+
+
 def _loose(effect: Effect, readings: Mapping[str, str]) -> bool:
     return effect.reading is not None and readings[effect.reading] in INTERPRETATIONS[effect.reading].loose
 
@@ -90,7 +94,11 @@ def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None =
         name: replace(
             f,
             effects=tuple(replace(e, certain=e.certain and not _loose(e, chosen)) for e in f.effects),
-            rules=tuple(replace(r, strength=_strength(r, chosen)) for r in f.rules if r.since <= version <= r.until),
+            rules=tuple(
+                replace(r, strength=_strength(r, chosen))
+                for r in f.rules
+                if r.since <= version <= r.until and not _void(r, chosen)
+            ),
         )
         for name, f in TABLE.items()
     }

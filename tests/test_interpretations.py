@@ -13,6 +13,7 @@ READY = (INIT, OPEN)
 BAD_HANDLE = Args(session=3, null=True)
 PROTECTED = State(slots=(Slot(write_protected=True),))
 DIGEST, PART, WHOLE, LAST = (Call(f"C_Digest{name}") for name in ("Init", "Update", "", "Final"))
+NO_SUCH_SLOT = Call("C_GetSlotInfo", Args(slot=1))
 BAD_PART = Call("C_DigestUpdate", Args(data=Data.NULL))
 TOO_SHORT = Call("C_Digest", Args(buffer=Buffer.SHORT))
 NO_OPERATION = "OPERATION_NOT_INITIALIZED"
@@ -40,6 +41,8 @@ READINGS = [
     ("A-39", "any", ONE_SLOT, (*READY, DIGEST), TOO_SHORT, "OK BUFFER_TOO_SMALL"),
     ("A-16", "refuse or replace", ONE_SLOT, (*READY, DIGEST), DIGEST, "OK OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
     ("A-16", "refuse", ONE_SLOT, (*READY, DIGEST), DIGEST, "OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
+    ("A-60", "permitted", ONE_SLOT, (INIT,), NO_SUCH_SLOT, "SLOT_ID_INVALID ARGUMENTS_BAD"),
+    ("A-60", "specific code only", ONE_SLOT, (INIT,), NO_SUCH_SLOT, "SLOT_ID_INVALID"),
     ("A-30", "all writing", PROTECTED, (INIT,), OPEN, "TOKEN_WRITE_PROTECTED"),
     ("A-30", "all writing", PROTECTED, (INIT,), OPEN_RO, "OK"),
 ]

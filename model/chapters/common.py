@@ -1,5 +1,7 @@
 """Rows that several chapters share."""
 
+from dataclasses import replace
+
 from ..mechanisms import Role
 from ..rule import Condition, Rule, Strength
 from ..vocabulary import CKR, Version
@@ -27,6 +29,22 @@ def arguments_bad(
         Rule(id, code, when, place, says, Strength.INFERRED, reading, since=v2_20, unguarded=unguarded),
         Rule(id, code, when, place, says, Strength.UNSAID, "A-50", until=v2_01, unguarded=unguarded),
     )
+
+
+def or_arguments_bad(*rows: Rule) -> tuple[Rule, ...]:
+    """Rows for a bad argument that has a code of its own, and CKR_ARGUMENTS_BAD beside it in each situation (A-60)."""
+    generic = {
+        (r.when, r.since, r.until): replace(
+            r,
+            code=CKR.ARGUMENTS_BAD,
+            place="5.1.6 CKR_ARGUMENTS_BAD",
+            says="The generic code says that an argument is not fit, and where several codes apply any may be returned.",
+            strength=Strength.UNSAID,
+            reading="A-60",
+        )
+        for r in rows
+    }
+    return (*rows, *generic.values())
 
 
 def mechanism_rows(role: Role) -> tuple[Rule, ...]:
@@ -111,13 +129,15 @@ SESSION = (
 
 SLOT = (
     *LIBRARY,
-    Rule(
-        "slot-id-invalid",
-        CKR.SLOT_ID_INVALID,
-        slot_id_invalid,
-        "5.1.6 CKR_SLOT_ID_INVALID",
-        "No slot has the ID.",
-        unguarded=True,
+    *or_arguments_bad(
+        Rule(
+            "slot-id-invalid",
+            CKR.SLOT_ID_INVALID,
+            slot_id_invalid,
+            "5.1.6 CKR_SLOT_ID_INVALID",
+            "No slot has the ID.",
+            unguarded=True,
+        )
     ),
 )
 """Functions with a slot ID."""
