@@ -6,16 +6,23 @@ from conftest import INIT, LOGIN_SO, ONE_SLOT, OPEN, OPEN_RO, Step, after, codes
 from p11conform.model.call import Args, Buffer, Call, Data
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
 from p11conform.model.oracle import build, permitted
-from p11conform.model.state import Slot, State
+from p11conform.model.state import Object, Slot, State
 from p11conform.model.vocabulary import CKR
 
 READY = (INIT, OPEN)
 BAD_HANDLE = Args(session=3, null=True)
+HOLDING = State(objects=(Object(),) * 2)
 PROTECTED = State(slots=(Slot(write_protected=True),))
 DIGEST, PART, WHOLE, LAST = (Call(f"C_Digest{name}") for name in ("Init", "Update", "", "Final"))
 NO_SUCH_SLOT = Call("C_GetSlotInfo", Args(slot=1))
 BAD_PART = Call("C_DigestUpdate", Args(data=Data.NULL))
 TOO_SHORT = Call("C_Digest", Args(buffer=Buffer.SHORT))
+FOUND = (
+    *(*READY, Call("C_Login"), *(Call("C_CreateObject", Args(token=True)),) * 2, Call("C_Finalize")),
+    *(*READY, Call("C_Login"), Call("C_FindObjectsInit"), Call("C_FindObjects")),
+)
+"""Objects on the token whose handles are lost, and a search for them."""
+READ = Call("C_GetAttributeValue")
 NO_OPERATION = "OPERATION_NOT_INITIALIZED"
 AT_ONCE = f"OPERATION_ACTIVE {NO_OPERATION} ARGUMENTS_BAD"
 """What stands for a whole digest after a part."""
@@ -43,6 +50,8 @@ READINGS = [
     ("A-16", "refuse", ONE_SLOT, (*READY, DIGEST), DIGEST, "OPERATION_ACTIVE USER_NOT_LOGGED_IN"),
     ("A-60", "permitted", ONE_SLOT, (INIT,), NO_SUCH_SLOT, "SLOT_ID_INVALID ARGUMENTS_BAD"),
     ("A-60", "specific code only", ONE_SLOT, (INIT,), NO_SUCH_SLOT, "SLOT_ID_INVALID"),
+    ("A-81", "batches", HOLDING, FOUND, READ, "OK OBJECT_HANDLE_INVALID ARGUMENTS_BAD"),
+    ("A-81", "all at once", HOLDING, FOUND, READ, "OK"),
     ("A-30", "all writing", PROTECTED, (INIT,), OPEN, "TOKEN_WRITE_PROTECTED"),
     ("A-30", "all writing", PROTECTED, (INIT,), OPEN_RO, "OK"),
 ]

@@ -38,7 +38,7 @@ def or_arguments_bad(*rows: Rule) -> tuple[Rule, ...]:
             r,
             code=CKR.ARGUMENTS_BAD,
             place="5.1.6 CKR_ARGUMENTS_BAD",
-            says="The generic code says that an argument is not fit, and where several codes apply any may be returned.",
+            says="The generic code says that an argument is not fit; where several codes apply, any may be returned.",
             strength=Strength.UNSAID,
             reading="A-60",
         )

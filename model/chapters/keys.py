@@ -6,12 +6,13 @@ from ..attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
 from ..call import Args, Buffer, Data, Flaw, Parameter
 from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
 from ..rule import Condition, Effect, Function, Rule, Strength, named, one_fact
-from ..state import Kept, Kind, Mech, Origin, State, Trait
+from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, mechanism_rows
+from .common import NULL_POINTER, SESSION, mechanism_rows, or_arguments_bad
 from .conditions import (
     callback_may_cancel,
     halves,
+    key_hidden,
     key_invalid,
     key_of_another_token,
     key_valid,
@@ -20,17 +21,17 @@ from .conditions import (
     one_of,
     session_valid,
     short_secret,
+    slot_of,
     user_required_but_absent,
 )
 from .objects import (
     ATTRIBUTE_PERHAPS_MISSING,
     ATTRIBUTES_INCONSISTENT,
-    EMPTY_WITHOUT_USER,
     FRESH,
     MAKING,
     PIN_EXPIRED,
+    SECOND_LABEL,
     TEMPLATE_CODES,
-    TEMPLATE_EMPTY,
     any_of,
     free_object,
     made,
@@ -150,6 +151,20 @@ def key_given_with_foreign_mechanism(role: Role) -> Condition:
     return named(f"key and mechanism not for {NOUNS[role]}", lambda s, a: key_valid(s, a) and foreign(s, a))
 
 
+@one_fact
+def key_without_usage(role: Role) -> Condition:
+    """No mechanism has this use for keys of the kind, so that they may lack the attribute for it."""
+    kinds = tuple(kind for kind in KEYS if taking(role, kind))
+    return named(
+        f"key of a kind not meant for {NOUNS[role]}",
+        lambda s, a: key_valid(s, a) and not one_of(s.objects[a.key].kind, kinds),
+    )
+
+
+def object_is_no_key(s: State, a: Args) -> bool:
+    return object_reachable(s, a.session, a.key) and not key_valid(s, a)
+
+
 def key_usage_denied(s: State, a: Args) -> bool:
     return key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
 
@@ -164,7 +179,36 @@ def _key_rows(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule, ...]
     denied[CKR.KEY_TYPE_INCONSISTENT] = Strength.UNSAID
     wrong_type, place = key_of_wrong_type(role), f"5.1.6 {kind!s}"
     return (
-        Rule("key-invalid", handle, key_invalid, f"5.1.6 {handle!s}", "The handle is not that of a key."),
+        *or_arguments_bad(
+            Rule("key-invalid", handle, key_invalid, f"5.1.6 {handle!s}", "The handle is not that of a key.")
+        ),
+        *any_of(
+            tuple(code for code in (CKR.KEY_HANDLE_INVALID, CKR.OBJECT_HANDLE_INVALID) if code != handle),
+            "key-invalid",
+            key_invalid,
+            "5.1.6 CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID",
+            "A key handle is an object handle, of which the general codes say that it is not valid.",
+            Strength.UNSAID,
+            "A-23",
+        ),
+        Rule(
+            "key-is-no-key",
+            kind,
+            object_is_no_key,
+            place,
+            "An object that is no key has no type that goes with the mechanism.",
+            Strength.UNSAID,
+            "A-82",
+        ),
+        Rule(
+            "key-hidden",
+            CKR.USER_NOT_LOGGED_IN,
+            key_hidden,
+            "5.1.6 CKR_USER_NOT_LOGGED_IN",
+            "What is wanted needs a user who is not there: a private key is for the user alone.",
+            Strength.MAY,
+            "A-12",
+        ),
         Rule(
             "key-of-wrong-type",
             kind,
@@ -188,6 +232,15 @@ def _key_rows(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule, ...]
             "5.1.6 CKR_MECHANISM_INVALID",
             "With such a key the mechanism cannot be used for this.",
             Strength.MAY,
+            "A-25",
+        ),
+        Rule(
+            "key-without-usage",
+            CKR.KEY_FUNCTION_NOT_PERMITTED,
+            key_without_usage(role),
+            "5.1.6 CKR_KEY_FUNCTION_NOT_PERMITTED",
+            "A key of this kind has no attribute, or none that is TRUE, to let it serve.",
+            Strength.UNSAID,
             "A-25",
         ),
         Rule(
@@ -238,6 +291,17 @@ _MADE_FLAWS = (
 """Flaws of the templates of keys; without any template much about the key is for the token to choose."""
 
 _GENERATING = (*SESSION, *_CRYPTOGRAPHY, *MAKING, ATTRIBUTE_PERHAPS_MISSING)
+_ITERATIONS = Rule(
+    "iterations-perhaps-exceeded",
+    CKR.EXCEEDED_MAX_ITERATIONS,
+    session_valid,
+    "5.1.6 CKR_EXCEEDED_MAX_ITERATIONS",
+    "What generates by trying may give up after so many tries.",
+    Strength.MAY,
+    "A-55",
+    since=V2_40,
+    unguarded=True,
+)
 _TYPE_AGAINST_MECHANISM = replace(
     ATTRIBUTES_INCONSISTENT,
     says="A key type that does not go with the mechanism makes the function fail with the code.",
@@ -256,16 +320,18 @@ C_GENERATE_KEY = Function(
     (
         *_GENERATING,
         replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKey, the paragraph on the key type"),
-        EMPTY_WITHOUT_USER,
-        TEMPLATE_EMPTY,
+        _ITERATIONS,
         *mechanism_rows(Role.GENERATE),
     ),
-    effects=(Effect(generate_key, "5.13 C_GenerateKey, the first paragraph"),),
+    effects=(
+        SECOND_LABEL,
+        Effect(generate_key, "5.13 C_GenerateKey, the first paragraph"),
+    ),
     outputs=(FRESH,),
     out_of_scope=object_not_followed,
     domains={
         "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
-        "flaw": (*_MADE_FLAWS, Flaw.EMPTY),
+        "flaw": _MADE_FLAWS,
     },
     deviations=2,
     given=session_valid,
@@ -283,6 +349,16 @@ def pair_not_followed(s: State, a: Args) -> bool:
     return second >= len(s.objects) or s.objects[second].exists or lost_key_in_use(s, second)
 
 
+def take_second_label_of_private_half(s: State, a: Args) -> State:
+    """See `take_second_label`; the flaw is in the template of the private half."""
+    if a.flaw != Flaw.TWO_VALUES:
+        return s
+    return put_object(s, free_object(s) + 1, Object(labelled=True))
+
+
+_SECOND_LABEL_OF_PAIR = replace(SECOND_LABEL, change=take_second_label_of_private_half)
+
+
 def generate_key_pair(s: State, a: Args) -> State:
     rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
     s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, Origin.GENERATED, private=False)
@@ -296,10 +372,25 @@ C_GENERATE_KEY_PAIR = Function(
     (
         *_GENERATING,
         replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKeyPair, the paragraph on the key types"),
+        _ITERATIONS,
+        Rule(
+            "self-test-perhaps-failed",
+            CKR.FIPS_SELF_TEST_FAILED,
+            session_valid,
+            "5.1.6 CKR_FIPS_SELF_TEST_FAILED",
+            "The function may return the code where the halves do not stand the token's test of them.",
+            Strength.MAY,
+            "A-55",
+            since=V2_40,
+            unguarded=True,
+        ),
         *mechanism_rows(Role.GENERATE_KEY_PAIR),
         *unknown_curve(curve_chosen),
     ),
-    effects=(Effect(generate_key_pair, "5.13 C_GenerateKeyPair, the first paragraph"),),
+    effects=(
+        _SECOND_LABEL_OF_PAIR,
+        Effect(generate_key_pair, "5.13 C_GenerateKeyPair, the first paragraph"),
+    ),
     out_of_scope=pair_not_followed,
     domains={
         "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
@@ -315,6 +406,21 @@ C_GENERATE_KEY_PAIR = Function(
 
 def other_key_valid(s: State, a: Args) -> bool:
     return object_reachable(s, a.session, a.other_key) and s.objects[a.other_key].kind in KEYS
+
+
+def other_object_is_no_key(s: State, a: Args) -> bool:
+    return object_reachable(s, a.session, a.other_key) and not other_key_valid(s, a)
+
+
+def other_key_hidden(s: State, a: Args) -> bool:
+    """The handle was of a private key, and the user is not logged in."""
+    if a.other_key >= len(s.objects):
+        return False
+    return s.objects[a.other_key].private and slot_of(s, a).login != Login.USER
+
+
+def key_wraps_itself(s: State, a: Args) -> bool:
+    return other_key_valid(s, a) and a.key == a.other_key
 
 
 def other_key_invalid(s: State, a: Args) -> bool:
@@ -362,7 +468,8 @@ def wrapped_key_does_not_fit(s: State, a: Args) -> bool:
 
 
 def keep_wrapped(s: State, a: Args) -> State:
-    if a.buffer != Buffer.ENOUGH:
+    """Also where the buffer is one below the length that was told, which may overstate the need (5.2)."""
+    if a.buffer == Buffer.NULL:
         return s
     return replace(s, wrapped=Kept(True, a.mechanism, a.key, s.objects[a.other_key].kind))
 
@@ -415,12 +522,50 @@ C_WRAP_KEY = Function(
             CKR.WRAPPING_KEY_SIZE_RANGE,
         ),
         PIN_EXPIRED,
+        *or_arguments_bad(
+            Rule(
+                "other-key-invalid",
+                CKR.KEY_HANDLE_INVALID,
+                other_key_invalid,
+                "5.1.6 CKR_KEY_HANDLE_INVALID",
+                "The handle is none, or that of an object which is no key.",
+            )
+        ),
         Rule(
             "other-key-invalid",
-            CKR.KEY_HANDLE_INVALID,
+            CKR.OBJECT_HANDLE_INVALID,
             other_key_invalid,
-            "5.1.6 CKR_KEY_HANDLE_INVALID",
-            "The handle is none, or that of an object which is no key.",
+            "5.1.6 CKR_OBJECT_HANDLE_INVALID",
+            "A key handle is an object handle, of which the general code says that it is not valid.",
+            Strength.UNSAID,
+            "A-23",
+        ),
+        Rule(
+            "other-key-hidden",
+            CKR.USER_NOT_LOGGED_IN,
+            other_key_hidden,
+            "5.1.6 CKR_USER_NOT_LOGGED_IN",
+            "What is wanted needs a user who is not there: a private key is for the user alone.",
+            Strength.MAY,
+            "A-12",
+        ),
+        Rule(
+            "other-key-is-no-key",
+            CKR.KEY_NOT_WRAPPABLE,
+            other_object_is_no_key,
+            "5.1.6 CKR_KEY_NOT_WRAPPABLE",
+            "An object that is no key cannot be wrapped, though it has a handle.",
+            Strength.UNSAID,
+            "A-82",
+        ),
+        *any_of(
+            (CKR.ARGUMENTS_BAD, CKR.KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_HANDLE_INVALID),
+            "key-wraps-itself",
+            key_wraps_itself,
+            "5.13 C_WrapKey, the paragraph on what the function serves for",
+            "It wraps a key with any other key; whether with itself is not said.",
+            Strength.UNSAID,
+            "A-83",
         ),
         Rule(
             "key-unextractable",
@@ -444,7 +589,9 @@ C_WRAP_KEY = Function(
             CKR.BUFFER_TOO_SMALL,
             wrapped_key_does_not_fit,
             "5.2 second case",
-            "A buffer that cannot hold the output makes the function return the code.",
+            "A buffer that cannot hold the output makes the function return the code; a told length may overstate.",
+            Strength.MAY,
+            "A-39",
         ),
     ),
     effects=(Effect(keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
@@ -504,6 +651,7 @@ _BLOB = (
         blob_of_impossible_length,
         "5.1.6 CKR_WRAPPED_KEY_LEN_RANGE",
         "By its length alone the blob is seen not to be a wrapped key.",
+        Strength.INFERRED,
     ),
     Rule(
         "blob-fails-integrity-check",
@@ -589,7 +737,10 @@ C_UNWRAP_KEY = Function(
         ),
         *_BLOB,
     ),
-    effects=(Effect(unwrap_key, "5.13 C_UnwrapKey, the first paragraph"),),
+    effects=(
+        SECOND_LABEL,
+        Effect(unwrap_key, "5.13 C_UnwrapKey, the first paragraph"),
+    ),
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,
     domains={
@@ -646,7 +797,10 @@ C_DERIVE_KEY = Function(
         *mechanism_rows(Role.DERIVE),
         *_key_rows(Role.DERIVE, CKR.KEY_HANDLE_INVALID, CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_SIZE_RANGE),
     ),
-    effects=(Effect(derive_key, "5.13 C_DeriveKey, the first paragraph"),),
+    effects=(
+        SECOND_LABEL,
+        Effect(derive_key, "5.13 C_DeriveKey, the first paragraph"),
+    ),
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,
     domains={

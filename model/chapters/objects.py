@@ -7,6 +7,7 @@ from ..attributes import (
     CLASS_NUMBERS,
     GUARDED_KEYS,
     KEYS,
+    PUBLIC_KEYS,
     is_guarded,
     is_one_way,
     is_read_only,
@@ -16,7 +17,7 @@ from ..call import Args, Attribute, Buffer, Flaw, Setting
 from ..rule import Condition, Effect, Function, Output, Rule, Strength
 from ..state import Kind, Login, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION
+from .common import NULL_POINTER, SESSION, or_arguments_bad
 from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
 from .operations import forget_outputs, lost_key_in_use, unsettle_searches
 from .sessions import fresh_handle
@@ -66,12 +67,14 @@ def object_hidden(s: State, a: Args) -> bool:
 
 
 OBJECT = (
-    Rule(
-        "object-invalid",
-        CKR.OBJECT_HANDLE_INVALID,
-        object_invalid,
-        "5.1.6 CKR_OBJECT_HANDLE_INVALID",
-        "The handle does not name an object; 0 never does.",
+    *or_arguments_bad(
+        Rule(
+            "object-invalid",
+            CKR.OBJECT_HANDLE_INVALID,
+            object_invalid,
+            "5.1.6 CKR_OBJECT_HANDLE_INVALID",
+            "The handle does not name an object; 0 never does.",
+        )
     ),
     Rule(
         "object-hidden",
@@ -84,6 +87,36 @@ OBJECT = (
     ),
 )
 """Functions with the handle of an object."""
+
+
+POLICY_PERHAPS_BARS = Rule(
+    "policy-perhaps-bars",
+    CKR.ACTION_PROHIBITED,
+    object_valid,
+    "5.1.6 CKR_ACTION_PROHIBITED",
+    "The code is for what a policy of the token bars too, not only for what the object's own attributes do.",
+    Strength.MAY,
+    since=V2_40,
+)
+"""For the three functions that the code is for."""
+
+
+PIN_EXPIRED = Rule(
+    "pin-to-be-changed",
+    CKR.PIN_EXPIRED,
+    pin_to_be_changed,
+    "3.2 on CKF_USER_PIN_TO_BE_CHANGED",
+    "While the PIN is to be changed, what needs the login waits for C_SetPIN.",
+    Strength.MAY,
+    since=V2_20,
+)
+
+
+def private_object_while_pin_to_be_changed(s: State, a: Args) -> bool:
+    return object_valid(s, a) and s.objects[a.object].private and pin_to_be_changed(s, a)
+
+
+PRIVATE_OBJECT_PIN_EXPIRED = replace(PIN_EXPIRED, when=private_object_while_pin_to_be_changed)
 
 
 def object_of_another_token(s: State, a: Args) -> bool:
@@ -112,19 +145,38 @@ def private_by_so(s: State, a: Args) -> bool:
     return a.private and slot_of(s, a).login == Login.SO
 
 
-def token_object_without_user(s: State, a: Args) -> bool:
-    return a.token and slot_of(s, a).login != Login.USER
+def user_absent(s: State, a: Args) -> bool:
+    return slot_of(s, a).login != Login.USER
 
 
-PIN_EXPIRED = Rule(
-    "pin-to-be-changed",
-    CKR.PIN_EXPIRED,
-    pin_to_be_changed,
-    "3.2 on CKF_USER_PIN_TO_BE_CHANGED",
-    "While the PIN is to be changed, what needs the login waits for C_SetPIN.",
-    Strength.MAY,
-    since=V2_20,
+def token_perhaps_protected(s: State, a: Args) -> bool:
+    """The flag may stand for any object, and may be set whenever the user is not there (3.2)."""
+    return slot_of(s, a).write_protected or slot_of(s, a).login != Login.USER
+
+
+_POLICY = (
+    Rule(
+        "user-absent",
+        CKR.USER_NOT_LOGGED_IN,
+        user_absent,
+        "3.2 on CKF_WRITE_PROTECTED",
+        "A token may let no object be made, changed or destroyed before the user has logged in.",
+        Strength.MAY,
+        "A-80",
+    ),
+    Rule(
+        "token-perhaps-protected",
+        CKR.TOKEN_WRITE_PROTECTED,
+        token_perhaps_protected,
+        "3.2 on CKF_WRITE_PROTECTED",
+        "The flag may bar the writing of any object, and a token may set it until the user has logged in.",
+        Strength.MAY,
+        "A-80",
+    ),
+    PIN_EXPIRED,
 )
+"""What a token may hold against any writing."""
+
 PLACE = (
     Rule(
         "token-object-in-read-only-session",
@@ -132,6 +184,7 @@ PLACE = (
         token_object_in_read_only_session,
         "5.1.6 CKR_SESSION_READ_ONLY",
         "A read-only session cannot do it; 5.7 lets it make session objects only.",
+        Strength.INFERRED,
     ),
     Rule(
         "token-object-on-protected-token",
@@ -157,16 +210,7 @@ PLACE = (
         "Values that cannot be satisfied together are inconsistent: no private object comes of an SO's session.",
         Strength.INFERRED,
     ),
-    Rule(
-        "token-object-without-user",
-        CKR.USER_NOT_LOGGED_IN,
-        token_object_without_user,
-        "3.2 on CKF_WRITE_PROTECTED",
-        "A token may let no object be made, changed or destroyed before the user has logged in.",
-        Strength.MAY,
-        "A-30",
-    ),
-    PIN_EXPIRED,
+    *_POLICY,
 )
 """Where an object may be made, and by whom."""
 
@@ -216,18 +260,20 @@ _TEMPLATE = (
         attribute_with_two_values,
         "4.1.1 rule 5",
         "Two values for one attribute are the first example of what should be refused with the code.",
-        reading="A-46",
+        Strength.SHOULD,
         unguarded=True,
     ),
-    *any_of(
-        TEMPLATE_CODES,
-        "template-flawed",
-        template_flawed,
-        "4.1.1 after rule 6",
-        "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
-        Strength.UNSAID,
-        "A-13",
-        unguarded=True,
+    *or_arguments_bad(
+        *any_of(
+            TEMPLATE_CODES,
+            "template-flawed",
+            template_flawed,
+            "4.1.1 after rule 6",
+            "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
+            Strength.UNSAID,
+            "A-13",
+            unguarded=True,
+        )
     ),
 )
 """What a template can have wrong, of a new object or of a copy."""
@@ -245,10 +291,16 @@ def attribute_of_another_class(s: State, a: Args) -> bool:
     return a.flaw == Flaw.FOREIGN
 
 
-def token_may_want_more(s: State, a: Args) -> bool:
-    """A token may demand more of a key, or of an object that is not plain, than the standard does (4.1.1)."""
-    return a.trait != Trait.PLAIN or a.private or a.token
-
+_PERHAPS_UNSUPPORTED = any_of(
+    TEMPLATE_CODES,
+    "template-perhaps-unsupported",
+    session_valid,
+    "4.1.1 rule 5",
+    "Any template may go against what only this token requires; rule 3 lets it be stricter about attributes too.",
+    Strength.MAY,
+    unguarded=True,
+)
+"""A token may refuse any object for reasons of its own."""
 
 _NEW = (
     Rule(
@@ -278,15 +330,7 @@ _NEW = (
         Strength.SHOULD,
         unguarded=True,
     ),
-    *any_of(
-        TEMPLATE_CODES,
-        "token-may-want-more",
-        token_may_want_more,
-        "4.1.1 rule 5",
-        "A template may go against what only this token requires.",
-        Strength.MAY,
-        unguarded=True,
-    ),
+    *_PERHAPS_UNSUPPORTED,
 )
 
 
@@ -438,9 +482,20 @@ def object_not_followed(s: State, a: Args) -> bool:
 def made(s: State, a: Args, kind: Kind, origin: Origin, *, private: bool) -> State:
     """`s` with a new object of a kind, made in the call's session as its template says."""
     slot = s.sessions[a.session].slot
-    new = Object(True, True, kind, slot, a.token, a.session, private, a.trait, origin=origin)
-    return put_object(s, free_object(s), new)
+    k = free_object(s)
+    new = Object(True, True, kind, slot, a.token, a.session, private, a.trait, s.objects[k].labelled, origin)
+    return put_object(s, k, new)
 
+
+def take_second_label(s: State, a: Args) -> State:
+    """Of two labels in a template, which 4.1.1 rule 5 should not let pass, the token takes the second."""
+    if a.flaw != Flaw.TWO_VALUES:
+        return s
+    return put_object(s, free_object(s), Object(labelled=True))
+
+
+SECOND_LABEL = Effect(take_second_label, "4.1.1 rule 5", certain=False, reading="A-46")
+"""Comes before the object is made, in the place of the object."""
 
 FRESH = Output("handle", fresh_handle, "3.4 CK_OBJECT_HANDLE")
 
@@ -448,8 +503,8 @@ FRESH = Output("handle", fresh_handle, "3.4 CK_OBJECT_HANDLE")
 # C_CreateObject.
 
 
-def key_imported(s: State, a: Args) -> bool:
-    return a.kind in KEYS
+def public_key_given(s: State, a: Args) -> bool:
+    return a.kind in PUBLIC_KEYS
 
 
 def curve_given(s: State, a: Args) -> bool:
@@ -485,18 +540,22 @@ C_CREATE_OBJECT = Function(
             reading="A-35",
         ),
         EMPTY_WITHOUT_USER,
-        *any_of(
-            TEMPLATE_CODES,
-            "key-imported",
-            key_imported,
-            "4.1.1 rule 5",
-            "A template may go against what only this token requires.",
+        *unknown_curve(curve_given),
+        Rule(
+            "public-key-perhaps-invalid",
+            CKR.PUBLIC_KEY_INVALID,
+            public_key_given,
+            "5.1.6 CKR_PUBLIC_KEY_INVALID",
+            "The function may return the code for a public key, by what validation the token has.",
             Strength.MAY,
+            since=V2_40,
             unguarded=True,
         ),
-        *unknown_curve(curve_given),
     ),
-    effects=(Effect(create_object, "5.7 C_CreateObject, the first paragraph"),),
+    effects=(
+        SECOND_LABEL,
+        Effect(create_object, "5.7 C_CreateObject, the first paragraph"),
+    ),
     outputs=(FRESH,),
     out_of_scope=object_not_followed,
     domains={
@@ -529,18 +588,8 @@ def copy_changes_fixed_attribute(s: State, a: Args) -> bool:
     return is_read_only(a.attribute)
 
 
-def copy_of_unmodifiable_changed(s: State, a: Args) -> bool:
-    """A label of its own for the copy of an object that cannot be modified: is it "ordinarily" modifiable?"""
-    return object_valid(s, a) and s.objects[a.object].trait == Trait.UNMODIFIABLE and a.attribute == Attribute.LABEL
-
-
 def attribute_named_unknown(s: State, a: Args) -> bool:
     return a.attribute == Attribute.UNKNOWN or a.attribute == Attribute.FOREIGN
-
-
-def copy_elsewhere(s: State, a: Args) -> bool:
-    """A token may demand more of an object that is kept or guarded (4.1.1)."""
-    return a.private or a.token
 
 
 def copy_not_plain(s: State, a: Args) -> bool:
@@ -560,21 +609,13 @@ def copy_not_followed(s: State, a: Args) -> bool:
 def copy_object(s: State, a: Args) -> State:
     source = s.objects[a.object]
     slot = s.sessions[a.session].slot
-    labelled = source.labelled if a.flaw == Flaw.EMPTY else False
+    k = free_object(s)
+    labelled = source.labelled if a.flaw == Flaw.EMPTY else s.objects[k].labelled
     origin = Origin.IMPORTED if source.origin == Origin.IMPORTED else Origin.OTHER
     new = Object(True, True, source.kind, slot, a.token, a.session, a.private, source.trait, labelled, origin)
-    return unsettle_searches(put_object(s, free_object(s), new))
+    return unsettle_searches(put_object(s, k, new))
 
 
-_COPY_OF_UNMODIFIABLE = any_of(
-    (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT, CKR.ACTION_PROHIBITED),
-    "copy-of-unmodifiable-changed",
-    copy_of_unmodifiable_changed,
-    "4.1.3",
-    "What a copy may change is what is modifiable; that the original is not may be held against it.",
-    Strength.UNSAID,
-    "A-13",
-)
 C_COPY_OBJECT = Function(
     "C_CopyObject",
     ("session", "object", "token", "private", "attribute", "flaw", "null"),
@@ -611,7 +652,6 @@ C_COPY_OBJECT = Function(
             Strength.SHOULD,
             unguarded=True,
         ),
-        *(replace(r, since=V2_40) if r.code is CKR.ACTION_PROHIBITED else r for r in _COPY_OF_UNMODIFIABLE),
         Rule(
             "attribute-type-unknown",
             CKR.ATTRIBUTE_TYPE_INVALID,
@@ -621,27 +661,25 @@ C_COPY_OBJECT = Function(
             Strength.SHOULD,
             unguarded=True,
         ),
-        *any_of(
-            TEMPLATE_CODES,
-            "attribute-unusual",
-            copy_not_plain,
-            "4.1.1 after rule 6",
-            "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
-            Strength.UNSAID,
-            "A-13",
-            unguarded=True,
+        *or_arguments_bad(
+            *any_of(
+                TEMPLATE_CODES,
+                "attribute-unusual",
+                copy_not_plain,
+                "4.1.1 after rule 6",
+                "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
+                Strength.UNSAID,
+                "A-13",
+                unguarded=True,
+            )
         ),
-        *any_of(
-            TEMPLATE_CODES,
-            "token-may-want-more",
-            copy_elsewhere,
-            "4.1.1 rule 5",
-            "A template may go against what only this token requires.",
-            Strength.MAY,
-            unguarded=True,
-        ),
+        *_PERHAPS_UNSUPPORTED,
+        POLICY_PERHAPS_BARS,
     ),
-    effects=(Effect(copy_object, "5.7 C_CopyObject, the first paragraph"),),
+    effects=(
+        SECOND_LABEL,
+        Effect(copy_object, "5.7 C_CopyObject, the first paragraph"),
+    ),
     outputs=(FRESH,),
     out_of_scope=copy_not_followed,
     domains={
@@ -670,10 +708,6 @@ def writing_token_object_on_protected_token(s: State, a: Args) -> bool:
     return object_valid(s, a) and s.objects[a.object].token and slot_of(s, a).write_protected
 
 
-def writing_token_object_without_user(s: State, a: Args) -> bool:
-    return object_valid(s, a) and s.objects[a.object].token and slot_of(s, a).login != Login.USER
-
-
 _WRITING = (
     Rule(
         "token-object-in-read-only-session",
@@ -681,6 +715,7 @@ _WRITING = (
         writing_token_object_in_read_only_session,
         "5.1.6 CKR_SESSION_READ_ONLY",
         "A read-only session cannot do it; 5.7 lets it destroy and modify session objects only.",
+        Strength.INFERRED,
     ),
     Rule(
         "token-object-on-protected-token",
@@ -691,16 +726,7 @@ _WRITING = (
         Strength.MAY,
         "A-30",
     ),
-    Rule(
-        "token-object-without-user",
-        CKR.USER_NOT_LOGGED_IN,
-        writing_token_object_without_user,
-        "3.2 on CKF_WRITE_PROTECTED",
-        "A token may let no object be made, changed or destroyed before the user has logged in.",
-        Strength.MAY,
-        "A-30",
-    ),
-    PIN_EXPIRED,
+    *_POLICY,
 )
 
 
@@ -730,6 +756,7 @@ C_DESTROY_OBJECT = Function(
             "Such an object, which CKA_DESTROYABLE tells, makes the function return the code.",
             since=V2_40,
         ),
+        POLICY_PERHAPS_BARS,
     ),
     effects=(Effect(destroy_object, "5.7 C_DestroyObject, the first paragraph"),),
     out_of_scope=object_of_another_token,
@@ -756,6 +783,7 @@ C_GET_OBJECT_SIZE = Function(
             Strength.MAY,
             "A-34",
         ),
+        PRIVATE_OBJECT_PIN_EXPIRED,
     ),
     out_of_scope=object_of_another_token,
     given=session_valid,
@@ -788,11 +816,13 @@ def attribute_value(s: State, a: Args) -> Sequence[int]:
         return ()
     if a.attribute == Attribute.CLASS:
         return tuple(number for kind, number in CLASS_NUMBERS if kind == x.kind)
+    if a.attribute == Attribute.MODIFIABLE:
+        # Templates say it where it is FALSE only; what a token does where they say nothing is not counted on.
+        return (0,) if x.trait == Trait.UNMODIFIABLE else ()
     values = (
         (Attribute.LABEL, x.labelled),
         (Attribute.TOKEN, x.token),
         (Attribute.PRIVATE, x.private),
-        (Attribute.MODIFIABLE, x.trait != Trait.UNMODIFIABLE),
         (Attribute.SENSITIVE, x.trait == Trait.SENSITIVE),
         (Attribute.EXTRACTABLE, x.trait != Trait.UNEXTRACTABLE),
     )
@@ -817,12 +847,14 @@ C_GET_ATTRIBUTE_VALUE = Function(
             "5.7 C_GetAttributeValue, case 1",
             "A value of a sensitive or unextractable object is not revealed; success is for calls without such a case.",
         ),
-        Rule(
-            "attribute-not-possessed",
-            CKR.ATTRIBUTE_TYPE_INVALID,
-            attribute_not_possessed,
-            "5.7 C_GetAttributeValue, case 2",
-            "The object has no such attribute; success is for calls without such a case.",
+        *or_arguments_bad(
+            Rule(
+                "attribute-not-possessed",
+                CKR.ATTRIBUTE_TYPE_INVALID,
+                attribute_not_possessed,
+                "5.7 C_GetAttributeValue, case 2",
+                "The object has no such attribute; success is for calls without such a case.",
+            )
         ),
         Rule(
             "attribute-does-not-fit",
@@ -831,6 +863,7 @@ C_GET_ATTRIBUTE_VALUE = Function(
             "5.7 C_GetAttributeValue, case 5",
             "The value is longer than the room for it; success is for calls without such a case.",
         ),
+        PRIVATE_OBJECT_PIN_EXPIRED,
     ),
     outputs=(
         Output("value", attribute_value, "5.7 C_GetAttributeValue, case 4"),
@@ -852,12 +885,8 @@ def attribute_read_only(s: State, a: Args) -> bool:
     return object_valid(s, a) and is_read_only(a.attribute)
 
 
-def value_set(s: State, a: Args) -> bool:
-    return object_valid(s, a) and a.attribute == Attribute.VALUE
-
-
 def value_of_key_set(s: State, a: Args) -> bool:
-    return value_set(s, a) and s.objects[a.object].kind in KEYS
+    return object_valid(s, a) and a.attribute == Attribute.VALUE and s.objects[a.object].kind in KEYS
 
 
 def setting_illegal(s: State, a: Args) -> bool:
@@ -868,12 +897,21 @@ def attribute_unusual(s: State, a: Args) -> bool:
     return object_valid(s, a) and (a.attribute != Attribute.LABEL or a.setting == Setting.ILLEGAL)
 
 
+def key_changed(s: State, a: Args) -> bool:
+    """A value that the key did not have, so that nobody knows what the key is should a token take it."""
+    if not (session_valid(s, a) and value_of_key_set(s, a)):
+        return False
+    return a.setting == Setting.ILLEGAL or s.objects[a.object].origin != Origin.IMPORTED
+
+
 def setting_not_followed(s: State, a: Args) -> bool:
     """Calls whose result an object of one trait cannot hold, or that would ask for nothing of note."""
     if object_of_another_token(s, a):
         return True
     if a.attribute == Attribute.LABEL:
         return a.setting == Setting.ILLEGAL
+    if key_changed(s, a):
+        return True
     if not (session_valid(s, a) and object_valid(s, a) and is_one_way(a.attribute)):
         return False
     trait = s.objects[a.object].trait
@@ -924,35 +962,35 @@ C_SET_ATTRIBUTE_VALUE = Function(
             CKR.ATTRIBUTE_READ_ONLY,
             attribute_read_only,
             "4.1.2 last paragraph",
-            "No application may change the attribute; 4.1.1 rule 3 wants the code.",
-            Strength.INFERRED,
-        ),
-        Rule(
-            "attribute-read-only",
-            CKR.ACTION_PROHIBITED,
-            attribute_read_only,
-            "5.1.6 CKR_ACTION_PROHIBITED",
-            "A policy of the token may bar the action.",
-            Strength.UNSAID,
-            "A-13",
-            since=V2_40,
+            "No application may change the attribute; 4.1.1 rule 3 says what should be returned.",
+            Strength.SHOULD,
         ),
         Rule(
             "value-of-key-set",
             CKR.ATTRIBUTE_READ_ONLY,
             value_of_key_set,
             "4.1.2 last paragraph",
-            "No note lets the value of a key be modified; 4.1.1 rule 3 wants the code.",
-            Strength.INFERRED,
+            "No note lets the value of a key be modified; 4.1.1 rule 3 says what should be returned.",
+            Strength.SHOULD,
         ),
-        Rule(
-            "value-set",
-            CKR.ATTRIBUTE_READ_ONLY,
-            value_set,
+        *any_of(
+            (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT),
+            "change-perhaps-unsupported",
+            object_valid,
             "4.1.2 second paragraph",
             "A token need not support the modification of what may be modified.",
             Strength.MAY,
         ),
+        Rule(
+            "change-perhaps-unsupported",
+            CKR.ATTRIBUTE_VALUE_INVALID,
+            object_valid,
+            "4.1.2 second paragraph",
+            "A token need not support every modification; that it holds the new value for unfit is one way to say so.",
+            Strength.UNSAID,
+            "A-13",
+        ),
+        POLICY_PERHAPS_BARS,
         Rule(
             "attribute-not-possessed",
             CKR.ATTRIBUTE_TYPE_INVALID,
@@ -969,14 +1007,16 @@ C_SET_ATTRIBUTE_VALUE = Function(
             "A value that the attribute cannot have should be refused with the code.",
             Strength.SHOULD,
         ),
-        *any_of(
-            tuple(code for code in TEMPLATE_CODES if code is not CKR.TEMPLATE_INCOMPLETE),
-            "attribute-unusual",
-            attribute_unusual,
-            "4.1.1 after rule 6",
-            "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
-            Strength.UNSAID,
-            "A-13",
+        *or_arguments_bad(
+            Rule(
+                "attribute-unusual",
+                CKR.ATTRIBUTE_TYPE_INVALID,
+                attribute_unusual,
+                "4.1.1 after rule 6",
+                "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
+                Strength.UNSAID,
+                "A-13",
+            )
         ),
     ),
     effects=(Effect(set_attribute, "5.7 C_SetAttributeValue, the first paragraph"),),

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from itertools import combinations
 
 from ..call import Args, Many, Want
-from ..rule import Effect, Function, Output, Rule, Strength
-from ..state import Login, Object, Search, State, map_objects, put_session
+from ..rule import Change, Effect, Function, Output, Rule, Strength, named
+from ..state import Login, Object, Search, State, map_objects, put_object, put_session
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, arguments_bad
+from .common import NULL_POINTER, SESSION, arguments_bad, or_arguments_bad
 from .conditions import pin_to_be_changed, session_valid, slot_of
 from .operations import DISPLACING, ERRORS, all_dropped, something_active
 
@@ -54,17 +56,19 @@ C_FIND_OBJECTS_INIT = Function(
             "An argument that is not fit for the call; where it announces attributes, NULL is not.",
             unguarded=True,
         ),
-        *(
-            Rule(
-                "unknown-attribute-wanted",
-                code,
-                unknown_attribute_wanted,
-                "5.7 C_FindObjectsInit, the last paragraph",
-                "A search for an attribute that there is not may be refused, or find nothing.",
-                Strength.MAY,
-                unguarded=True,
+        *or_arguments_bad(
+            *(
+                Rule(
+                    "unknown-attribute-wanted",
+                    code,
+                    unknown_attribute_wanted,
+                    "5.7 C_FindObjectsInit, the last paragraph",
+                    "A search for an attribute that there is not may be refused, or find nothing.",
+                    Strength.MAY,
+                    unguarded=True,
+                )
+                for code in (CKR.ATTRIBUTE_TYPE_INVALID, CKR.ATTRIBUTE_VALUE_INVALID)
             )
-            for code in (CKR.ATTRIBUTE_TYPE_INVALID, CKR.ATTRIBUTE_VALUE_INVALID)
         ),
         Rule(
             "something-active",
@@ -115,19 +119,51 @@ def nothing_wanted(s: State, a: Args) -> bool:
 
 def handles_found_untold(s: State, a: Args) -> bool:
     """Which handles become known is not to be told, where some are not, and the search may find them or not."""
-    if not session_valid(s, a) or a.many != Many.PLENTY or _search(s, a) != Search.UNSURE:
+    if not session_valid(s, a) or a.many != Many.PLENTY:
+        return False
+    if _search(s, a) != Search.UNSURE and _search(s, a) != Search.BATCH:
         return False
     return any(not x.known and _visible(s, a, x) for x in s.objects)
 
 
-def fetch(s: State, a: Args) -> State:
-    """A search that just gave all that there was is DRAINED; what later calls of it give is not followed."""
-    if a.many == Many.ZERO:
+def go_on(s: State, a: Args) -> State:
+    """What a search gives that is not fresh, or is asked for one object, is not followed."""
+    if a.many == Many.ZERO or (a.many == Many.PLENTY and _search(s, a) == Search.FRESH):
         return s
-    if a.many == Many.ONE or _search(s, a) != Search.FRESH:
-        return _with_search(s, a, Search.UNSURE)
+    return _with_search(s, a, Search.UNSURE)
+
+
+def take_all(s: State, a: Args) -> State:
+    """A fresh search gives all that there is at once."""
+    if a.many != Many.PLENTY or _search(s, a) != Search.FRESH:
+        return s
     met = map_objects(s, lambda x: replace(x, known=True) if _visible(s, a, x) else x)
     return _with_search(met, a, Search.DRAINED)
+
+
+_MOST = 8
+"""Objects of a state, at most, of which a batch can be told."""
+
+
+@cache
+def meet(k: int) -> Change:
+    """An object is in the batch that a fresh search gives."""
+
+    def change(s: State, a: Args) -> State:
+        if k >= len(s.objects) or a.many != Many.PLENTY or _search(s, a) != Search.FRESH:
+            return s
+        x = s.objects[k]
+        return put_object(s, k, replace(x, known=True)) if not x.known and _visible(s, a, x) else s
+
+    return named(f"object {k} found", change)
+
+
+def take_some(s: State, a: Args) -> State:
+    """A fresh search gives a batch; where there is but one object, or none, it gives all."""
+    if a.many != Many.PLENTY or _search(s, a) != Search.FRESH:
+        return s
+    several = any(_visible(s, a, x) and _visible(s, a, y) for x, y in combinations(s.objects, 2))
+    return _with_search(s, a, Search.BATCH) if several else take_all(s, a)
 
 
 def end_search(s: State, a: Args) -> State:
@@ -135,10 +171,17 @@ def end_search(s: State, a: Args) -> State:
 
 
 def objects_found(s: State, a: Args) -> Sequence[int]:
-    """The objects that a fresh search for all finds, a bit each."""
-    if a.many != Many.PLENTY or _search(s, a) != Search.DRAINED:
+    """The objects that a fresh search for all finds, a bit each: all of them, or some in a batch."""
+    if a.many != Many.PLENTY:
         return ()
-    return (sum(1 << k for k, x in enumerate(s.objects) if _visible(s, a, x)),)
+    visible = [k for k, x in enumerate(s.objects) if _visible(s, a, x)]
+    if _search(s, a) == Search.DRAINED:
+        return (sum(1 << k for k in visible),)
+    if _search(s, a) != Search.BATCH:
+        return ()
+    known = [k for k in visible if s.objects[k].known]
+    batches = (part for size in range(1, len(visible)) for part in combinations(known, size))
+    return tuple(sum(1 << k for k in part) for part in batches) or (-1,)
 
 
 def strangers_found(s: State, a: Args) -> Sequence[int]:
@@ -150,6 +193,7 @@ def number_found(s: State, a: Args) -> Sequence[int]:
     return {Many.ZERO: (0,), Many.ONE: (0, 1)}.get(a.many, ())
 
 
+_SOME = "5.7 C_FindObjects, the first and the second paragraph"
 _PERHAPS_ENDED = Effect(
     end_search, "5.7 C_FindObjects, C_FindObjectsFinal: silent on errors", ERRORS, certain=False, reading="A-19"
 )
@@ -171,7 +215,13 @@ C_FIND_OBJECTS = Function(
             unguarded=True,
         ),
     ),
-    effects=(Effect(fetch, "5.7 C_FindObjects, the first paragraph"), _PERHAPS_ENDED),
+    effects=(
+        Effect(go_on, _SOME),
+        Effect(take_all, _SOME, reading="A-81"),
+        *(Effect(meet(k), _SOME, certain=False, reading="A-81") for k in range(_MOST)),
+        Effect(take_some, _SOME),
+        _PERHAPS_ENDED,
+    ),
     outputs=(
         Output("found", objects_found, "5.7 C_FindObjectsInit, the paragraph on what a session can view"),
         Output("strangers", strangers_found, "5"),
