@@ -90,7 +90,7 @@ class AttributeFacts:
 
 
 _EVERYWHERE = tuple(KINDS)
-ATTRIBUTES: dict[Attribute, AttributeFacts] = {
+ATTRIBUTES: Mapping[Attribute, AttributeFacts] = {
     x.attribute: x
     for x in (
         AttributeFacts(Attribute.LABEL, 0x003, _EVERYWHERE, "4.4 CKA_LABEL"),

@@ -126,8 +126,10 @@ class System:
         """The state after the effects, run on symbols: each leaf stays within its domain, or the path fails."""
         s = self.state
         for effect, chosen in zip(effects, self.choices, strict=False):
-            if effect.certain or chosen:
-                s = effect.change(s, self.args)
+            after = effect.change(s, self.args)
+            # What changes nothing is no choice: ways do not multiply there.
+            if effect.certain or (after is not s and chosen):
+                s = after
         for old, new in zip(leaves(self.state), leaves(s), strict=True):
             if isinstance(old, Number) and new is not old:
                 inside = Within(new, old.domain) if isinstance(new, Number) else new in old.domain
