@@ -20,7 +20,6 @@ from .conditions import (
     object_reachable,
     one_of,
     session_valid,
-    short_secret,
     slot_of,
     user_required_but_absent,
 )
@@ -427,6 +426,55 @@ def other_key_invalid(s: State, a: Args) -> bool:
     return not other_key_valid(s, a)
 
 
+_OTHER_KEY = (
+    *or_arguments_bad(
+        Rule(
+            "other-key-invalid",
+            CKR.KEY_HANDLE_INVALID,
+            other_key_invalid,
+            "5.1.6 CKR_KEY_HANDLE_INVALID",
+            "The handle is none, or that of an object which is no key.",
+        )
+    ),
+    Rule(
+        "other-key-invalid",
+        CKR.OBJECT_HANDLE_INVALID,
+        other_key_invalid,
+        "5.1.6 CKR_OBJECT_HANDLE_INVALID",
+        "A key handle is an object handle, of which the general code says that it is not valid.",
+        Strength.UNSAID,
+        "A-23",
+    ),
+    Rule(
+        "other-key-hidden",
+        CKR.USER_NOT_LOGGED_IN,
+        other_key_hidden,
+        "5.1.6 CKR_USER_NOT_LOGGED_IN",
+        "What is wanted needs a user who is not there: a private key is for the user alone.",
+        Strength.MAY,
+        "A-12",
+    ),
+    Rule(
+        "other-key-is-no-key",
+        CKR.KEY_NOT_WRAPPABLE,
+        other_object_is_no_key,
+        "5.1.6 CKR_KEY_NOT_WRAPPABLE",
+        "An object that is no key cannot be wrapped, though it has a handle.",
+        Strength.UNSAID,
+        "A-82",
+    ),
+    *any_of(
+        (CKR.ARGUMENTS_BAD, CKR.KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_HANDLE_INVALID),
+        "key-wraps-itself",
+        key_wraps_itself,
+        "5.13 C_WrapKey, the paragraph on what the function serves for",
+        "It wraps a key with any other key; whether with itself is not said.",
+        Strength.UNSAID,
+        "A-83",
+    ),
+)
+
+
 def _trait(s: State, a: Args) -> Trait:
     return s.objects[a.other_key].trait
 
@@ -435,28 +483,13 @@ def key_unextractable(s: State, a: Args) -> bool:
     return other_key_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
 
 
-def secret_key_extractable(s: State, a: Args) -> bool:
-    if not other_key_valid(s, a) or _trait(s, a) == Trait.UNEXTRACTABLE:
-        return False
-    return s.objects[a.other_key].kind in SECRET_KEYS
+def other_key_extractable(s: State, a: Args) -> bool:
+    return other_key_valid(s, a) and _trait(s, a) != Trait.UNEXTRACTABLE
 
 
-def wrapping_short_key(s: State, a: Args) -> bool:
-    return secret_key_extractable(s, a) and short_secret(s.objects[a.other_key])
-
-
-def wrapping_key_of_usual_length(s: State, a: Args) -> bool:
-    if not other_key_valid(s, a) or _trait(s, a) == Trait.UNEXTRACTABLE:
-        return False
-    return not short_secret(s.objects[a.other_key])
-
-
-def wrapping_private_key(s: State, a: Args) -> bool:
-    """A private key, which few mechanisms wrap."""
-    if not other_key_valid(s, a):
-        return False
-    kind = s.objects[a.other_key].kind
-    return kind in GUARDED_KEYS and kind not in SECRET_KEYS
+def other_key_perhaps_not_wrappable(s: State, a: Args) -> bool:
+    """Few mechanisms wrap anything but secret keys, extractable or not."""
+    return other_key_extractable(s, a) or (other_key_valid(s, a) and s.objects[a.other_key].kind not in SECRET_KEYS)
 
 
 def wrapping_public_key(s: State, a: Args) -> bool:
@@ -464,7 +497,54 @@ def wrapping_public_key(s: State, a: Args) -> bool:
 
 
 def wrapped_key_does_not_fit(s: State, a: Args) -> bool:
-    return secret_key_extractable(s, a) and a.buffer == Buffer.SHORT and not a.null
+    if not other_key_extractable(s, a) or s.objects[a.other_key].kind not in SECRET_KEYS:
+        return False
+    return a.buffer == Buffer.SHORT and not a.null
+
+
+_NOT_WRAPPABLE = "5.13 C_WrapKey, the paragraph on keys that cannot be wrapped"
+_WRAPPING = (
+    Rule(
+        "key-unextractable",
+        CKR.KEY_UNEXTRACTABLE,
+        key_unextractable,
+        "5.1.6 CKR_KEY_UNEXTRACTABLE",
+        "A key whose CKA_EXTRACTABLE is FALSE cannot be wrapped; 5.13 wants the attribute TRUE.",
+    ),
+    Rule(
+        "key-perhaps-not-wrappable",
+        CKR.KEY_NOT_WRAPPABLE,
+        other_key_perhaps_not_wrappable,
+        _NOT_WRAPPABLE,
+        "A token may have reasons of its own not to wrap an extractable key, and then returns the code.",
+        Strength.MAY,
+    ),
+    *any_of(
+        (CKR.KEY_HANDLE_INVALID, CKR.KEY_UNEXTRACTABLE),
+        "wrapping-public-key",
+        wrapping_public_key,
+        "5.13 C_WrapKey, the first paragraph",
+        "The function is for private and secret keys; no code is named for a public one.",
+        Strength.UNSAID,
+    ),
+    Rule(
+        "key-length-perhaps-unfit",
+        CKR.KEY_SIZE_RANGE,
+        other_key_extractable,
+        _NOT_WRAPPABLE,
+        "That the mechanism cannot wrap a key of this length has the code.",
+        Strength.MAY,
+    ),
+    Rule(
+        "wrapped-key-does-not-fit",
+        CKR.BUFFER_TOO_SMALL,
+        wrapped_key_does_not_fit,
+        "5.2 second case",
+        "A buffer that cannot hold the output makes the function return the code; a told length may overstate.",
+        Strength.MAY,
+        "A-39",
+    ),
+)
 
 
 def keep_wrapped(s: State, a: Args) -> State:
@@ -483,29 +563,6 @@ def key_not_followed(s: State, a: Args) -> bool:
     return s.objects[a.other_key].exists and s.objects[a.other_key].slot != s.sessions[a.session].slot
 
 
-_NOT_WRAPPABLE = "5.13 C_WrapKey, the paragraph on keys that cannot be wrapped"
-_PERHAPS_NOT_WRAPPABLE = tuple(
-    Rule(
-        "key-perhaps-not-wrappable",
-        CKR.KEY_NOT_WRAPPABLE,
-        when,
-        _NOT_WRAPPABLE,
-        "A token may have reasons of its own not to wrap an extractable key, and then returns the code.",
-        Strength.MAY,
-    )
-    for when in (secret_key_extractable, wrapping_private_key, wrapping_public_key)
-)
-_PERHAPS_TOO_LONG = tuple(
-    Rule(
-        "key-length-perhaps-unfit",
-        CKR.KEY_SIZE_RANGE,
-        when,
-        _NOT_WRAPPABLE,
-        "That the mechanism cannot wrap a key of this length has the code.",
-        Strength.MAY,
-    )
-    for when in (wrapping_short_key, wrapping_key_of_usual_length)
-)
 C_WRAP_KEY = Function(
     "C_WrapKey",
     ("session", "mechanism", "parameter", "key", "other_key", "buffer", "null"),
@@ -522,77 +579,8 @@ C_WRAP_KEY = Function(
             CKR.WRAPPING_KEY_SIZE_RANGE,
         ),
         PIN_EXPIRED,
-        *or_arguments_bad(
-            Rule(
-                "other-key-invalid",
-                CKR.KEY_HANDLE_INVALID,
-                other_key_invalid,
-                "5.1.6 CKR_KEY_HANDLE_INVALID",
-                "The handle is none, or that of an object which is no key.",
-            )
-        ),
-        Rule(
-            "other-key-invalid",
-            CKR.OBJECT_HANDLE_INVALID,
-            other_key_invalid,
-            "5.1.6 CKR_OBJECT_HANDLE_INVALID",
-            "A key handle is an object handle, of which the general code says that it is not valid.",
-            Strength.UNSAID,
-            "A-23",
-        ),
-        Rule(
-            "other-key-hidden",
-            CKR.USER_NOT_LOGGED_IN,
-            other_key_hidden,
-            "5.1.6 CKR_USER_NOT_LOGGED_IN",
-            "What is wanted needs a user who is not there: a private key is for the user alone.",
-            Strength.MAY,
-            "A-12",
-        ),
-        Rule(
-            "other-key-is-no-key",
-            CKR.KEY_NOT_WRAPPABLE,
-            other_object_is_no_key,
-            "5.1.6 CKR_KEY_NOT_WRAPPABLE",
-            "An object that is no key cannot be wrapped, though it has a handle.",
-            Strength.UNSAID,
-            "A-82",
-        ),
-        *any_of(
-            (CKR.ARGUMENTS_BAD, CKR.KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_HANDLE_INVALID),
-            "key-wraps-itself",
-            key_wraps_itself,
-            "5.13 C_WrapKey, the paragraph on what the function serves for",
-            "It wraps a key with any other key; whether with itself is not said.",
-            Strength.UNSAID,
-            "A-83",
-        ),
-        Rule(
-            "key-unextractable",
-            CKR.KEY_UNEXTRACTABLE,
-            key_unextractable,
-            "5.1.6 CKR_KEY_UNEXTRACTABLE",
-            "A key whose CKA_EXTRACTABLE is FALSE cannot be wrapped; 5.13 wants the attribute TRUE.",
-        ),
-        *_PERHAPS_NOT_WRAPPABLE,
-        *any_of(
-            (CKR.KEY_HANDLE_INVALID, CKR.KEY_UNEXTRACTABLE),
-            "wrapping-public-key",
-            wrapping_public_key,
-            "5.13 C_WrapKey, the first paragraph",
-            "The function is for private and secret keys; no code is named for a public one.",
-            Strength.UNSAID,
-        ),
-        *_PERHAPS_TOO_LONG,
-        Rule(
-            "wrapped-key-does-not-fit",
-            CKR.BUFFER_TOO_SMALL,
-            wrapped_key_does_not_fit,
-            "5.2 second case",
-            "A buffer that cannot hold the output makes the function return the code; a told length may overstate.",
-            Strength.MAY,
-            "A-39",
-        ),
+        *_OTHER_KEY,
+        *_WRAPPING,
     ),
     effects=(Effect(keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
     out_of_scope=key_not_followed,

@@ -596,6 +596,57 @@ def copy_not_plain(s: State, a: Args) -> bool:
     return a.attribute != Attribute.LABEL
 
 
+_COPYING = (
+    Rule(
+        "copy-prohibited",
+        CKR.ACTION_PROHIBITED,
+        copy_prohibited,
+        "4.1.3",
+        "An object whose CKA_COPYABLE is FALSE is not copied, and the function says so with the code.",
+        since=V2_40,
+    ),
+    *any_of(
+        TEMPLATE_CODES,
+        "copy-less-protected",
+        copy_less_protected,
+        "4.1.3",
+        "A token need not let CKA_PRIVATE change in a copy.",
+        Strength.UNSAID,
+        "A-40",
+    ),
+    Rule(
+        "attribute-read-only",
+        CKR.ATTRIBUTE_READ_ONLY,
+        copy_changes_fixed_attribute,
+        "4.1.3",
+        "The attribute is none of those that a copy may change; 4.1.1 rule 3 wants the code.",
+        Strength.SHOULD,
+        unguarded=True,
+    ),
+    Rule(
+        "attribute-type-unknown",
+        CKR.ATTRIBUTE_TYPE_INVALID,
+        attribute_named_unknown,
+        "4.1.1 rule 1",
+        "An attribute that neither the standard nor the token knows should be refused with the code.",
+        Strength.SHOULD,
+        unguarded=True,
+    ),
+    *or_arguments_bad(
+        *any_of(
+            TEMPLATE_CODES,
+            "attribute-unusual",
+            copy_not_plain,
+            "4.1.1 after rule 6",
+            "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
+            Strength.UNSAID,
+            "A-13",
+            unguarded=True,
+        )
+    ),
+)
+
+
 def copy_not_followed(s: State, a: Args) -> bool:
     """As for a new object; what no template says of a copy is as in its original."""
     if no_object_left_to_track(s, a) or lost_key_in_use(s, free_object(s)) or object_of_another_token(s, a):
@@ -626,53 +677,7 @@ C_COPY_OBJECT = Function(
         *_TEMPLATE,
         NO_TEMPLATE,
         *NULL_POINTER,
-        Rule(
-            "copy-prohibited",
-            CKR.ACTION_PROHIBITED,
-            copy_prohibited,
-            "4.1.3",
-            "An object whose CKA_COPYABLE is FALSE is not copied, and the function says so with the code.",
-            since=V2_40,
-        ),
-        *any_of(
-            TEMPLATE_CODES,
-            "copy-less-protected",
-            copy_less_protected,
-            "4.1.3",
-            "A token need not let CKA_PRIVATE change in a copy.",
-            Strength.UNSAID,
-            "A-40",
-        ),
-        Rule(
-            "attribute-read-only",
-            CKR.ATTRIBUTE_READ_ONLY,
-            copy_changes_fixed_attribute,
-            "4.1.3",
-            "The attribute is none of those that a copy may change; 4.1.1 rule 3 wants the code.",
-            Strength.SHOULD,
-            unguarded=True,
-        ),
-        Rule(
-            "attribute-type-unknown",
-            CKR.ATTRIBUTE_TYPE_INVALID,
-            attribute_named_unknown,
-            "4.1.1 rule 1",
-            "An attribute that neither the standard nor the token knows should be refused with the code.",
-            Strength.SHOULD,
-            unguarded=True,
-        ),
-        *or_arguments_bad(
-            *any_of(
-                TEMPLATE_CODES,
-                "attribute-unusual",
-                copy_not_plain,
-                "4.1.1 after rule 6",
-                "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
-                Strength.UNSAID,
-                "A-13",
-                unguarded=True,
-            )
-        ),
+        *_COPYING,
         *_PERHAPS_UNSUPPORTED,
         POLICY_PERHAPS_BARS,
     ),
@@ -810,6 +815,33 @@ def attribute_does_not_fit(s: State, a: Args) -> bool:
     return a.attribute == Attribute.SEVERAL or possesses(s.objects[a.object].kind, a.attribute)
 
 
+_READING = (
+    Rule(
+        "value-guarded",
+        CKR.ATTRIBUTE_SENSITIVE,
+        value_guarded,
+        "5.7 C_GetAttributeValue, case 1",
+        "A value of a sensitive or unextractable object is not revealed; success is for calls without such a case.",
+    ),
+    *or_arguments_bad(
+        Rule(
+            "attribute-not-possessed",
+            CKR.ATTRIBUTE_TYPE_INVALID,
+            attribute_not_possessed,
+            "5.7 C_GetAttributeValue, case 2",
+            "The object has no such attribute; success is for calls without such a case.",
+        )
+    ),
+    Rule(
+        "attribute-does-not-fit",
+        CKR.BUFFER_TOO_SMALL,
+        attribute_does_not_fit,
+        "5.7 C_GetAttributeValue, case 5",
+        "The value is longer than the room for it; success is for calls without such a case.",
+    ),
+)
+
+
 def attribute_value(s: State, a: Args) -> Sequence[int]:
     x = s.objects[a.object]
     if a.buffer != Buffer.ENOUGH:
@@ -840,29 +872,7 @@ C_GET_ATTRIBUTE_VALUE = Function(
         *SESSION,
         *OBJECT,
         *NULL_POINTER,
-        Rule(
-            "value-guarded",
-            CKR.ATTRIBUTE_SENSITIVE,
-            value_guarded,
-            "5.7 C_GetAttributeValue, case 1",
-            "A value of a sensitive or unextractable object is not revealed; success is for calls without such a case.",
-        ),
-        *or_arguments_bad(
-            Rule(
-                "attribute-not-possessed",
-                CKR.ATTRIBUTE_TYPE_INVALID,
-                attribute_not_possessed,
-                "5.7 C_GetAttributeValue, case 2",
-                "The object has no such attribute; success is for calls without such a case.",
-            )
-        ),
-        Rule(
-            "attribute-does-not-fit",
-            CKR.BUFFER_TOO_SMALL,
-            attribute_does_not_fit,
-            "5.7 C_GetAttributeValue, case 5",
-            "The value is longer than the room for it; success is for calls without such a case.",
-        ),
+        *_READING,
         PRIVATE_OBJECT_PIN_EXPIRED,
     ),
     outputs=(
@@ -895,6 +905,88 @@ def setting_illegal(s: State, a: Args) -> bool:
 
 def attribute_unusual(s: State, a: Args) -> bool:
     return object_valid(s, a) and (a.attribute != Attribute.LABEL or a.setting == Setting.ILLEGAL)
+
+
+_CHANGING = (
+    Rule(
+        "changing-prohibited",
+        CKR.ACTION_PROHIBITED,
+        changing_prohibited,
+        "5.7 C_SetAttributeValue, the paragraph on objects that may not be modified",
+        "Such an object, which CKA_MODIFIABLE tells, makes the function return the code.",
+        since=V2_40,
+    ),
+    Rule(
+        "changing-prohibited",
+        CKR.ATTRIBUTE_READ_ONLY,
+        changing_prohibited,
+        "4.4 on CKA_MODIFIABLE",
+        "An object whose CKA_MODIFIABLE is FALSE is read-only, and so is each attribute of it.",
+        Strength.INFERRED,
+        "A-13",
+    ),
+    Rule(
+        "attribute-read-only",
+        CKR.ATTRIBUTE_READ_ONLY,
+        attribute_read_only,
+        "4.1.2 last paragraph",
+        "No application may change the attribute; 4.1.1 rule 3 says what should be returned.",
+        Strength.SHOULD,
+    ),
+    Rule(
+        "value-of-key-set",
+        CKR.ATTRIBUTE_READ_ONLY,
+        value_of_key_set,
+        "4.1.2 last paragraph",
+        "No note lets the value of a key be modified; 4.1.1 rule 3 says what should be returned.",
+        Strength.SHOULD,
+    ),
+    *any_of(
+        (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT),
+        "change-perhaps-unsupported",
+        object_valid,
+        "4.1.2 second paragraph",
+        "A token need not support the modification of what may be modified.",
+        Strength.MAY,
+    ),
+    Rule(
+        "change-perhaps-unsupported",
+        CKR.ATTRIBUTE_VALUE_INVALID,
+        object_valid,
+        "4.1.2 second paragraph",
+        "A token need not support every modification; that it holds the new value for unfit is one way to say so.",
+        Strength.UNSAID,
+        "A-13",
+    ),
+    POLICY_PERHAPS_BARS,
+    Rule(
+        "attribute-not-possessed",
+        CKR.ATTRIBUTE_TYPE_INVALID,
+        attribute_not_possessed,
+        "4.1.1 rule 1",
+        "An attribute that the object cannot have should be refused with the code.",
+        Strength.SHOULD,
+    ),
+    Rule(
+        "attribute-value-illegal",
+        CKR.ATTRIBUTE_VALUE_INVALID,
+        setting_illegal,
+        "4.1.1 rule 2",
+        "A value that the attribute cannot have should be refused with the code.",
+        Strength.SHOULD,
+    ),
+    *or_arguments_bad(
+        Rule(
+            "attribute-unusual",
+            CKR.ATTRIBUTE_TYPE_INVALID,
+            attribute_unusual,
+            "4.1.1 after rule 6",
+            "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
+            Strength.UNSAID,
+            "A-13",
+        )
+    ),
+)
 
 
 def key_changed(s: State, a: Args) -> bool:
@@ -940,84 +1032,7 @@ C_SET_ATTRIBUTE_VALUE = Function(
         *OBJECT,
         *NULL_POINTER,
         *_WRITING,
-        Rule(
-            "changing-prohibited",
-            CKR.ACTION_PROHIBITED,
-            changing_prohibited,
-            "5.7 C_SetAttributeValue, the paragraph on objects that may not be modified",
-            "Such an object, which CKA_MODIFIABLE tells, makes the function return the code.",
-            since=V2_40,
-        ),
-        Rule(
-            "changing-prohibited",
-            CKR.ATTRIBUTE_READ_ONLY,
-            changing_prohibited,
-            "4.4 on CKA_MODIFIABLE",
-            "An object whose CKA_MODIFIABLE is FALSE is read-only, and so is each attribute of it.",
-            Strength.INFERRED,
-            "A-13",
-        ),
-        Rule(
-            "attribute-read-only",
-            CKR.ATTRIBUTE_READ_ONLY,
-            attribute_read_only,
-            "4.1.2 last paragraph",
-            "No application may change the attribute; 4.1.1 rule 3 says what should be returned.",
-            Strength.SHOULD,
-        ),
-        Rule(
-            "value-of-key-set",
-            CKR.ATTRIBUTE_READ_ONLY,
-            value_of_key_set,
-            "4.1.2 last paragraph",
-            "No note lets the value of a key be modified; 4.1.1 rule 3 says what should be returned.",
-            Strength.SHOULD,
-        ),
-        *any_of(
-            (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT),
-            "change-perhaps-unsupported",
-            object_valid,
-            "4.1.2 second paragraph",
-            "A token need not support the modification of what may be modified.",
-            Strength.MAY,
-        ),
-        Rule(
-            "change-perhaps-unsupported",
-            CKR.ATTRIBUTE_VALUE_INVALID,
-            object_valid,
-            "4.1.2 second paragraph",
-            "A token need not support every modification; that it holds the new value for unfit is one way to say so.",
-            Strength.UNSAID,
-            "A-13",
-        ),
-        POLICY_PERHAPS_BARS,
-        Rule(
-            "attribute-not-possessed",
-            CKR.ATTRIBUTE_TYPE_INVALID,
-            attribute_not_possessed,
-            "4.1.1 rule 1",
-            "An attribute that the object cannot have should be refused with the code.",
-            Strength.SHOULD,
-        ),
-        Rule(
-            "attribute-value-illegal",
-            CKR.ATTRIBUTE_VALUE_INVALID,
-            setting_illegal,
-            "4.1.1 rule 2",
-            "A value that the attribute cannot have should be refused with the code.",
-            Strength.SHOULD,
-        ),
-        *or_arguments_bad(
-            Rule(
-                "attribute-unusual",
-                CKR.ATTRIBUTE_TYPE_INVALID,
-                attribute_unusual,
-                "4.1.1 after rule 6",
-                "Where several of the rules apply, any of their codes may be returned; which apply to a fault is open.",
-                Strength.UNSAID,
-                "A-13",
-            )
-        ),
+        *_CHANGING,
     ),
     effects=(Effect(set_attribute, "5.7 C_SetAttributeValue, the first paragraph"),),
     out_of_scope=setting_not_followed,
