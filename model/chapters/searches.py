@@ -180,7 +180,7 @@ def objects_found(s: State, a: Args) -> Sequence[int]:
     if _search(s, a) != Search.BATCH:
         return ()
     known = [k for k in visible if s.objects[k].known]
-    batches = (part for size in range(1, len(visible)) for part in combinations(known, size))
+    batches = (part for size in range(1, len(known) + 1) for part in combinations(known, size))
     return tuple(sum(1 << k for k in part) for part in batches) or (-1,)
 
 
