@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import INIT, LOGIN, LOGIN_SO, OBJECTS, OPEN, OPEN_RO, Step, after, codes
 
+from p11conform.adapters.objects import Entry, Objects
 from p11conform.model.call import Args, Attribute, Buffer, Call, Data, Flaw, Observation, Setting
 from p11conform.model.oracle import build, forbids_ok, in_scope, outputs, permitted, successors
 from p11conform.model.rule import Rule, Strength
@@ -259,6 +260,13 @@ def test_what_a_batch_left_out_may_be_unknown() -> None:
     assert {s.objects[1].known for s in left} == {False, True}
     _, all_met = judge(MODEL, beliefs, FIND, Observation(CKR.OK, (("found", 0b11), ("strangers", 0))))
     assert any(s.objects[1].known for s in all_met)
+
+
+def test_an_object_whose_label_a_token_dropped_is_found_by_its_handle() -> None:
+    objects = Objects(2)
+    objects.made((7, Entry(Kind.AES, 0, None, False, objects.new_label())))
+    assert objects.find([(7, b"")]) == (0b1, 0)
+    assert objects.find([(8, b"")]) == (0, 0)
 
 
 def test_a_key_is_not_made_without_a_template() -> None:
