@@ -93,6 +93,8 @@ def decide(p: Plan, holding: Sequence[_Truth], scope: _Truth) -> Iterator[tuple[
 def in_turn(effects: Sequence[Effect], s: State, args: Args, happens: Iterable[object]) -> State:
     """What effects make of a state, one after the other; one that is not certain is there if it `happens`."""
     for effect, chosen in zip(effects, happens, strict=False):
-        if effect.certain or chosen:
-            s = effect.change(s, args)
+        after = effect.change(s, args)
+        # What changes nothing is no choice, so that ways do not multiply there in a proof.
+        if effect.certain or (after is not s and chosen):
+            s = after
     return s

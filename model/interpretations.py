@@ -148,7 +148,11 @@ _ROWS = (
     Interpretation("A-40", "A copy with less protection may be refused.", "4.1.3"),
     Interpretation("A-43", "How many wrong PINs lock a PIN, and for how long, is left to the token.", "5.5"),
     Interpretation("A-45", "The checks of C_OpenSession have no order, the token class apart.", "5.6"),
-    Interpretation("A-46", "An attribute given twice is inconsistent, with equal values perhaps not.", "4.1.1"),
+    Interpretation(
+        "A-46",
+        "An attribute given twice: with one value it counts once or is an error; with two, which should fail, either.",
+        "4.1.1",
+    ),
     Interpretation("A-48", "Cryptography in one call, while an operation is active: either answer.", "5.1.6"),
     Interpretation("A-49", "C_CloseAllSessions on a slot without a token: either answer.", "5.6"),
     Interpretation("A-50", "A NULL pointer where one is needed has no code of its own.", "5.1.6"),
@@ -202,6 +206,18 @@ _ROWS = (
         "An error from before the operation (no user, a PIN to be changed, a stub, the device) ends it, or leaves it.",
         "5.8",
     ),
+    Interpretation(
+        "A-80", "What may be written before the user logs in, session objects too, is the token's policy.", "3.2"
+    ),
+    Interpretation(
+        "A-81",
+        "May C_FindObjects give fewer handles than there is room for, before it has given all?",
+        "5.7",
+        ("batches", "all at once"),
+        loose=("batches",),
+    ),
+    Interpretation("A-82", "The handle of an object that is no key: an invalid handle, or a key of no type.", "5.1.6"),
+    Interpretation("A-83", "Whether a key can be wrapped by itself is unsaid.", "5.13"),
 )
 
 INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}

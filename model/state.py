@@ -99,13 +99,15 @@ class Phase(IntEnum):
 class Search(IntEnum):
     """How far a search is (5.7). FRESH: begun, and no object was made, destroyed, shown or hidden since.
 
-    UNSURE: objects changed meanwhile, or some handles were fetched. DRAINED: all were fetched.
+    UNSURE: objects changed meanwhile, or some handles were fetched. DRAINED: all were fetched. BATCH: some were by a
+    call that had room for all.
     """
 
     NONE = 0
     FRESH = 1
     UNSURE = 2
     DRAINED = 3
+    BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from conftest import INIT, LOGIN_SO, ONE_SLOT, OPEN, OPEN_RO, Step, after, codes
 from p11conform.model.call import Args, Buffer, Call, Data
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
 from p11conform.model.oracle import build, permitted
-from p11conform.model.state import Slot, State
+from p11conform.model.state import Object, Slot, State
 from p11conform.model.vocabulary import CKR
 
 READY = (INIT, OPEN)
 BAD_HANDLE = Args(session=3, null=True)
+HOLDING = State(objects=(Object(),) * 2)
 PROTECTED = State(slots=(Slot(write_protected=True),))
 DIGEST, PART, WHOLE, LAST = (Call(f"C_Digest{name}") for name in ("Init", "Update", "", "Final"))
 UNLISTED = "SLOT_ID_INVALID"
@@ -25,6 +26,12 @@ TOO_SHORT = Call("C_Digest", Args(buffer=Buffer.SHORT))
 NO_KEY, NOT_A_KEY = Call("C_DigestKey"), "OBJECT_HANDLE_INVALID ARGUMENTS_BAD"
 NO_MECHANISM = Call("C_DigestInit", Args(null=True))
 NO_MECHANISM_CODES = "ARGUMENTS_BAD MECHANISM_INVALID MECHANISM_PARAM_INVALID"
+FOUND = (
+    *(*READY, Call("C_Login"), *(Call("C_CreateObject", Args(token=True)),) * 2, Call("C_Finalize")),
+    *(*READY, Call("C_Login"), Call("C_FindObjectsInit"), Call("C_FindObjects")),
+)
+"""Objects on the token whose handles are lost, and a search for them."""
+READ = Call("C_GetAttributeValue")
 NO_OPERATION = "OPERATION_NOT_INITIALIZED"
 NOBODY = "USER_NOT_LOGGED_IN"
 """What a token may say that does nothing for a session without the user."""
@@ -74,6 +81,8 @@ READINGS = [
     ("A-23", "key handle", ONE_SLOT, (*READY, DIGEST), NO_KEY, f"KEY_HANDLE_INVALID ARGUMENTS_BAD {NOBODY}"),
     ("A-27", "an error", ONE_SLOT, READY, NO_MECHANISM, f"{NO_MECHANISM_CODES} {NOBODY}"),
     ("A-27", "cancels", ONE_SLOT, READY, NO_MECHANISM, f"OK {NO_MECHANISM_CODES} {NOBODY}"),
+    ("A-81", "batches", HOLDING, FOUND, READ, "OK OBJECT_HANDLE_INVALID ARGUMENTS_BAD"),
+    ("A-81", "all at once", HOLDING, FOUND, READ, "OK"),
 ]
 
 

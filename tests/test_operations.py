@@ -610,7 +610,7 @@ STORIES = (
         "5.7",
         "a search for what cannot be",
         last=do("C_FindObjectsInit", want=Want.UNKNOWN_TYPE),
-        codes="OK ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID",
+        codes="OK ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID ARGUMENTS_BAD",
     ),
     tell("5.7", "two searches", do("C_FindObjectsInit"), last=do("C_FindObjectsInit"), codes="OK OPERATION_ACTIVE"),
     tell("5.7", "found without a search", last=do("C_FindObjects"), codes=NOT_INITIALIZED),
@@ -785,8 +785,12 @@ def test_a_fresh_search_finds_what_the_session_sees() -> None:
     (s,) = follow(start, (find, fetch))
     assert found(s, fetch) == {"found": (0b0010,), "strangers": (0,), "count": ()}
     assert [x.known for x in s.objects] == [False, True, False, False]
-    (s,) = follow(put_slot(start, 0, Slot(login=Login.USER)), (find, fetch))
+    together = follow(put_slot(start, 0, Slot(login=Login.USER)), (find, fetch))
+    s, *batches = sorted(together, key=lambda x: x.sessions[0].operations.search != Search.DRAINED)
     assert found(s, fetch)["found"] == (0b0110,)
+    assert {mask for x in batches for mask in found(x, fetch)["found"]} == {0b0010, 0b0100, 0b0110, -1}, (
+        "-1: none is known"
+    )
     (s,) = follow(s, (fetch,))
     assert found(s, fetch)["found"] == ()
 

@@ -95,13 +95,28 @@ OFF_LIST_ELSEWHERE = {
     "point invalid": ("PUBLIC_KEY_INVALID", "5.1.6: the public key is in the parameter"),
     "key usage denied": ("KEY_FUNCTION_NOT_PERMITTED KEY_TYPE_INCONSISTENT", "A-07"),
     "key hidden|object hidden": ("USER_NOT_LOGGED_IN", "A-12"),
-    "writing token object without user": ("USER_NOT_LOGGED_IN", "A-30"),
-    "pin to be changed": ("PIN_EXPIRED", "3.2: any function that needs the user"),
     "session valid": ("FIPS_SELF_TEST_FAILED", "A-55: 5.1.6 names the functions for random numbers"),
+    "user absent": ("USER_NOT_LOGGED_IN", "A-80: C_DestroyObject and C_SetAttributeValue write as the others do"),
+    "pin to be changed|private object while pin to be changed": (
+        "PIN_EXPIRED",
+        "3.2: any function that needs the login; C_SetAttributeValue writes as the others do",
+    ),
+    "object invalid": ("ARGUMENTS_BAD", "A-60: C_DestroyObject alone does not list it"),
+    "key invalid": ("KEY_HANDLE_INVALID OBJECT_HANDLE_INVALID ARGUMENTS_BAD", "A-23"),
+    "other key invalid": ("OBJECT_HANDLE_INVALID", "A-23"),
+    "key of a kind not meant for (un)?wrapping|key of a kind not meant for deriving": (
+        "KEY_FUNCTION_NOT_PERMITTED",
+        "5.1.6: the attribute is not there",
+    ),
+    "public key given": ("PUBLIC_KEY_INVALID", "5.1.6 names the function"),
     "session invalid": ("SESSION_HANDLE_INVALID", "A-37: v2.01 lists it for no legacy function"),
-    "copy less protected|copy not plain|copy elsewhere|template flawed": (
+    "copy less protected|copy not plain|template flawed": (
         "TEMPLATE_INCOMPLETE",
         "A-13: C_CopyObject lists all template codes but that",
+    ),
+    "session valid": (
+        "TEMPLATE_INCOMPLETE EXCEEDED_MAX_ITERATIONS FIPS_SELF_TEST_FAILED",
+        "A-13, A-55: what the token may hold against any template, or meet in any generation",
     ),
 }
 

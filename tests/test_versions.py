@@ -102,10 +102,16 @@ DIFFERING = {
     ),
     *((name, CKR.FIPS_SELF_TEST_FAILED, "session valid") for name in ("C_SeedRandom", "C_GenerateRandom")),
     ("C_CopyObject", CKR.ACTION_PROHIBITED, "copy prohibited"),
-    ("C_CopyObject", CKR.ACTION_PROHIBITED, "copy of unmodifiable changed"),
     ("C_DestroyObject", CKR.ACTION_PROHIBITED, "destroying prohibited"),
     ("C_SetAttributeValue", CKR.ACTION_PROHIBITED, "changing prohibited"),
-    ("C_SetAttributeValue", CKR.ACTION_PROHIBITED, "attribute read only"),
+    *((f"C_{x}", CKR.ACTION_PROHIBITED, "object valid") for x in ("CopyObject", "DestroyObject", "SetAttributeValue")),
+    ("C_CreateObject", CKR.PUBLIC_KEY_INVALID, "public key given"),
+    *((f"C_{x}", CKR.EXCEEDED_MAX_ITERATIONS, "session valid") for x in ("GenerateKey", "GenerateKeyPair")),
+    ("C_GenerateKeyPair", CKR.FIPS_SELF_TEST_FAILED, "session valid"),
+    *(
+        (f"C_{x}", CKR.PIN_EXPIRED, "private object while pin to be changed")
+        for x in ("GetObjectSize", "GetAttributeValue")
+    ),
     ("C_Sign", CKR.FUNCTION_REJECTED, "signing active"),
     ("C_SignFinal", CKR.FUNCTION_REJECTED, "signing active"),
     ("C_DeriveKey", CKR.PUBLIC_KEY_INVALID, "point invalid"),

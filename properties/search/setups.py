@@ -261,6 +261,8 @@ def _elsewhere(initial: State) -> Iterator[Place]:
         yield Place(user, EVERYWHERE | OPERATIONS | DUAL if facts.user_pin_to_be_changed else EVERYWHERE)
         for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
             yield Place((*user, made), OBJECTS | KEYED)
+        private = _c("C_CreateObject", kind=Kind.DATA, private=True)
+        yield Place((*user, private), frozenset({"C_GetObjectSize", "C_GetAttributeValue"}))
         yield Place((*user, *RSA), KEYED)
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
