@@ -19,6 +19,7 @@ from .chapters import (
 )
 from .chapters.conditions import session_valid, slot_known
 from .rule import Condition, Function, guarded, only_where
+from .vocabulary import CKR
 
 CHAPTERS = (
     general,
@@ -44,16 +45,17 @@ def _subject(f: Function) -> Condition | None:
 
 
 def _settled(f: Function) -> Function:
-    """A function whose rows have what it is `given` in their conditions, and which changes nothing beside its subject.
+    """A function whose rows have what it is `given` in their conditions, and whose errors change only what is there.
 
-    Errors in the handle have no order against others (A-02), so that any code may come where there is no session.
+    Errors in the handle have no order against others (A-02), so that any of them may come where there is no session.
     """
     given, subject = f.given, _subject(f)
     rules, effects = f.rules, f.effects
     if given is not None:
         rules = tuple(r if r.unguarded else replace(r, when=guarded(given, r.when)) for r in rules)
     if subject is not None:
-        effects = tuple(replace(e, change=only_where(subject, e.change)) for e in effects)
+        failing = {e for e in effects if e.on != {CKR.OK}}
+        effects = tuple(replace(e, change=only_where(subject, e.change)) if e in failing else e for e in effects)
     return replace(f, rules=rules, effects=effects, given=None)
 
 

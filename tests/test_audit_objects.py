@@ -79,7 +79,7 @@ AES, SECRET, PLAIN_DATA = there(), there(Kind.GENERIC_SECRET), there(Kind.DATA)
 PRIVATE = there(private=True)
 KEYS = holding(AES, SECRET)
 WRAPPED = Kept(True, Mech.AES_KEY_WRAP, 0, Kind.AES)
-EXPIRED = {"pin_to_be_changed": True}
+EXPIRED = {"user_pin_to_be_changed": True}
 RSA = Mech.RSA_PKCS
 
 HABITS = [

@@ -83,7 +83,6 @@ OFF_LIST_ELSEWHERE = {
     "KIND and KIND active without dual functions": ("OPERATION_ACTIVE MECHANISM_INVALID", "5.12 has no code for it"),
     "pointer null": ("ARGUMENTS_BAD", "A-27: C_EncryptInit alone does not list it"),
     "mechanism invalid|mechanism unlisted|mechanism not for KIND": ("ARGUMENTS_BAD", "A-60"),
-    "key invalid": ("ARGUMENTS_BAD OBJECT_HANDLE_INVALID", "A-60, A-23"),
     "key invalid and no mechanism": ("OBJECT_HANDLE_INVALID", "A-23"),
     "key type not for KIND|other half of pair given for KIND": ("ARGUMENTS_BAD", "A-60"),
     "key and mechanism not for KIND|key of a kind not meant for KIND": ("ARGUMENTS_BAD", "A-60"),
@@ -95,7 +94,6 @@ OFF_LIST_ELSEWHERE = {
     "point invalid": ("PUBLIC_KEY_INVALID", "5.1.6: the public key is in the parameter"),
     "key usage denied": ("KEY_FUNCTION_NOT_PERMITTED KEY_TYPE_INCONSISTENT", "A-07"),
     "key hidden|object hidden": ("USER_NOT_LOGGED_IN", "A-12"),
-    "session valid": ("FIPS_SELF_TEST_FAILED", "A-55: 5.1.6 names the functions for random numbers"),
     "user absent": ("USER_NOT_LOGGED_IN", "A-80: C_DestroyObject and C_SetAttributeValue write as the others do"),
     "pin to be changed|private object while pin to be changed": (
         "PIN_EXPIRED",
@@ -195,6 +193,7 @@ def test_no_row_stands_twice() -> None:
 ABOUT_SEQUENCES = {
     "A-00": "the strength SHOULD, not a row",
     "A-03": "a stub is judged beside the table",
+    "A-02": "the orders that are recommended, not a row",
 }
 """Interpretations that no row, effect or relation names, with what stands for them."""
 
