@@ -42,12 +42,19 @@ class Raw:
         library: the shared library, as dlopen takes it.
         binding: what the names of a call stand for.
         restore: puts the token's contents back; called while the library is finalised.
+        functions: those of the library, where they are known.
 
     Raises:
         ModuleUnusable: if the library does not load or has no function list.
     """
 
-    def __init__(self, library: str, binding: Binding, restore: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        library: str,
+        binding: Binding,
+        restore: Callable[[], None] = lambda: None,
+        functions: Mapping[str, CData | None] | None = None,
+    ) -> None:
         self.binding = binding
         self.slots = Slots(binding)
         self.handles = Handles(binding.sessions)
@@ -58,7 +65,7 @@ class Raw:
         """Told when that may have changed which a call `remembers`; with True, when slot IDs may have too."""
         self._library = library
         self._restore = restore
-        self._functions = load(library)
+        self._functions = load(library) if functions is None else functions
 
         self.anything = c_string(NEW_LABEL)
         reserved = c_string(binding.init_reserved) if binding.init_reserved is not None else NULL
@@ -223,6 +230,11 @@ class Raw:
 @lru_cache(1024)
 def _returned(code: int) -> Observation:
     return Observation(code)
+
+
+def warm() -> None:
+    """Have the C types known that every adapter needs: parsing them takes longer than to load most modules."""
+    Raw("", Binding(pins={Pin.USER.name: b""}, init_reserved=""), functions={})
 
 
 FUNCTIONS: Final = tuple(CALLS)

@@ -1,6 +1,5 @@
 """Workers in processes of their own: what they do does not depend on how many they are, and survives the module."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -9,15 +8,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN
+from conftest import FINALIZE, INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN
 
 from p11conform import cli, subject
 from p11conform.adapters.base import Binding, ModuleUnusable
 from p11conform.adapters.isolated import Isolated
 from p11conform.adapters.isolated import Kind as Way
 from p11conform.adapters.modules import softhsm2
+from p11conform.adapters.wire import decode, encode
 from p11conform.crew import Crew, Open
-from p11conform.messages import Task, done_json, item_json, to_done, to_item
+from p11conform.messages import Briefing, Order, Task, briefing, item_of, order_of
 from p11conform.model.call import Args, Call, Ending
 from p11conform.model.oracle import Model
 from p11conform.model.state import State
@@ -52,23 +52,26 @@ def campaign(task: Task, modules: list[Open], budget: Budget, seed: int = 3) -> 
     ],
     ids=lambda item: type(item).__name__,
 )
-def test_an_item_goes_through_json(item: Item) -> None:
-    assert to_item(json.loads(json.dumps(item_json(item)))) == item
+def test_an_item_goes_through_a_pipe(item: Item) -> None:
+    assert item_of(decode(Order, encode(order_of(item, 1.0)))) == item
 
 
-def test_what_was_done_goes_through_json() -> None:
+def test_what_was_done_goes_through_a_pipe() -> None:
     tally = Tally(calls=3, sequences=1, fired={("C_Login", 5, "a b")}, states={-(2**62), 7})
     tally.pairs["C_Login", "CKR_OK"] = 2
     tally.choices["A-16", "C_SignInit", ("CKR_OK x", "CKR_OK y")] = {"CKR_OK"}
-    failed = Failed((1, 2), (2,), ("another code", "x"), "C_Login", "CKR_OK", 9, alone=False)
+    failed = Failed((INIT, LOGIN), (LOGIN,), ("another code", "x"), "C_Login", "CKR_OK", 9, alone=False)
     done = Done(tally, [New("C_Login", "CKR_OK", -5, 2)], [failed], {"C_Login": (3, 0.25)})
-    assert to_done(json.loads(json.dumps(done_json(done)))) == done
+    again = decode(Done, encode(done))
+    assert again == done
+    assert again.tally.pairs["C_Logout", "CKR_OK"] == 0, "it counts on"
 
 
-def test_a_task_goes_through_json(model: Model) -> None:
+def test_a_task_goes_through_a_pipe(model: Model) -> None:
     task = Task(model, subject.SIMULATED_STATE, Rights(Right.HARMLESS, frozenset({CKU.USER})))
-    again = Task.from_json(json.loads(json.dumps(task.to_json())))
-    assert (again.initial, again.rights) == (task.initial, task.rights)
+    given = decode(Briefing, briefing(task, (INIT, LOGIN)))
+    again = given.task
+    assert (again.initial, again.rights, given.calls) == (task.initial, task.rights, (INIT, LOGIN))
     assert (again.model.version, dict(again.model.readings)) == (model.version, dict(model.readings))
 
 
@@ -85,8 +88,9 @@ def opening(library: str, fault: str, what: str, restored: Callable[[], None] = 
     [("crash", Kind.DIED, "signal SIGSEGV"), ("exit", Kind.DIED, "exit 3"), ("hang", Kind.HUNG, "")],
 )
 def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
-    faulty_library: str, what: str, kind: Kind, detail: str, model: Model
+    faulty_library: str, what: str, kind: Kind, detail: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("p11conform.adapters.process.THINKING", 1.0)
     task = Task(model, ONE_SLOT, ANYTHING)
     results = campaign(
         task, [opening(faulty_library, "C_GetSlotInfo", what)], Budget(sequences=0, seconds=600, calls=2500)
@@ -107,16 +111,20 @@ def test_a_visit_goes_on_behind_the_call_that_killed(faulty_library: str, model:
     with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "exit")]) as crew:
         (done,) = crew.do([Visit((numbers[INIT],), goals)], lambda: 60.0)
     assert [(f.function, f.seen) for f in done.failures] == [("C_GetSlotInfo", "died: exit 3")]
-    assert done.failures[0].calls == (numbers[INIT], numbers[Call("C_GetInfo")], numbers[Call("C_GetSlotInfo")])
+    assert done.failures[0].calls == (INIT, Call("C_GetInfo"), Call("C_GetSlotInfo"))
     assert done.tally.pairs["C_GetTokenInfo", "CKR_FUNCTION_NOT_SUPPORTED"] == 1
 
 
-def test_a_death_between_calls_is_nobodys_and_costs_nothing_else(faulty_library: str, model: Model) -> None:
+def test_a_death_in_c_finalize_between_sequences_is_found_and_costs_nothing_else(
+    faulty_library: str, model: Model
+) -> None:
     initialize = numbered_calls(model, ONE_SLOT).index(INIT)
     items = [Tour((((), (initialize,)),))] * 3
     with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_Finalize", "exit")]) as crew:
         whole = list(crew.do(items, lambda: 60.0))
-    assert [(done.tally.calls, done.failures) for done in whole] == [(1, [])] * 3
+    died = [[(f.function, f.seen, f.calls) for f in done.failures] for done in whole]
+    assert died == [[], *[[("C_Finalize", "died: exit 3", (INIT, FINALIZE))]] * 2]
+    assert [done.tally.pairs["C_Initialize", "CKR_OK"] for done in whole] == [1] * 3
 
 
 def test_a_module_that_dies_as_it_is_loaded_is_unusable(faulty_library: str, model: Model) -> None:
@@ -130,6 +138,7 @@ def test_the_parent_restores_the_token(faulty_library: str, model: Model) -> Non
     with Crew(task, [opening(faulty_library, "nothing", "", lambda: restored.append(1))]) as crew:
         assert crew.replay((INIT, INIT)).failure is not None
         before = len(restored)
+        crew.replay((INIT,), fresh=True)
         list(crew.do([Walk("1", 5, False)], lambda: 60.0))
     assert 0 < before < len(restored)
 
@@ -186,7 +195,7 @@ def test_a_worker_and_a_driver_see_the_same(tokens: Callable[[int], tuple[State,
         (done,) = crew.do([Tour((((), tuple(numbers[c] for c in sequence)),))], lambda: 60.0)
     assert replay.failure is not None
     assert [(f.cause, f.calls) for f in done.failures] == [
-        (replay.failure.cause, tuple(numbers[c] for c, _ in replay.steps))
+        (replay.failure.cause, tuple(call for call, _ in replay.steps))
     ]
     assert done.tally.pairs == {(call.function, seen.text): 1 for call, seen in replay.steps[:3]} | {
         ("C_Logout", "CKR_OK"): 2

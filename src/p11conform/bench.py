@@ -66,11 +66,11 @@ def calls_checked() -> Figures:
         seen = measure_pace(Task(model, tested.initial, tested.rights), tested.isolated)
     finally:
         tested.discard()
-    yield "checked_calls_vs_bare_cffi", seen["checked"] / seen["bare"]
-    yield "checked_calls_vs_state_machine", seen["checked"] / seen["machine"]
-    yield "checked_calls_per_s", seen["checked"]
-    yield "bare_cffi_calls_per_s", seen["bare"]
-    yield "state_machine_steps_per_s", seen["machine"]
+    yield "checked_calls_vs_bare_cffi", seen.checked / seen.bare
+    yield "checked_calls_vs_state_machine", seen.checked / seen.machine
+    yield "checked_calls_per_s", seen.checked
+    yield "bare_cffi_calls_per_s", seen.bare
+    yield "state_machine_steps_per_s", seen.machine
 
 
 def oracle_steps() -> Figures:

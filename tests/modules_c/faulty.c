@@ -1,13 +1,15 @@
 /* A PKCS#11 module with one slot that misbehaves to order.
  *
  * FAULT_IN names a function, FAULT says what happens when it is called: crash, exit (with 3), leave (with 0), hang,
- * fork (a grandchild keeps the inherited descriptors open while the caller crashes), or note (the file that FAULT_FILE
- * names comes to be). FAULT=absent leaves its pointer NULL in the function list.
+ * fork (a grandchild keeps the inherited descriptors open while the caller crashes), daemon (one in a session of its own
+ * stays behind), or note (the file that FAULT_FILE names comes to be, with the number of the process that was forked).
+ * FAULT=absent leaves its pointer NULL in the function list. SAYS is printed on stderr by each function.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef unsigned long ulong;
@@ -20,11 +22,22 @@ static int ordered(const char *fault, const char *function)
     return in && what && !strcmp(in, function) && !strcmp(what, fault);
 }
 
+static void note(pid_t child)
+{
+    FILE *file = getenv("FAULT_FILE") ? fopen(getenv("FAULT_FILE"), "w") : NULL;
+    if (file) {
+        fprintf(file, "%d", (int)child);
+        fclose(file);
+    }
+}
+
 static void misbehave(const char *function)
 {
     puts("vendor chatter on stdout");
     fflush(stdout);
     fputs("vendor chatter on stderr\n", stderr);
+    if (getenv("SAYS"))
+        fprintf(stderr, "%s", getenv("SAYS"));
     if (ordered("crash", function))
         raise(SIGSEGV);
     if (ordered("exit", function))
@@ -35,14 +48,27 @@ static void misbehave(const char *function)
         for (;;)
             pause();
     if (ordered("fork", function)) {
-        if (!fork()) {
+        pid_t child = fork();
+        if (!child) {
             sleep(5);
             _exit(0);
         }
+        note(child);
         raise(SIGSEGV);
     }
+    if (ordered("daemon", function) && !fork()) {
+        setsid();
+        pid_t child = fork();
+        if (!child) {
+            sleep(60);
+            _exit(0);
+        }
+        note(child);
+        _exit(0);
+    } else if (ordered("daemon", function))
+        wait(NULL);
     if (ordered("note", function))
-        fclose(fopen(getenv("FAULT_FILE"), "w"));
+        note(0);
 }
 
 static ulong C_Initialize(void *args) { (void)args; misbehave(__func__); return OK; }
