@@ -1,6 +1,6 @@
 """Workers in processes of their own: what they do does not depend on how many they are, and survives the module."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import FINALIZE, INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN
+from conftest import FINALIZE, INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady
 
 from p11conform import cli, subject
 from p11conform.adapters.base import Binding, ModuleUnusable
@@ -18,15 +18,15 @@ from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.wire import decode, encode
 from p11conform.crew import Crew, Open
 from p11conform.messages import Briefing, Order, Task, briefing, item_of, order_of
-from p11conform.model.call import Args, Call, Ending
+from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import State
-from p11conform.model.vocabulary import CKU
+from p11conform.model.vocabulary import CKR, CKU
 from p11conform.properties.engine.verdict import Kind
 from p11conform.properties.policy import Right, Rights
 from p11conform.properties.reports.results import report_json
-from p11conform.properties.run.campaign import Budget, Campaign, Results, numbered_calls
-from p11conform.properties.run.driver import New
+from p11conform.properties.run.campaign import Alone, Budget, Campaign, Results, numbered_calls
+from p11conform.properties.run.driver import Driver, New
 from p11conform.properties.run.tally import Tally
 from p11conform.properties.run.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
 
@@ -78,8 +78,10 @@ def test_a_task_goes_through_a_pipe(model: Model) -> None:
 # A module that dies.
 
 
-def opening(library: str, fault: str, what: str, restored: Callable[[], None] = lambda: None) -> Open:
-    environment = {"FAULT_IN": fault, "FAULT": what}
+def opening(
+    library: str, fault: str, what: str, restored: Callable[[], None] = lambda: None, **environment: str
+) -> Open:
+    environment |= {"FAULT_IN": fault, "FAULT": what}
     return partial(Isolated, Way.RAW, library, Binding(slots=(0,)), environment, restored, 1.0)
 
 
@@ -125,6 +127,92 @@ def test_a_death_in_c_finalize_between_sequences_is_found_and_costs_nothing_else
     died = [[(f.function, f.seen, f.calls) for f in done.failures] for done in whole]
     assert died == [[], *[[("C_Finalize", "died: exit 3", (INIT, FINALIZE))]] * 2]
     assert [done.tally.pairs["C_Initialize", "CKR_OK"] for done in whole] == [1] * 3
+
+
+INFO, SLOT_INFO = Call("C_GetInfo"), Call("C_GetSlotInfo")
+
+UNNUMBERED = Call("C_GetSlotInfo", Args(object=1))
+"""A call that no campaign makes, as its function has no such argument."""
+
+
+def test_a_death_loses_nothing_that_came_before_in_a_piece_of_work(faulty_library: str, model: Model) -> None:
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, ONE_SLOT))}
+    visit = Visit((numbers[INIT],), ((numbers[FINALIZE], ()), (numbers[SLOT_INFO], ())))
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "exit", SLOW="1")]) as crew:
+        (done,) = crew.do([visit], lambda: 60.0)
+    assert done.tally.pairs["C_Finalize", "CKR_OK"] == 1
+    assert [(f.function, f.at) for f in done.failures] == [("C_GetSlotInfo", done.tally.calls)]
+
+
+def test_a_replay_that_dies_keeps_what_came_before(faulty_library: str, model: Model) -> None:
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "crash")]) as crew:
+        for fresh in (False, True, False):
+            replay = crew.replay((INIT, INFO, SLOT_INFO, INFO), fresh=fresh)
+            assert [(call, seen.text) for call, seen in replay.steps] == [
+                (INIT, "CKR_OK"),
+                (INFO, "CKR_OK"),
+                (SLOT_INFO, "died: signal SIGSEGV"),
+            ]
+            assert replay.failure is not None
+            assert replay.failure.kind is Kind.DIED
+            assert "vendor chatter" in replay.steps[-1][1].printed
+        assert crew.replay((INIT, INFO)).failure is None
+
+
+def test_a_fresh_replay_has_a_process_of_its_own(faulty_library: str, model: Model, tmp_path: Path) -> None:
+    file = tmp_path / "process"
+    opened = opening(faulty_library, "C_GetInfo", "note", FAULT_FILE=str(file))
+    seen = []
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opened]) as crew:
+        for fresh in (False, False, True, False):
+            crew.replay((INIT, INFO), fresh=fresh)
+            seen.append(file.read_text())
+    first, second, third, fourth = seen
+    assert first == second != third == fourth
+
+
+def test_a_death_in_a_call_that_only_the_worker_numbered_is_named(faulty_library: str, model: Model) -> None:
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, ONE_SLOT))}
+    assert UNNUMBERED not in numbers
+    goals = tuple((numbers[call], ()) for call in (INFO, SLOT_INFO))
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "exit")]) as crew:
+        for _ in range(2):
+            assert crew.replay((INIT, UNNUMBERED)).steps[-1][0] == UNNUMBERED
+            (done,) = crew.do([Visit((numbers[INIT],), goals)], lambda: 60.0)
+            assert [f.calls for f in done.failures] == [(INIT, INFO, SLOT_INFO)]
+
+
+class Odd(Steady):
+    """Answers a wrong code to a call that no campaign has numbered."""
+
+    def call(self, call: Call) -> Observation:
+        return Observation(CKR.PIN_INVALID) if call == UNNUMBERED else super().call(call)
+
+
+class Inventive(Alone):
+    """Works on nothing but comes up with a failure of such a call."""
+
+    def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:  # noqa: ARG002
+        for _ in items:
+            failed = Failed((INIT, UNNUMBERED), (), ("x",), UNNUMBERED.function, "CKR_PIN_INVALID", 2)
+            yield Done(Tally(calls=2), [], [failed])
+
+
+def test_a_failing_call_that_the_campaign_never_numbered_is_a_finding(model: Model) -> None:
+    driver = Driver(model, ONE_SLOT, Odd(model, ONE_SLOT))
+    results = Campaign(model, ONE_SLOT, Inventive(driver), budget=Budget(sequences=0, calls=10)).run()
+    assert [f.steps[-1][0].function for f in results.findings] == ["C_GetSlotInfo"]
+    assert results.findings[0].verdict.observation.code == CKR.PIN_INVALID
+
+
+def test_workers_die_apart(faulty_library: str, model: Model) -> None:
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, ONE_SLOT))}
+    items = [Visit((numbers[INIT],), ((numbers[call], ()),)) for call in (SLOT_INFO, INFO) * 6]
+    modules = [opening(faulty_library, "C_GetSlotInfo", what) for what in ("exit", "crash")]
+    with Crew(Task(model, ONE_SLOT, ANYTHING), modules) as crew:
+        whole = list(crew.do(items, lambda: 60.0))
+    assert [len(done.failures) for done in whole] == [1, 0] * 6
+    assert [done.tally.pairs["C_GetInfo", "CKR_OK"] for done in whole] == [0, 1] * 6
 
 
 def test_a_module_that_dies_as_it_is_loaded_is_unusable(faulty_library: str, model: Model) -> None:

@@ -2,8 +2,8 @@
  *
  * FAULT_IN names a function, FAULT says what happens when it is called: crash, exit (with 3), leave (with 0), hang,
  * fork (a grandchild keeps the inherited descriptors open while the caller crashes), daemon (one in a session of its own
- * stays behind), or note (the file that FAULT_FILE names comes to be, with the number of the process that was forked).
- * FAULT=absent leaves its pointer NULL in the function list. SAYS is printed on stderr by each function.
+ * stays behind), or note (the file that FAULT_FILE names comes to be, with the number of the process that was forked, or of this one).
+ * FAULT=absent leaves its pointer NULL in the function list. SAYS is printed on stderr by each function. With SLOW each takes 30 ms.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +38,8 @@ static void misbehave(const char *function)
     fputs("vendor chatter on stderr\n", stderr);
     if (getenv("SAYS"))
         fprintf(stderr, "%s", getenv("SAYS"));
+    if (getenv("SLOW"))
+        usleep(30000);
     if (ordered("crash", function))
         raise(SIGSEGV);
     if (ordered("exit", function))
@@ -68,7 +70,7 @@ static void misbehave(const char *function)
     } else if (ordered("daemon", function))
         wait(NULL);
     if (ordered("note", function))
-        note(0);
+        note(getpid());
 }
 
 static ulong C_Initialize(void *args) { (void)args; misbehave(__func__); return OK; }
