@@ -82,7 +82,7 @@ def _supervise(name: str | None, descriptor: int, journal: int, briefing: int) -
     gc.collect()
     gc.freeze()
     child = NOBODY
-    with suppress(BrokenPipeError):
+    try:
         send(line, Ready())
         while (got := receive(line, Order)) is not None:
             order, descriptors = got
@@ -91,7 +91,8 @@ def _supervise(name: str | None, descriptor: int, journal: int, briefing: int) -
             else:
                 status, child = _end(child, kill=order.kill), NOBODY
                 send(line, Ended(status))
-    _end(child, kill=True)
+    finally:
+        _end(child, kill=True)
 
 
 def _spawn(program: Program, task: Task, line: socket.socket, theirs: int, errors: int, *, core: bool) -> int:

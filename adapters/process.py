@@ -19,6 +19,8 @@ from struct import pack
 from threading import Lock
 from typing import Any, Final
 
+import msgspec
+
 from ..model.call import Ending, Observation
 from .base import ModuleUnusable
 from .journal import Journal
@@ -118,7 +120,8 @@ class _Server:
         package, here = __package__.partition(".")[0], Path(os.fsdecode(_directory()))
         root = Path(sys.modules[package].__path__[0]).parent
         others = (Path(path).absolute() for path in sys.path if path)
-        paths = dict.fromkeys((root, *(path for path in others if path != here)))
+        installed = Path(msgspec.__file__).parents[1]
+        paths = dict.fromkeys((root, *(path for path in others if path != here or path == installed)))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             program = f"import sys; sys.path += sys.argv[2:]; from {__package__}.forkserver import main; "

@@ -205,6 +205,16 @@ def test_a_failing_call_that_the_campaign_never_numbered_is_a_finding(model: Mod
     assert results.findings[0].verdict.observation.code == CKR.PIN_INVALID
 
 
+def test_a_module_that_cannot_be_finalised_goes_on_in_a_new_process(faulty_library: str, model: Model) -> None:
+    initialize = numbered_calls(model, ONE_SLOT).index(INIT)
+    items = [Tour((((), (initialize,)),))] * 3
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_Finalize", "stuck")]) as crew:
+        whole = list(crew.do(items, lambda: 60.0))
+        replays = [crew.replay((INIT, INFO)) for _ in range(3)]
+    assert [(done.failures, done.tally.pairs["C_Initialize", "CKR_OK"]) for done in whole] == [([], 1)] * 3
+    assert [len(replay.steps) for replay in replays] == [2] * 3
+
+
 def test_workers_die_apart(faulty_library: str, model: Model) -> None:
     numbers = {call: k for k, call in enumerate(numbered_calls(model, ONE_SLOT))}
     items = [Visit((numbers[INIT],), ((numbers[call], ()),)) for call in (SLOT_INFO, INFO) * 6]

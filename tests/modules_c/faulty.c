@@ -2,8 +2,9 @@
  *
  * FAULT_IN names a function, FAULT says what happens when it is called: crash, exit (with 3), leave (with 0), hang,
  * fork (a grandchild keeps the inherited descriptors open while the caller crashes), daemon (one in a session of its own
- * stays behind), or note (the file that FAULT_FILE names comes to be, with the number of the process that was forked, or of this one).
- * FAULT=absent leaves its pointer NULL in the function list. SAYS is printed on stderr by each function. With SLOW each takes 30 ms.
+ * stays behind), or note (the file that FAULT_FILE names comes to be, with the number of the process that was forked, or
+ * of this one). FAULT=absent leaves its pointer NULL in the function list, FAULT=stuck has C_Finalize fail. SAYS is
+ * printed on stderr by each function. With SLOW each takes 30 ms.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 
 typedef unsigned long ulong;
 
-enum { OK = 0, FUNCTION_NOT_SUPPORTED = 0x54, FUNCTIONS = 68 };
+enum { OK = 0, GENERAL_ERROR = 5, FUNCTION_NOT_SUPPORTED = 0x54, FUNCTIONS = 68 };
 
 static int ordered(const char *fault, const char *function)
 {
@@ -74,7 +75,12 @@ static void misbehave(const char *function)
 }
 
 static ulong C_Initialize(void *args) { (void)args; misbehave(__func__); return OK; }
-static ulong C_Finalize(void *reserved) { (void)reserved; misbehave(__func__); return OK; }
+static ulong C_Finalize(void *reserved)
+{
+    (void)reserved;
+    misbehave(__func__);
+    return ordered("stuck", __func__) ? GENERAL_ERROR : OK;
+}
 static ulong C_GetInfo(void *info) { (void)info; misbehave(__func__); return OK; }
 static ulong C_GetSlotInfo(ulong slot, void *info) { (void)slot; (void)info; misbehave(__func__); return OK; }
 static ulong stub(void) { return FUNCTION_NOT_SUPPORTED; }
