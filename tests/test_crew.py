@@ -23,14 +23,14 @@ from p11conform.model.oracle import Model
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKU
 from p11conform.properties.engine.verdict import Kind
-from p11conform.properties.policy import Right, Rights
+from p11conform.properties.policy import Level, Rights
 from p11conform.properties.reports.results import report_json
 from p11conform.properties.run.campaign import Budget, Campaign, Results, numbered_calls
 from p11conform.properties.run.driver import New
 from p11conform.properties.run.tally import Tally
 from p11conform.properties.run.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
 
-ANYTHING = Rights(Right.ANYTHING)
+ANYTHING = Rights(Level.OURS)
 
 
 def campaign(task: Task, modules: list[Open], budget: Budget, seed: int = 3) -> Results:
@@ -66,7 +66,7 @@ def test_what_was_done_goes_through_json() -> None:
 
 
 def test_a_task_goes_through_json(model: Model) -> None:
-    task = Task(model, subject.SIMULATED_STATE, Rights(Right.HARMLESS, frozenset({CKU.USER})))
+    task = Task(model, subject.SIMULATED_STATE, Rights(Level.SESSION_OBJECTS, frozenset({CKU.USER})))
     again = Task.from_json(json.loads(json.dumps(task.to_json())))
     assert (again.initial, again.rights) == (task.initial, task.rights)
     assert (again.model.version, dict(again.model.readings)) == (model.version, dict(model.readings))

@@ -8,7 +8,7 @@ from .model.oracle import Model, build
 from .model.state import Object, Session, State
 from .model.vocabulary import CKU, Version
 from .profile import profile_json, slots_of
-from .properties.policy import Right, Rights
+from .properties.policy import Level, Rights
 from .properties.run.driver import New
 from .properties.run.tally import Tally
 from .properties.run.work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
@@ -30,8 +30,9 @@ class Task:
             "profile": profile_json(self.initial.slots),
             "sessions": len(self.initial.sessions),
             "objects": len(self.initial.objects),
-            "right": self.rights.right.value,
+            "level": self.rights.level.name,
             "users": sorted(map(int, self.rights.users)),
+            "may_make_objects": self.rights.objects,
         }
 
     @classmethod
@@ -42,7 +43,7 @@ class Task:
             sessions=(Session(),) * data["sessions"],
             objects=(Object(),) * data["objects"],
         )
-        rights = Rights(Right(data["right"]), frozenset(map(CKU, data["users"])))
+        rights = Rights(Level[data["level"]], frozenset(map(CKU, data["users"])), data["may_make_objects"])
         return cls(build(Version(data["spec"]), data["readings"]), initial, rights)
 
 

@@ -16,7 +16,7 @@ from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Object, Pin, Slot, State
 from .model.vocabulary import CKF, CKU
-from .properties.policy import Right, Rights
+from .properties.policy import Level, Rights
 
 SIMULATED = "simulated"
 SOFTHSM2 = "softhsm2"
@@ -64,7 +64,7 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
         SIMULATED,
         {"name": SIMULATED, "adapter": "simulated"},
         initial,
-        Rights(Right.ANYTHING),
+        Rights(Level.OURS),
         lambda: Varied(model, initial, seed),
         None,
         lambda: None,
@@ -83,7 +83,7 @@ def softhsm2_module(kind: Kind, timeout: float) -> Subject:
     except BaseException:
         module.discard()
         raise
-    return _subject(module, measured, Rights(Right.ANYTHING), kind, timeout)
+    return _subject(module, measured, Rights(Level.OURS), kind, timeout)
 
 
 def user_module(request: library.Request, kind: Kind) -> Subject:
@@ -95,7 +95,7 @@ def user_module(request: library.Request, kind: Kind) -> Subject:
     module, measured = library.provision(request)
     given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
     users = frozenset(user for user, pin in given if pin is not None)
-    rights = Rights(Right.EXPENDABLE) if request.expendable else Rights(Right.HARMLESS, users)
+    rights = Rights(Level.EVERYTHING if request.expendable else Level.SESSION_OBJECTS, users)
     return _subject(module, measured, rights, kind, request.timeout)
 
 
