@@ -80,16 +80,27 @@ def model() -> Model:
     return build()
 
 
-@pytest.fixture(scope="session")
-def faulty_library(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A module that misbehaves to order; see its source."""
+def compiled(name: str, directory: Path) -> str:
+    """A module of tests/modules_c, compiled into a directory."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler as cc")
-    library = tmp_path_factory.mktemp("modules") / "libfaulty.so"
-    source = Path(__file__).parent / "modules_c" / "faulty.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    library = directory / f"lib{name}.so"
+    source = Path(__file__).parent / "modules_c" / f"{name}.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     return str(library)
+
+
+@pytest.fixture(scope="session")
+def faulty_library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A module that misbehaves to order; see its source."""
+    return compiled("faulty", tmp_path_factory.mktemp("modules"))
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A module in front of another one, which it changes to order; see its source."""
+    return compiled("shim", tmp_path_factory.mktemp("modules"))
 
 
 def restricted(model: Model, functions: Collection[str] = CORE) -> Model:

@@ -304,7 +304,7 @@ def test_without_a_pin_not_a_byte_changes(token: Token) -> None:
         (("--token-label", "mine"), {"P11CONFORM_SO_PIN": "Sesame-9999"}, "CKR_PIN_INCORRECT"),
         (("--token-label", "yours"), {"P11CONFORM_PIN": PIN}, "no such token"),
         (("--slot", "123456789"), {"P11CONFORM_PIN": PIN}, "no such token"),
-        (("--token-label", "mine", "--allow-destructive"), {"P11CONFORM_PIN": PIN}, "both PINs"),
+        (("--token-label", "mine"), {"P11CONFORM_PIN": PIN, "P11CONFORM_SO_PIN": ""}, "the SO PIN is empty"),
     ],
 )
 def test_a_token_that_cannot_be_used_is_said_in_a_line(

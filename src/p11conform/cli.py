@@ -26,6 +26,7 @@ from .model.oracle import Model, build
 from .model.precedence import order
 from .model.vocabulary import CKR, Version
 from .profile import profile_json, read_profile
+from .properties.policy import Level
 from .properties.reports.findings import show_call
 from .properties.reports.results import Unreadable, difference, read_report, read_trace, report_json
 from .properties.run.campaign import Alone, Budget, Campaign, numbered_calls
@@ -87,6 +88,16 @@ def _module_options(command: Command) -> Command:
         click.option("--profile", type=click.Path(path_type=Path), help="Facts about the slots, not measured ones."),
         click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
         click.option(
+            "--allow-token-objects",
+            is_flag=True,
+            help="Let the check make objects on the token, and destroy them again.",
+        ),
+        click.option(
+            "--allow-pins",
+            is_flag=True,
+            help="As --allow-token-objects; the user PIN is changed and put back, and given wrongly once at a time.",
+        ),
+        click.option(
             "--allow-destructive",
             is_flag=True,
             help="Let the check initialise the token anew, again and again: everything on it is lost, the user PIN is "
@@ -133,11 +144,19 @@ def _measured(module: str, model: Model, seed: int, o: dict[str, Any]) -> subjec
             user_pin=_read_pin("user", o["pin_file"], o["ask_pin"], pin),
             so_pin=_read_pin("SO", o["so_pin_file"], o["ask_so_pin"], so_pin),
             init_reserved=o["init_reserved"],
-            expendable=o["allow_destructive"],
             timeout=o["timeout"],
         ),
         kind,
+        max((level for level, option in _GIVES.items() if o[option]), default=Level.SESSION_OBJECTS),
     )
+
+
+_GIVES: Final = {
+    Level.TOKEN_OBJECTS: "allow_token_objects",
+    Level.PINS: "allow_pins",
+    Level.EVERYTHING: "allow_destructive",
+}
+"""The option that gives a token over up to each level."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What is tested: a module by name or by path, made ready, with the model's view of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -86,16 +86,22 @@ def softhsm2_module(kind: Kind, timeout: float) -> Subject:
     return _subject(module, measured, Rights(Level.OURS), kind, timeout)
 
 
-def user_module(request: library.Request, kind: Kind) -> Subject:
-    """A module of the user's, whose token is written to only if the request says that it is expendable.
+def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSION_OBJECTS) -> Subject:
+    """A module of the user's, whose token was given over up to a level; what it does not allow lowers the level.
 
     Raises:
         ModuleUnusable: if the library, the token or a PIN cannot be used.
     """
-    module, measured = library.provision(request)
     given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
-    users = frozenset(user for user, pin in given if pin is not None)
-    rights = Rights(Level.EVERYTHING if request.expendable else Level.SESSION_OBJECTS, users)
+    rights = Rights(level, frozenset(user for user, pin in given if pin is not None))
+    if level >= Level.EVERYTHING and CKU.SO not in rights.users:
+        rights = rights.below(
+            Level.PINS, "the token is not initialised anew: that needs the SO PIN, which was not given"
+        )
+    if level >= Level.PINS and CKU.USER not in rights.users:
+        rights = rights.below(Level.TOKEN_OBJECTS, "no PIN is changed: that needs the user PIN, which was not given")
+    request = replace(request, changes_pins=rights.level >= Level.PINS, expendable=rights.level >= Level.EVERYTHING)
+    module, measured = library.provision(request)
     return _subject(module, measured, rights, kind, request.timeout)
 
 
@@ -110,6 +116,7 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
         "description": measured.library_description,
         "library_version": measured.library_version,
         "cryptoki_version": measured.cryptoki_version,
+        "rights": [*rights.lines],
     }
 
     open_module = partial(Isolated, kind, module.library, module.binding, module.environment, module.restore, timeout)
