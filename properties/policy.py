@@ -7,6 +7,8 @@ such a call is not made.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from ..model.call import Args, Call, Flaw
@@ -74,35 +76,36 @@ class Touches:
     def __init__(self, functions: Mapping[str, Function]) -> None:
         self.functions = functions
         self._found: dict[str, _Touches] = {}
+        self._whatever: dict[str, Touch | None] = {}
 
     def of(self, s: State, call: Call) -> Sequence[Touch] | None:
         """What a call may do in a state, one for each who may be logged in; None where that is not known.
 
         A session that is not open may be one after all, to a module that errs, and then anybody may be logged in.
         """
-        name, a = call.function, call.args
-        found = self._found.get(name)
-        if found is None:
-            if name not in self.functions:
-                return None
-            found = self._found[name] = _touches(self.functions[name])
+        a = call.args
+        found = self._touches(call.function)
         if not found:
-            return ()
+            return found if found is None else ()
         logins = (slot_of(s, a).login,) if session_valid(s, a) else Login
         touches = [found.get(((a.token, a.user), login)) for login in logins]
         known = [x for x in touches if x is not None]
         return known if len(known) == len(touches) else None
 
     def whatever(self, name: str) -> Touch | None:
-        """What any call of a function may do."""
-        if name not in self.functions:
-            return None
-        whole = NOTHING
-        for touch in _touches(self.functions[name]).values():
-            if touch is None:
-                return None
-            whole |= touch
-        return whole
+        """What any call of a function may do; None where that is not known."""
+        if name not in self._whatever:
+            found = self._touches(name)
+            touches = [*found.values()] if found is not None else [None]
+            known = [x for x in touches if x is not None]
+            self._whatever[name] = reduce(or_, known, NOTHING) if len(known) == len(touches) else None
+        return self._whatever[name]
+
+    def _touches(self, name: str) -> _Touches | None:
+        found = self._found.get(name)
+        if found is None and name in self.functions:
+            found = self._found[name] = _touches(self.functions[name])
+        return found
 
     def uses(self, call: Call) -> tuple[str, ...]:
         """The arguments that the function of a call has."""
@@ -156,7 +159,8 @@ def _touched(f: Function, s: State, a: Args) -> Touch | None:
         return None
     whole = NOTHING
     for t in states[1:]:
-        whole |= _difference(f.uses, s, t)
+        if t.slots is not s.slots or t.objects is not s.objects:
+            whole |= _difference(f.uses, s, t)
     return whole
 
 
@@ -390,3 +394,7 @@ def _expendable(case: _Case) -> bool:
     if CKU.SO in touch.counts and a.pin != Pin.SO:
         return False
     return "so_pin" not in touch.writes or (a.pin == Pin.SO and "new_pin" not in case.uses)
+
+
+LEAST: Final = on_token(Level.SESSION_OBJECTS, frozenset())
+"""What may be done to a token of which nothing is known any more."""

@@ -48,7 +48,6 @@ class _Hand:
         self._told: dict[str, Any] = {"tell": [], "costs": {}, "spare": []}
         self._untold: dict[str, Any] = {}
         self._process: object = None
-        self._replayed = False
         self._replaying = Driver(task.model, task.initial, self._module, task.rights.policy)
 
     def close(self) -> None:
@@ -67,7 +66,6 @@ class _Hand:
     def do(self, item: Item, seconds: float) -> Done:
         """Do a piece of work, and go on with it where the module ended it by a death."""
         with self._lock:
-            self._turn_to(replaying=False)
             whole, outside, until = Done(), 0, time.monotonic() + seconds
             left: Item | None = item
             while left is not None:
@@ -92,14 +90,9 @@ class _Hand:
     def replay(self, calls: Sequence[Call]) -> Replay:
         """Run a sequence call by call, so that a death leaves all that came before it."""
         with self._lock:
-            self._turn_to(replaying=True)
-            return self._replaying.replay(calls)
-
-    def _turn_to(self, *, replaying: bool) -> None:
-        """Put the token back where the other of the two drivers, here and in the child, may have left it changed."""
-        if self._replayed is not replaying:
-            self._module.reset(True)
-            self._replayed = replaying
+            replay = self._replaying.replay(calls)
+            self._replaying.begin()  # so that the driver in the child finds the token as it left it
+            return replay
 
     def pace(self) -> dict[str, Any]:
         """Have it measure how fast it is."""

@@ -34,11 +34,10 @@ class _Restoring:
         """Calls that can be made by their number."""
         return self._adapter.ready(calls)
 
-    def reset(self, restore_token: bool) -> None:
-        """Start a new sequence."""
+    def reset(self, restore_token: bool) -> bool:
+        """Start a new sequence; False if the token could not be put back."""
         self._adapter.reset(restore_token)
-        if restore_token:
-            self._line.ask(RESTORE)
+        return not restore_token or self._line.ask(RESTORE) is not False
 
 
 class _Desk:
@@ -61,6 +60,7 @@ class _Desk:
         if "item" in order:
             until = time.monotonic() + order["seconds"]
             done = done_json(self._worker.do(to_item(order["item"]), lambda: time.monotonic() > until))
+            driver.begin()  # so that the driver of replays, in the parent, finds the token as it was
         yield {"done": done, "pace": pace(adapter, driver) if "pace" in order else None}
 
     def _prepared(self, task: Task, calls: Iterable[Call], target: _Restoring) -> Worker:
