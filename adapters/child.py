@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from ..model.vocabulary import CKU
 from .base import Adapter, Binding, ModuleUnusable
+from .census import census
 from .codec import Answer, Command, Kind, Outcome, from_observation, pack, to_binding, to_call, unpack
 from .measure import login_works, measure
 from .raw import Raw
@@ -64,6 +65,7 @@ class _Child:
             Command.MEASURE: _measure,
             Command.LOGIN: _login,
             Command.WORK: self._at_work,
+            Command.CENSUS: _census,
         }
 
     def answers(self, data: bytes) -> Iterator[Answer]:
@@ -102,6 +104,13 @@ def _measure(library: str, init_reserved: str | None) -> Iterator[dict[str, Any]
 
 def _login(library: str, slot_id: int, user: int, pin: str | None, init_reserved: str | None) -> Iterator[int]:
     yield login_works(library, slot_id, CKU(user), None if pin is None else bytes.fromhex(pin), init_reserved)
+
+
+def _census(
+    library: str, slot_id: int, pin: str | None, init_reserved: str | None, remove: bool
+) -> Iterator[dict[str, Any]]:
+    given = None if pin is None else bytes.fromhex(pin)
+    yield census(library, slot_id, given, init_reserved, remove=remove).to_json()
 
 
 def _no_work(_adapter: Adapter, _order: Any, _line: Line) -> Iterator[Any]:

@@ -31,6 +31,7 @@ class Command(IntEnum):
     MEASURE = 4
     LOGIN = 5
     WORK = 6
+    CENSUS = 7
 
 
 class Outcome(IntEnum):

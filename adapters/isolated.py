@@ -37,7 +37,8 @@ def _ask(child: Process, library: str, command: Command, *rest: Any) -> Any:
         raise ModuleUnusable(f"{library}: {lost.observation.text}, {doing}; try it with another application") from None
 
 
-def _ask_once(environment: Mapping[str, str], timeout: float, command: Command, library: str, *rest: Any) -> Any:
+def ask_once(environment: Mapping[str, str], timeout: float, command: Command, library: str, *rest: Any) -> Any:
+    """The answer to one command, from a child of its own. Raises ModuleUnusable if there is none."""
     child = Process(_PROGRAM, environment, timeout)
     try:
         return _ask(child, library, command, library, *rest)
@@ -58,7 +59,7 @@ def measure_isolated(
     """
     from .measure import Measured
 
-    return Measured.from_json(_ask_once(environment, timeout, Command.MEASURE, library, init_reserved))
+    return Measured.from_json(ask_once(environment, timeout, Command.MEASURE, library, init_reserved))
 
 
 def login_isolated(
@@ -76,7 +77,7 @@ def login_isolated(
         ModuleUnusable: as `measure_isolated` does, and if no session can be opened on the slot.
     """
     given = None if pin is None else pin.hex()
-    return int(_ask_once(environment, timeout, Command.LOGIN, library, slot_id, user, given, init_reserved))
+    return int(ask_once(environment, timeout, Command.LOGIN, library, slot_id, user, given, init_reserved))
 
 
 def _nothing() -> None:
@@ -87,8 +88,9 @@ class Isolated:
     """An adapter whose module runs in a child process.
 
     `timeout` is in seconds a call. `environment` is added to the child's. `restore` puts the token's contents back, in
-    this process, while the library is finalised or its process gone. A module that dies or hangs ends the sequence:
-    `call()` raises RuntimeError until the next `reset()`, which starts a new child and restores the token in any case.
+    this process, while the library is finalised or its process gone; it says False where it cannot. A module that dies
+    or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`, which starts a new child and
+    restores the token in any case.
     `program`, `descriptors` and `progress` are those of each `Process`.
 
     Raises:
@@ -101,7 +103,7 @@ class Isolated:
         library: str,
         binding: Binding,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
-        restore: Callable[[], None] = _nothing,
+        restore: Callable[[], bool | None] = _nothing,
         timeout: float = TIMEOUT,
         program: str = _PROGRAM,
         descriptors: Sequence[int] = (),
@@ -156,14 +158,17 @@ class Isolated:
         """The calls of a list; none of them is any quicker for it."""
         return Plain(self, calls)
 
-    def reset(self, restore_token: bool) -> None:
-        """Finalise the library and forget all handles; a child that is gone, or fails to, is replaced."""
+    def reset(self, restore_token: bool) -> bool:
+        """Finalise the library and forget all handles; a child that is gone, or fails to, is replaced.
+
+        False if the token was to be put back, and could not be.
+        """
         finalised = self._finalise(restore_token)
-        if restore_token or self._over or not finalised:
-            self._restore()
+        restored = self._restore() if restore_token or self._over or not finalised else True
         if not finalised:
             self._child = self._load()
         self._over = False
+        return restored is not False
 
     def supports(self, call: Call) -> bool:
         """Whether the adapter in the child can make the call at all."""

@@ -67,7 +67,7 @@ class Measured:
         return cls(**{**data, "slots": tuple(slots)})
 
 
-class _Library:
+class Library:
     """An initialised module whose calls must succeed."""
 
     def __init__(self, library: str) -> None:
@@ -97,8 +97,9 @@ class _Library:
 
 
 @contextmanager
-def _initialized(library: str, init_reserved: str | None) -> Iterator[_Library]:
-    module = _Library(library)
+def initialized(library: str, init_reserved: str | None) -> Iterator[Library]:
+    """A module that is initialised, and finalised afterwards. Raises ModuleUnusable if it cannot be."""
+    module = Library(library)
     reserved = ffi.NULL if init_reserved is None else c_string(init_reserved)
     module.demand("C_Initialize", threaded_args(reserved) if reserved else ffi.NULL)
     try:
@@ -113,7 +114,7 @@ def measure(library: str, init_reserved: str | None = None) -> Measured:
     Raises:
         ModuleUnusable: if the library does not load or does not initialise.
     """
-    with _initialized(library, init_reserved) as module:
+    with initialized(library, init_reserved) as module:
         info, numbers, length = new("CK_INFO *"), new("CK_SLOT_ID[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
         module.demand("C_GetInfo", info)
         module.demand("C_GetSlotList", False, numbers, length)
@@ -132,7 +133,7 @@ def login_works(library: str, slot_id: int, user: CKU, pin: bytes | None, init_r
     Raises:
         ModuleUnusable: if the library does not load, does not initialise, or opens no session on the slot.
     """
-    with _initialized(library, init_reserved) as module:
+    with initialized(library, init_reserved) as module:
         session = new("CK_SESSION_HANDLE *")
         flags = CKF.SERIAL_SESSION | (CKF.RW_SESSION if user is CKU.SO else 0)
         module.demand("C_OpenSession", slot_id, flags, ffi.NULL, notify, session)
@@ -142,7 +143,7 @@ def login_works(library: str, slot_id: int, user: CKU, pin: bytes | None, init_r
         return code
 
 
-def _slot(module: _Library, number: int) -> MeasuredSlot:
+def _slot(module: Library, number: int) -> MeasuredSlot:
     slot, token = new("CK_SLOT_INFO *"), new("CK_TOKEN_INFO *")
     module.demand("C_GetSlotInfo", number, slot)
     present = bool(slot.flags & CKF.TOKEN_PRESENT)
@@ -167,7 +168,7 @@ def _slot(module: _Library, number: int) -> MeasuredSlot:
     )
 
 
-def _mechanism_flags(module: _Library, number: int, mechanism: int) -> int:
+def _mechanism_flags(module: Library, number: int, mechanism: int) -> int:
     info = new("CK_MECHANISM_INFO *")
     return int(info.flags) if module.call("C_GetMechanismInfo", number, mechanism, info) == CKR.OK else 0
 

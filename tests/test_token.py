@@ -5,15 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import INIT, LOGIN, OPEN
 
 from p11conform import subject
 from p11conform.adapters.base import ModuleUnusable
-from p11conform.adapters.isolated import Kind
+from p11conform.adapters.census import Census, census_isolated
+from p11conform.adapters.isolated import Isolated, Kind, login_isolated, measure_isolated
 from p11conform.adapters.modules import library, softhsm2
 from p11conform.adapters.modules.library import Request
 from p11conform.adapters.modules.module import initialize_tokens
-from p11conform.model.vocabulary import CKF, CKU
-from p11conform.properties.policy import Level
+from p11conform.model.call import Args, Call
+from p11conform.model.oracle import Model
+from p11conform.model.state import Object, Pin, Session, State
+from p11conform.model.table import TABLE
+from p11conform.model.vocabulary import CKF, CKR, CKU
+from p11conform.properties.engine.verdict import Severity
+from p11conform.properties.policy import Level, makes_objects
 
 pytestmark = pytest.mark.module
 
@@ -94,3 +101,82 @@ def test_a_missing_pin_lowers_the_level_and_is_said(
     assert all(word in line for word, line in zip(why, tested.rights.reduced, strict=True))
     assert tested.about["rights"] == [*tested.rights.lines]
     assert tested.rights.users == {CKU.USER, CKU.SO} - {CKU.USER if n == "user_pin" else CKU.SO for n in missing}
+
+
+MADE = Call("C_CreateObject", Args(token=True))
+PRIVATE = Call("C_CreateObject", Args(token=True, private=True))
+
+
+def objects(request: Request) -> Census:
+    measured = measure_isolated(request.library)
+    slot = library.choose(measured, request)
+    return census_isolated(request.library, slot.id, request.user_pin)
+
+
+def test_a_token_that_cannot_be_initialised_again_is_checked_at_a_lower_level(
+    stranger: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIM_INIT", str(int(CKR.FUNCTION_NOT_SUPPORTED)))
+    tested = subject.user_module(stranger, Kind.RAW, Level.EVERYTHING)
+    assert tested.rights.level is Level.PINS
+    (why,) = tested.rights.reduced
+    assert "C_InitToken gives CKR_FUNCTION_NOT_SUPPORTED" in why
+
+
+def test_session_objects_that_outlive_their_process_are_found_and_destroyed_and_no_more_are_made(
+    stranger: Request, monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
+    monkeypatch.setenv("SHIM_KEEPS", "1")
+    tested = subject.user_module(stranger, Kind.RAW)
+    (finding,) = subject.outlived_finding(model, tested)
+    assert finding.verdict.severity is Severity.HIGH
+    assert [call.function for call, _ in finding.steps][-1] == "C_FindObjects"
+    assert objects(stranger) == Census(objects(stranger).flags)
+    s = State(initialized=True, sessions=(Session(open=True, rw=True),), objects=(Object(),))
+    assert not any(tested.rights.policy(s, Call(name)) for name in TABLE if makes_objects(name))
+    assert any("outlived" in line for line in tested.about["rights"])
+
+
+def test_on_a_module_that_ends_session_objects_they_are_made(stranger: Request, model: Model) -> None:
+    tested = subject.user_module(stranger, Kind.RAW)
+    assert subject.outlived_finding(model, tested) == ()
+    assert tested.rights.objects
+
+
+def test_a_census_sees_what_is_there_and_removes_only_what_is_ours(stranger: Request) -> None:
+    module, _ = library.provision(stranger)
+    before = objects(stranger)
+    with Isolated(Kind.RAW, module.library, module.binding) as adapter:
+        for call in (INIT, OPEN, LOGIN, MADE, PRIVATE):
+            assert adapter.call(call).code == CKR.OK
+    after = objects(stranger)
+    new = before.missing(after)
+    assert len(new) == 2
+    assert all(x.ours for x in new)
+    assert len(objects(replace(stranger, user_pin=None)).objects) == 1, "a private one is for the user"
+    lines = subject.token_lines(before, after)
+    assert lines[0] == "0 objects before, 2 after"
+    assert "pkcs11-tool" in lines[1]
+    assert census_isolated(stranger.library, module.binding.slots[0], PIN, remove=True) == before
+
+
+@pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS])
+def test_what_a_dead_process_left_is_put_back_by_another(stranger: Request, level: Level) -> None:
+    request = replace(stranger, makes_objects=True, changes_pins=level >= Level.PINS)
+    module, _ = library.provision(request)
+    with Isolated(Kind.RAW, module.library, module.binding) as adapter:
+        calls = [INIT, OPEN, LOGIN, MADE]
+        if level >= Level.PINS:
+            calls += [Call("C_SetPIN", Args(pin=Pin.USER, new_pin=Pin.OTHER))]
+        for call in calls:
+            assert adapter.call(call).code == CKR.OK
+    assert module.restore()
+    assert objects(stranger).objects == ()
+    assert login_isolated(stranger.library, module.binding.slots[0], CKU.USER, PIN) == CKR.OK
+
+
+def test_putting_back_that_fails_is_said_and_raises_nothing(stranger: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, _ = library.provision(replace(stranger, expendable=True))
+    assert module.restore()
+    monkeypatch.setenv("SHIM_INIT", str(int(CKR.SESSION_EXISTS)))
+    assert module.restore() is False

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ...model.call import Args, Call
 from ...model.state import Pin
 from ...model.vocabulary import CKF, CKR, CKU
 from ..base import Binding, ModuleUnusable
+from ..census import census_isolated
 from ..isolated import NO_ENVIRONMENT, Isolated, Kind, login_isolated, measure_isolated
 from ..measure import Measured, MeasuredSlot
 from .module import NEW_TOKEN, Module
@@ -20,8 +22,9 @@ from .module import NEW_TOKEN, Module
 class Request:
     """What the user said of a module: the path, which token, and the PINs that may be used.
 
-    `changes_pins` says that the user PIN may be changed and guessed at, so that others than the given ones are needed;
-    `expendable` that the token may be initialised anew, for which both PINs are needed.
+    `makes_objects` says that objects are made on the token, and destroyed again; `changes_pins` that the user PIN may
+    be changed and given wrongly, so that others than the given ones are needed; `expendable` that the token may be
+    initialised anew, for which both PINs are needed.
     """
 
     library: str
@@ -30,6 +33,7 @@ class Request:
     user_pin: bytes | None = None
     so_pin: bytes | None = None
     init_reserved: str | None = None
+    makes_objects: bool = False
     changes_pins: bool = False
     expendable: bool = False
     timeout: float = 10.0
@@ -93,7 +97,7 @@ def provision(request: Request) -> tuple[Module, Measured]:
         environment=NO_ENVIRONMENT,
         binding=binding,
         owned=False,
-        restore=_reinitialize(request, binding) if request.expendable else _leave_alone,
+        restore=_way_back(request, slot, binding),
         discard=_leave_alone,
     )
     return module, measured
@@ -132,6 +136,12 @@ def _try_pin(request: Request, slot: MeasuredSlot, user: CKU, pin: bytes) -> Non
         )
 
 
+def _way_back(request: Request, slot: MeasuredSlot, binding: Binding) -> Callable[[], bool | None]:
+    if request.expendable:
+        return _reinitialize(request, binding)
+    return _clear(request, slot, binding) if request.makes_objects else _leave_alone
+
+
 def _made_up(slot: MeasuredSlot, given: dict[Pin, bytes | None]) -> dict[Pin, bytes | None]:
     """PINs beside those given: two of a legal length that are neither, and the illegal lengths next to the limits."""
     length = max(slot.min_pin, min(8, slot.max_pin or 8))
@@ -145,20 +155,53 @@ def _made_up(slot: MeasuredSlot, given: dict[Pin, bytes | None]) -> dict[Pin, by
     return made
 
 
-def _reinitialize(request: Request, binding: Binding) -> Callable[[], None]:
-    """Put a token back that its owner gave up: initialised anew, with the PINs that it had."""
+def _reinitialize(request: Request, binding: Binding) -> Callable[[], bool]:
+    """Put a token back that its owner gave up: initialised anew, with the PINs that it had. False if it cannot be."""
 
-    def restore() -> None:
+    def restore() -> bool:
+        return trouble_with_new_token(request, binding) is None
+
+    return restore
+
+
+def trouble_with_new_token(request: Request, binding: Binding) -> str | None:
+    """Initialise a token anew, with the PINs that it had; what went wrong, None if nothing did."""
+    try:
         with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
             for call in NEW_TOKEN:
                 seen = module.call(call)
                 if seen.text != str(CKR.OK):
-                    raise ModuleUnusable(
-                        f"{request.library}: the token could not be put back: {call.function} gives {seen.text}; "
-                        "initialise it by hand"
-                    )
+                    return f"{call.function} gives {seen.text}"
+    except ModuleUnusable as error:
+        return str(error)
+    return None
+
+
+def _clear(request: Request, slot: MeasuredSlot, binding: Binding) -> Callable[[], bool]:
+    """Put the user PIN back, and destroy what p11conform left on a token. False if either cannot be done."""
+
+    def restore() -> bool:
+        try:
+            if request.changes_pins and not _pin_is_back(request, binding):
+                return False
+            found = census_isolated(
+                request.library, slot.id, request.user_pin, request.init_reserved, remove=True, timeout=request.timeout
+            )
+        except ModuleUnusable:
+            return False
+        return not any(x.ours for x in found.objects)
 
     return restore
+
+
+def _pin_is_back(request: Request, binding: Binding) -> bool:
+    """Whether the user PIN is the given one, once the only other that is ever set was changed to it, if need be."""
+    with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
+        for call in (Call("C_Initialize"), Call("C_OpenSession")):
+            module.call(call)
+        if module.call(Call("C_Login")).code == CKR.OK:
+            return True
+        return module.call(Call("C_SetPIN", Args(pin=Pin.OTHER, new_pin=Pin.USER))).code == CKR.OK
 
 
 def _leave_alone() -> None:

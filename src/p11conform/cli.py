@@ -264,16 +264,24 @@ def check(
                 policy = tested.rights.policy
                 # What is there now stays to the end, and need not be looked over for garbage again and again.
                 gc.freeze()
+                before = tested.census() if tested.census else None
                 results = Campaign(
                     model, tested.initial, crew, policy=policy, seed=seed, budget=budget, watch=display
                 ).run()
+            about = {**tested.about}
+            if tested.census and before:
+                after = tested.census()
+                if any(x.ours for x in before.missing(after)):
+                    after = tested.census(remove=True)
+                about["token"] = subject.token_lines(before, after)
         finally:
             tested.discard()
     except ModuleUnusable as error:
         _fail(str(error), UNUSABLE)
+    results = replace(results, findings=(*subject.outlived_finding(model, tested), *results.findings))
     if results.tally.calls == 0:
         _fail(f"--seconds {seconds:g}: no call was made in that time; give more", USAGE)
-    report = report_json(results, tested.about)
+    report = report_json(results, about)
     show_report(report)
     if json_file is not None:
         try:

@@ -125,8 +125,9 @@ def show_report(report: Mapping[str, Any]) -> None:
         f"told apart: {classes['seen']} classes of function, answer and state; the last new one came at call "
         f"{classes['last_new_at_call']} ({classes['last_new_at_second']:.1f} s)"
     )
-    for line in module.get("rights", ()):
-        out.print(f"rights: {escape(line)}")
+    for name in ("rights", "token"):
+        for line in module.get(name, ()):
+            out.print(f"{name}: {escape(line)}")
     for finding in report["findings"]:
         out.print()
         out.print(finding_line(finding))
