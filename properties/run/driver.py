@@ -171,13 +171,26 @@ class Driver:
         self._restore = self.putting_back = False
         self.belief = self.oracle.start
 
-    def _put_back(self) -> bool:
-        """Whether the token is as it was at first, perhaps by calls that put it back."""
+    def leave(self) -> None:
+        """Put the token back if the sequence may have changed it, for others who find it next."""
+        if not self._as_at_start(self._contents()):
+            self.begin()
+
+    def _contents(self) -> Sequence[State]:
+        """States that tell what the token keeps, none if nothing does."""
         believed = self.oracle.believed(self.belief)
         last = self.trail[-1] if self.trail else None
-        if self._restoring is not None and last is not None:
-            believed = tuple(contents_known(believed, self.oracle.believed(last.before), last.verdict))
-        if believed and all(token_contents(s) == self._at_start for s in believed):
+        if self._restoring is None or last is None:
+            return believed
+        return contents_known(believed, self.oracle.believed(last.before), last.verdict)
+
+    def _as_at_start(self, states: Sequence[State]) -> bool:
+        return bool(states) and all(token_contents(s) == self._at_start for s in states)
+
+    def _put_back(self) -> bool:
+        """Whether the token is as it was at first, perhaps by calls that put it back."""
+        believed = self._contents()
+        if self._as_at_start(believed):
             return True
         if self._restoring is None or self.policy is LEAST:
             return False

@@ -269,6 +269,8 @@ def check(
                     model, tested.initial, crew, policy=policy, seed=seed, budget=budget, watch=display
                 ).run()
             about = {**tested.about}
+            if results.tally.lowered:
+                about["rights"] = [*about["rights"], subject.NOT_PUT_BACK]
             if tested.census and before:
                 after = tested.census()
                 if any(x.ours for x in before.missing(after)):

@@ -91,7 +91,7 @@ class _Hand:
         """Run a sequence call by call, so that a death leaves all that came before it."""
         with self._lock:
             replay = self._replaying.replay(calls)
-            self._replaying.begin()  # so that the driver in the child finds the token as it left it
+            self._replaying.leave()  # so that the driver in the child finds the token as it left it
             return replay
 
     def pace(self) -> dict[str, Any]:

@@ -137,6 +137,10 @@ def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSI
     return replace(tested, census=taken, outlived=outlived)
 
 
+NOT_PUT_BACK = (
+    "the token could not be put back in the midst of the check, which went on without PINs and token objects; "
+    "look at it, and initialise it by hand if need be"
+)
 _OUTLIVED = "no more objects are made: a session object outlived its session and its process, and was destroyed"
 
 _PROBES = (

@@ -60,7 +60,7 @@ class _Desk:
         if "item" in order:
             until = time.monotonic() + order["seconds"]
             done = done_json(self._worker.do(to_item(order["item"]), lambda: time.monotonic() > until))
-            driver.begin()  # so that the driver of replays, in the parent, finds the token as it was
+            driver.leave()  # so that the driver of replays, in the parent, finds the token as it was
         yield {"done": done, "pace": pace(adapter, driver) if "pace" in order else None}
 
     def _prepared(self, task: Task, calls: Iterable[Call], target: _Restoring) -> Worker:
