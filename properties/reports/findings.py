@@ -10,7 +10,7 @@ from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
 from ...model.rule import Rule, Strength
 from ...model.vocabulary import CKR
-from ..engine.verdict import Kind, Steps, Verdict
+from ..engine.verdict import Kind, Steps, Verdict, null_arguments
 
 SETUP = frozenset({"C_Initialize", "C_OpenSession", "C_InitToken"})
 """Functions whose successful calls at the start of a trace only lead up to what it shows."""
@@ -91,6 +91,11 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
     match verdict.kind:
         case Kind.DIED:
             lines = [f"The module died inside {f}: {verdict.observation.detail}."]
+        case Kind.ROBUSTNESS:
+            nulls = ", ".join(null_arguments(verdict.call, model.functions[f].uses))
+            lines = [
+                f"The module died inside {f} of a NULL pointer ({nulls}); the text does not say what NULL does here."
+            ]
         case Kind.HUNG:
             lines = [f"{f} did not return."]
         case Kind.ABSENT:

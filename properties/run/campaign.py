@@ -15,17 +15,29 @@ from operator import itemgetter
 from random import Random
 from typing import Final, Protocol
 
-from ...model.call import Call, Ending
+from ...model.call import Args, Call, Ending
 from ...model.oracle import Model, in_scope, ruling
 from ...model.rule import fact
 from ...model.state import State
-from ..engine.verdict import Beliefs, Severity, Steps, Verdict, explains, judge, one_of, unexplained
+from ..engine.verdict import (
+    Beliefs,
+    Kind,
+    Severity,
+    Steps,
+    Verdict,
+    explains,
+    judge,
+    null_arguments,
+    one_of,
+    unexplained,
+)
 from ..policy import MAKES_OBJECTS, Policy, anything
 from ..reports.findings import Finding
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
 from ..search.setups import going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
+from .learning import Deaths
 from .shrink import shrink
 from .tally import Tally
 from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
@@ -59,9 +71,6 @@ NEAR_ENOUGH: Final = 2
 
 UNEXPLAINED: Final = 4
 """How often a failure is looked into that says only that an operation was there or not: each may have its own cause."""
-
-DEADLY: Final = 3
-"""Calls of a function that may kill the module before the function is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +240,7 @@ class Campaign:
         self._looked_into: Counter[Cause] = Counter()
         self._curve: list[Point] = []
         self._costs: dict[str, tuple[int, float]] = {}
-        self._deaths: dict[str, int] = {}
+        self._deaths = Deaths(self._uses)
         self._spared: frozenset[int] = frozenset()
         self._by_clock = self._budget.calls is None and self._budget.sequences is None
         """Whether what is cheap is done the more; else the clock has no say but to end the check."""
@@ -462,7 +471,7 @@ class Campaign:
             functions = tuple(sorted({*found.functions, found.verdict.call.function, failed.function}))
             self.findings[k] = replace(found, functions=functions)
         if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
-            self._keep_away(failed)
+            self._keep_away(failed, found.verdict.call)
 
     def _known(self, cause: Cause, seen: str) -> int | None:
         """The finding that has a cause already, or one that explains it: a part of its facts, and the same answer."""
@@ -471,12 +480,14 @@ class Campaign:
             return exact
         return next((k for (known, text), k in self._causes.items() if text == seen and explains(known, cause)), None)
 
-    def _keep_away(self, failed: Failed) -> None:
-        """Leave out a call that kills the module, and a function many of whose calls do: every death takes long."""
-        self._deaths[failed.function] = self._deaths.get(failed.function, 0) + 1
-        whole = self._deaths[failed.function] >= DEADLY
-        deadly = {k for k, call in enumerate(self._calls) if call.function == failed.function} if whole else set()
-        self._spared |= deadly | {failed.calls[-1]}
+    def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
+        """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
+        self._deaths.learn(self._calls[failed.calls[-1]], shrunk)
+        self._spared |= {
+            k
+            for k, call in enumerate(self._calls)
+            if k not in self._spared and self._deaths.spares(call, (call.function, "CKR_OK") in self.tally.pairs)
+        }
         self._crew.spare(self._spared)
 
     def _shrunk(self, failed: Failed) -> tuple[Steps, Verdict] | None:
@@ -488,6 +499,14 @@ class Campaign:
                 break
         else:
             return None
+        if original.kind is Kind.ROBUSTNESS:
+            # A call that kills without the NULL pointer too has nothing to do with it.
+            nulls = null_arguments(calls[-1], self._uses[calls[-1].function])
+            plain = {name: getattr(Args(), name) for name in nulls}
+            without = (*calls[:-1], replace(calls[-1], args=replace(calls[-1].args, **plain)))
+            other = self._replay(without).failure
+            if other is not None and other.kind is Kind.DIED and other.call == without[-1]:
+                calls, original = without, other
         guesses = [tuple(self._calls[k] for k in failed.guess)] if failed.guess else []
         again = self._replay(shrink(calls, self._uses, self._showing(original), guesses))
         while again.failure is not None and (clearer := self._clearer(again.steps, again.failure)) is not None:

@@ -1,0 +1,74 @@
+"""What is learnt of calls that kill: which are spared, and what becomes one finding."""
+
+from collections.abc import Sequence
+
+from conftest import ONE_SLOT, Steady
+
+from p11conform.model.call import Args, Call, Data, Ending, Observation
+from p11conform.model.oracle import Model
+from p11conform.model.state import Mech
+from p11conform.properties.engine.verdict import Kind, Severity, null_arguments
+from p11conform.properties.run.campaign import Budget, check
+from p11conform.properties.run.learning import DEADLY, WIDESPREAD, Deaths
+
+
+def deaths(model: Model, calls: Sequence[Call]) -> Deaths:
+    learnt = Deaths({name: f.uses for name, f in model.functions.items()})
+    for call in calls:
+        learnt.learn(call, None)
+    return learnt
+
+
+def test_a_null_pointer_that_kills_is_spared_at_once_and_nothing_else_of_its_function(model: Model) -> None:
+    learnt = deaths(model, [Call("C_Digest", Args(data=Data.NULL))])
+    assert learnt.spares(Call("C_Digest", Args(data=Data.NULL, session=1)), worked=True)
+    assert not learnt.spares(Call("C_Digest", Args(session=1)), worked=False)
+    assert not learnt.spares(Call("C_Encrypt", Args(data=Data.NULL)), worked=False)
+
+
+def test_a_kind_of_null_pointer_that_kills_in_several_functions_is_spared_everywhere(model: Model) -> None:
+    names = ("C_Digest", "C_Encrypt", "C_Sign", "C_Decrypt")
+    learnt = deaths(model, [Call(name, Args(data=Data.NULL)) for name in names[:WIDESPREAD]])
+    assert learnt.spares(Call(names[-1], Args(data=Data.NULL)), worked=True)
+    assert not learnt.spares(Call(names[-1]), worked=False)
+    assert not learnt.spares(Call("C_GetInfo", Args(null=True)), worked=False), "another kind of pointer"
+
+
+def test_arguments_that_kill_are_spared_once_they_did_so_often(model: Model) -> None:
+    bad = [Call("C_DigestInit", Args(mechanism=Mech.SHA_1, session=k)) for k in range(DEADLY)]
+    learnt = Deaths({name: f.uses for name, f in model.functions.items()})
+    plain = Call("C_DigestInit", Args(mechanism=Mech.SHA_1))
+    other = Call("C_DigestInit", Args(mechanism=Mech.SHA_1, session=DEADLY))
+    for call in bad[:-1]:
+        learnt.learn(call, plain)
+        assert learnt.spares(call, worked=True)
+        assert not learnt.spares(other, worked=True)
+    learnt.learn(bad[-1], plain)
+    assert learnt.spares(other, worked=True)
+    assert not learnt.spares(Call("C_DigestInit"), worked=True)
+
+
+def test_a_function_that_worked_is_never_spared_as_a_whole(model: Model) -> None:
+    calls = [Call("C_DigestFinal", Args(session=k)) for k in range(DEADLY)]
+    learnt = Deaths({name: f.uses for name, f in model.functions.items()})
+    for call in calls:
+        learnt.learn(call, Call("C_DigestFinal"))
+    other = Call("C_DigestFinal", Args(session=DEADLY))
+    assert learnt.spares(other, worked=False)
+    assert not learnt.spares(other, worked=True)
+
+
+class Fragile(Steady):
+    """Dies of NULL pointers."""
+
+    def call(self, call: Call) -> Observation:
+        if null_arguments(call, self._model.functions[call.function].uses):
+            return Observation(ending=Ending.DIED)
+        return super().call(call)
+
+
+def test_deaths_of_null_pointers_are_one_finding_of_a_kind_of_their_own(core: Model) -> None:
+    results = check(core, ONE_SLOT, Fragile(core, ONE_SLOT), budget=Budget(sequences=40, length=15, seconds=600))
+    (found,) = results.findings
+    assert (found.verdict.kind, found.verdict.severity) == (Kind.ROBUSTNESS, Severity.LOW)
+    assert len(found.functions) > WIDESPREAD - 1
