@@ -7,6 +7,7 @@ from conftest import ONE_SLOT, Steady
 from p11conform.model.call import Args, Call, Data, Ending, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import Mech
+from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.verdict import Kind, Severity, null_arguments
 from p11conform.properties.run.campaign import Budget, check
 from p11conform.properties.run.learning import DEADLY, WIDESPREAD, Deaths
@@ -72,3 +73,22 @@ def test_deaths_of_null_pointers_are_one_finding_of_a_kind_of_their_own(core: Mo
     (found,) = results.findings
     assert (found.verdict.kind, found.verdict.severity) == (Kind.ROBUSTNESS, Severity.LOW)
     assert len(found.functions) > WIDESPREAD - 1
+
+
+class Locked(Steady):
+    """Lets nobody log in."""
+
+    def call(self, call: Call) -> Observation:
+        return Observation(CKR.GENERAL_ERROR) if call.function == "C_Login" else super().call(call)
+
+
+def test_a_run_tells_what_it_reached_and_what_it_did_not(core: Model) -> None:
+    budget = Budget(sequences=0, seconds=600)
+    full = check(core, ONE_SLOT, Steady(core, ONE_SLOT), budget=budget).reach
+    poor = check(core, ONE_SLOT, Locked(core, ONE_SLOT), budget=budget).reach
+    assert full is not None
+    assert poor is not None
+    assert {("session", "R/W"), ("session", "R/O"), ("login", "USER")} <= {(sort, what) for sort, what, _ in full.made}
+    assert (full.poor, poor.poor) == ("", "nobody ever logged in")
+    assert "C_Login" in full.succeeded
+    assert dict(poor.never)["C_Login"] == "most often CKR_GENERAL_ERROR"

@@ -38,6 +38,7 @@ from ..search.setups import going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
 from .learning import Deaths
+from .reach import Reach, reach
 from .shrink import shrink
 from .tally import Tally
 from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
@@ -110,7 +111,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What a check found, counted and covered; `curve` has a point wherever new classes came."""
+    """What a check found, counted, covered and could reach; `curve` has a point wherever new classes came."""
 
     model: Model
     findings: tuple[Finding, ...]
@@ -118,6 +119,7 @@ class Results:
     seed: int
     seconds: float
     curve: tuple[Point, ...] = ()
+    reach: Reach | None = None
 
 
 Watch = Callable[[Progress], None]
@@ -253,7 +255,8 @@ class Campaign:
         self.rounds()
         worst_first = tuple(Severity)
         findings = tuple(sorted(self.findings, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
-        return Results(self._model, findings, self.tally, self._seed, self._elapsed(), tuple(self._curve))
+        could = reach(self._model, self.tally, self._calls, [self._calls[k] for k in self._spared])
+        return Results(self._model, findings, self.tally, self._seed, self._elapsed(), tuple(self._curve), could)
 
     # Derived sequences.
 
