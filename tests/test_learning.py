@@ -92,3 +92,32 @@ def test_a_run_tells_what_it_reached_and_what_it_did_not(core: Model) -> None:
     assert (full.poor, poor.poor) == ("", "nobody ever logged in")
     assert "C_Login" in full.succeeded
     assert dict(poor.never)["C_Login"] == "most often CKR_GENERAL_ERROR"
+
+
+class Passing(Steady):
+    """Fails a call for a while, and never again."""
+
+    wrong = 12
+
+    def call(self, call: Call) -> Observation:
+        if call.function == "C_GetInfo" and self.wrong:
+            self.wrong -= 1
+            return Observation(CKR.PIN_LOCKED)
+        return super().call(call)
+
+
+def test_what_does_not_come_back_is_listed_apart(core: Model) -> None:
+    budget = Budget(sequences=0, seconds=600)
+    module = Passing(core, ONE_SLOT)
+    module.wrong = 1
+    results = check(core, ONE_SLOT, module, budget=budget)
+    assert results.findings == ()
+    (seen,) = results.unconfirmed
+    assert (seen.function, seen.seen, len(seen.at_calls)) == ("C_GetInfo", "CKR_PIN_LOCKED", 1)
+
+
+def test_a_finding_tells_how_often_it_came_back(core: Model) -> None:
+    module = Passing(core, ONE_SLOT)
+    module.wrong = 10**9
+    results = check(core, ONE_SLOT, module, budget=Budget(sequences=0, seconds=600))
+    assert {f.confirmed for f in results.findings} == {3}

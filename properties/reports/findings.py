@@ -21,7 +21,8 @@ class Finding:
     """A failure with a cause of its own.
 
     `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
-    `first_call` and `first_seconds` tell when in the run the cause was first seen.
+    `first_call` and `first_seconds` tell when in the run the cause was first seen, and
+    `confirmed` how often of three tries the trace failed alike by itself.
     """
 
     verdict: Verdict
@@ -29,6 +30,7 @@ class Finding:
     steps: Steps
     first_call: int
     first_seconds: float = field(default=0.0, compare=False)
+    confirmed: int = 0
 
     @property
     def id(self) -> str:

@@ -7,7 +7,7 @@ done, each source getting the more of a round the more new classes it showed for
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -45,6 +45,9 @@ from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visi
 
 TRIES_AGAIN: Final = 3
 """How often a failure is tried again before it counts as seen once."""
+
+CONFIRMATIONS: Final = 3
+"""How often a failure is tried by itself before it is called a finding."""
 
 PATIENCE: Final = 100
 """How many sequences are run again for rows that they did not show, before the module counts as set in its ways."""
@@ -110,6 +113,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A failure that did not come back by itself: the function, its answer, and after how many calls each was seen."""
+
+    function: str
+    seen: str
+    at_calls: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """What a check found, counted, covered and could reach; `curve` has a point wherever new classes came."""
 
@@ -120,6 +132,7 @@ class Results:
     seconds: float
     curve: tuple[Point, ...] = ()
     reach: Reach | None = None
+    unconfirmed: tuple[Unconfirmed, ...] = ()
 
 
 Watch = Callable[[Progress], None]
@@ -228,6 +241,7 @@ class Campaign:
     ) -> None:
         self.tally = Tally()
         self.findings: list[Finding] = []
+        self.unconfirmed: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._model, self._initial, self._crew, self._policy = model, initial, crew, policy
         self._seed, self._budget, self._watch = seed, budget or Budget(), watch
         self._calls = numbered_calls(model, initial)
@@ -256,7 +270,9 @@ class Campaign:
         worst_first = tuple(Severity)
         findings = tuple(sorted(self.findings, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         could = reach(self._model, self.tally, self._calls, [self._calls[k] for k in self._spared])
-        return Results(self._model, findings, self.tally, self._seed, self._elapsed(), tuple(self._curve), could)
+        unconfirmed = tuple(Unconfirmed(*key, tuple(at)) for key, at in sorted(self.unconfirmed.items()))
+        curve = tuple(self._curve)
+        return Results(self._model, findings, self.tally, self._seed, self._elapsed(), curve, could, unconfirmed)
 
     # Derived sequences.
 
@@ -460,13 +476,18 @@ class Campaign:
             if shrunk is None:
                 if not failed.alone:
                     return
+                self.unconfirmed[failed.function, failed.seen].append(first)
                 self.tally.inconclusive[failed.function, failed.seen, "seen once, and not again on replay"] += 1
                 return
             small, final = shrunk
             k = self._known(final.cause, final.observation.text)
             if k is None:
+                confirmed = self._confirmed(small, final)
+                if not confirmed:
+                    self.unconfirmed[failed.function, failed.seen].append(first)
+                    return
                 k = len(self.findings)
-                self.findings.append(Finding(final, (), small, first, seconds))
+                self.findings.append(Finding(final, (), small, first, seconds, confirmed))
             self._causes.setdefault((failed.cause, failed.seen), k)
             self._causes[final.cause, final.observation.text] = k
         found = self.findings[k]
@@ -475,6 +496,11 @@ class Campaign:
             self.findings[k] = replace(found, functions=functions)
         if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
             self._keep_away(failed, found.verdict.call)
+
+    def _confirmed(self, steps: Steps, failure: Verdict) -> int:
+        """How often, of `CONFIRMATIONS` tries, a trace fails alike by itself."""
+        calls = [call for call, _ in steps]
+        return sum(same_fault(failure, self._replay(calls).failure) for _ in range(CONFIRMATIONS))
 
     def _known(self, cause: Cause, seen: str) -> int | None:
         """The finding that has a cause already, or one that explains it: a part of its facts, and the same answer."""
