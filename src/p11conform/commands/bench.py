@@ -15,6 +15,7 @@ from typing import Any
 import click
 import psutil
 
+from .. import mortal
 from ..adapters.base import Binding, ModuleUnusable
 from ..adapters.isolated import Isolated, Kind
 from ..console import waiting
@@ -49,7 +50,7 @@ LOOPS = 5
 DEATHS = 100
 """Deaths whose cost is measured."""
 
-MORTAL = f"{__package__}.mortal"
+MORTAL = mortal.__name__
 
 LOOK = 0.2
 """Seconds between two looks at the memory of a run."""
