@@ -154,7 +154,7 @@ class Recorded:
         self.items.append(item)
         return item
 
-    def replay(self, calls: Sequence[Call]) -> Replay:
+    def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
         return self.alone.replay(calls)
 
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
