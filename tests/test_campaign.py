@@ -155,7 +155,7 @@ class Recorded:
         return item
 
     def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
-        return self.alone.replay(calls)
+        return self.alone.replay(calls, fresh=fresh)
 
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
         self.told.append(len(classes))
