@@ -60,8 +60,8 @@ def command(
     A token that p11conform did not make itself is not written to, and only right PINs are used, unless
     --allow-destructive gives it up. Ctrl-C ends the check with a report of what was found until then.
     """
-    # A signal is looked for between two pieces of work, and by what makes a failure shorter: raised in the midst of one,
-    # it would leave a directory or a process that nobody knows of yet.
+    # A signal is looked for between two pieces of work, and by what makes a failure shorter: raised in the midst of
+    # one, it would leave a directory or a process that nobody knows of yet.
     ASKED.defer()
     opening = Opening.of(module, options)
     model = model_of(spec, readings)
