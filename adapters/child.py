@@ -1,43 +1,54 @@
-"""The child process of an isolated adapter: loads the module, and does as it is told through an inherited socket.
+"""What the process of a module does: it loads the module, and does as it is told through its line to the tester.
 
-Another program may do the same and have work of its own for the module (see `run`).
+A program may have work of its own for the module (see `Program`).
 """
 
-import ctypes
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
-from ..model.vocabulary import CKU
+from . import wire
 from .base import Adapter, Binding, ModuleUnusable
-from .codec import Answer, Command, Kind, Outcome, from_observation, pack, to_binding, to_call, unpack
+from .journal import Journal, note
 from .measure import login_works, measure
+from .modules.module import initialize_here
 from .raw import Raw
-
-PR_SET_PDEATHSIG = 1
+from .wire import Calls, Kind, Load, LogIn, Measure, News, Provision, Reset, Restore, Supports, Work, decode, encode
 
 
 class Line:
-    """The line to the parent, for work that needs something of it."""
+    """The line to the tester, for work that needs something of it or has something to tell."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def ask(self, question: Any) -> Any:
-        """The parent's reply to a question that came up in the midst of a command; both are JSON."""
-        self._connection.send_bytes(pack(Answer(Outcome.ASKS, question)))
-        return unpack(self._connection.recv_bytes())
+    def restore(self) -> bool:
+        """Have the token's contents put back; whether that could be done."""
+        self._connection.send_bytes(encode(Restore()))
+        done: bool = decode(bool, self._connection.recv_bytes())
+        return done
+
+    def tell(self, news: Any) -> None:
+        """Tell something that is to be known even if this process dies next."""
+        self._connection.send_bytes(encode(News(wire.Raw(encode(news)))))
 
 
-Work: TypeAlias = Callable[[Adapter, Any, Line], Iterator[Any]]
-"""What a program does with the module that is loaded: it is given the order and yields its answers, all of them JSON.
+Task: TypeAlias = Callable[[Adapter, wire.Raw, Line], Any]
+"""Does an order on the module that is loaded, and returns the answer to it.
 
 A ModuleUnusable that it raises is told as such, and every other exception as a fault, by its type and its text.
 """
+
+
+def _no_work(_adapter: Adapter, _order: wire.Raw, _line: Line) -> None:
+    raise NotImplementedError("this program has no work; name one that has")
+
+
+def _raw(library: str, binding: Binding) -> Adapter:
+    return Raw(library, binding)
 
 
 def _pykcs11(library: str, binding: Binding) -> Adapter:
@@ -46,92 +57,80 @@ def _pykcs11(library: str, binding: Binding) -> Adapter:
     return LowLevel(library, binding)
 
 
-_ADAPTERS: Mapping[Kind, Callable[[str, Binding], Adapter]] = {Kind.RAW: Raw, Kind.PYKCS11: _pykcs11}
+Factory: TypeAlias = Callable[[str, Binding], Adapter]
+"""Makes an adapter for a library."""
+
+_ADAPTERS: Final[Mapping[Kind, Factory]] = MappingProxyType({Kind.RAW: _raw, Kind.PYKCS11: _pykcs11})
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Work for modules.
+
+    `prepare` is given a briefing and the journal, before the first process of a module is forked and no matter how
+    many are: what it makes they all have. `adapters` are those that there are.
+    """
+
+    prepare: Callable[[bytes, Journal], Task]
+    adapters: Mapping[Kind, Factory] = field(default_factory=lambda: _ADAPTERS)
+
+
+NO_PROGRAM: Final = Program(lambda _briefing, _journal: _no_work)
+"""Has none: the commands are all that there is."""
 
 
 class _Child:
-    """The adapter that the parent asked for, and the commands on it; a command yields its answers."""
+    """The adapter that the tester asked for, and the commands on it; a command yields its answers."""
 
-    def __init__(self, at_leave: ExitStack, work: Work, line: Line) -> None:
-        self._at_leave = at_leave
-        self._work, self._line = work, line
+    def __init__(self, at_leave: ExitStack, program: Program, task: Task, line: Line) -> None:
+        self._at_leave, self._program, self._task, self._line = at_leave, program, task, line
         self._adapter: Adapter
-        self._commands: Mapping[Command, Callable[..., Iterator[Any]]] = {
-            Command.LOAD: self._load,
-            Command.SUPPORTS: self._supports,
-            Command.CALLS: self._calls,
-            Command.RESET: self._reset,
-            Command.MEASURE: _measure,
-            Command.LOGIN: _login,
-            Command.WORK: self._at_work,
-        }
 
-    def answers(self, data: bytes) -> Iterator[Answer]:
-        """Obey one message. No exception leaves, for a dead child means a dead module to the parent."""
+    def answers(self, data: bytes) -> Iterator[wire.Answer]:
+        """Do as one message says. No exception leaves, for a dead child means a dead module to the tester."""
+        note("")
         try:
-            command, *rest = unpack(data)
-            for value in self._commands[command](*rest):
-                yield Answer(Outcome.DONE, value)
+            for value in self._values(decode(wire.Command, data)):
+                yield wire.Done(wire.Raw(encode(value)))
+                note("")
         except ModuleUnusable as error:
-            yield Answer(Outcome.UNUSABLE, str(error))
+            yield wire.Unusable(str(error))
         except Exception as error:
-            yield Answer(Outcome.FAULT, f"{type(error).__name__}: {error}")
+            yield wire.Fault(f"{type(error).__name__}: {error}")
 
-    def _load(self, kind: str, library: str, binding: Mapping[str, Any]) -> Iterator[None]:
-        self._adapter = self._at_leave.enter_context(_ADAPTERS[Kind(kind)](library, to_binding(binding)))
-        yield None
-
-    def _supports(self, call: list[Any]) -> Iterator[bool]:
-        yield self._adapter.supports(to_call(call))
-
-    def _calls(self, calls: list[list[Any]]) -> Iterator[list[Any]]:
-        for call in calls:
-            yield from_observation(self._adapter.call(to_call(call)))
-
-    def _reset(self, restore_token: bool) -> Iterator[None]:
-        self._adapter.reset(restore_token)
-        yield None
-
-    def _at_work(self, order: Any) -> Iterator[Any]:
-        yield from self._work(self._adapter, order, self._line)
-
-
-def _measure(library: str, init_reserved: str | None) -> Iterator[dict[str, Any]]:
-    yield measure(library, init_reserved).to_json()
-
-
-def _login(library: str, slot_id: int, user: int, pin: str | None, init_reserved: str | None) -> Iterator[int]:
-    yield login_works(library, slot_id, CKU(user), None if pin is None else bytes.fromhex(pin), init_reserved)
+    def _values(self, command: wire.Command) -> Iterator[Any]:
+        match command:
+            case Load():
+                note("C_GetFunctionList")
+                made = self._program.adapters[command.kind](command.library, command.binding)
+                self._adapter = self._at_leave.enter_context(made)
+                yield None
+            case Supports():
+                yield self._adapter.supports(command.call)
+            case Calls():
+                yield from map(self._adapter.call, command.calls)
+            case Reset():
+                note("C_Finalize")
+                self._adapter.reset(command.restore_token)
+                yield None
+            case Measure():
+                yield measure(command.library, command.init_reserved)
+            case LogIn():
+                yield login_works(command.library, command.slot_id, command.user, command.pin, command.init_reserved)
+            case Provision():
+                yield initialize_here(command.library, command.labels, command.pins, command.init_reserved)
+            case Work():
+                yield self._task(self._adapter, command.order, self._line)
 
 
-def _no_work(_adapter: Adapter, _order: Any, _line: Line) -> Iterator[Any]:
-    raise NotImplementedError("this program has no work; start one that has")
-
-
-def serve(connection: Connection, work: Work = _no_work) -> None:
-    """Answer messages until the parent hangs up, then give the module up."""
+def run(connection: Connection, program: Program, task: Task) -> None:
+    """Answer messages until the tester hangs up, then give the module up."""
     with ExitStack() as at_leave:
-        child = _Child(at_leave, work, Line(connection))
-        connection.send_bytes(pack(Answer(Outcome.DONE)))
+        child = _Child(at_leave, program, task, Line(connection))
         while True:
             try:
                 data = connection.recv_bytes()
             except EOFError:
                 return
             for answer in child.answers(data):
-                connection.send_bytes(pack(answer))
-
-
-def run(work: Work = _no_work) -> None:
-    """Serve on the descriptor that the command line names first, then leave without the module's exit handlers."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)
-    try:
-        serve(Connection(descriptor), work)
-    finally:
-        os._exit(0)
-
-
-if __name__ == "__main__":
-    run()
+                connection.send_bytes(encode(answer))

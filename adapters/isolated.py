@@ -1,48 +1,68 @@
-"""An adapter in a child process, under a watchdog: a module that crashes, exits or hangs costs one observation.
+"""An adapter in a process of its own, under a watchdog: a module that crashes, exits or hangs costs one observation.
 
-The child sends one answer a call, so the number of answers names the call that it died in.
+The process sends one answer a call, so the number of answers names the call that it died in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..model.call import Call, Observation
 from ..model.vocabulary import CKU
 from .base import Binding, ModuleUnusable, Ready
-from .codec import Command, Kind, from_binding, from_call, to_observation
-from .process import Lost, Process, unchanged
+from .journal import Journal
+from .process import Lost, Process, Supervisor
 from .ready import Plain
+from .wire import Calls, Command, Kind, Load, LogIn, Measure, Provision, Raw, Reset, Supports, Work, encode
 
 if TYPE_CHECKING:
     from .measure import Measured
 
-__all__ = ["Isolated", "Kind", "login_isolated", "measure_isolated"]
+__all__ = ["Isolated", "Kind", "ask_once", "login_isolated", "measure_isolated"]
 
-TIMEOUT = 10.0
+TIMEOUT: Final = 10.0
 """Seconds that a module has for one call."""
-
-_PROGRAM = f"{__package__}.child"
 
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 
-def _ask(child: Process, library: str, command: Command, *rest: Any) -> Any:
+def _ask(process: Process, library: str, kind: Any, command: Command) -> Any:
     """The answer to a command that observes no call: here a death makes the module unusable."""
     try:
-        return child.ask(command, *rest)
+        return process.ask(kind, command)
     except Lost as lost:
-        doing = f"in {command.name.lower()}, outside any call under test"
-        raise ModuleUnusable(f"{library}: {lost.observation.text}, {doing}; try it with another application") from None
+        text = f"{library}: {lost.text}, outside any call under test; try it with another application"
+        raise ModuleUnusable(text) from None
+    except ModuleUnusable as error:
+        printed = f" (it printed last: {process.printed})" if process.printed else ""
+        raise ModuleUnusable(f"{error}{printed}") from None
 
 
-def _ask_once(environment: Mapping[str, str], timeout: float, command: Command, library: str, *rest: Any) -> Any:
-    child = Process(_PROGRAM, environment, timeout)
+def ask_once(
+    kind: Any,
+    command: Measure | LogIn | Provision,
+    environment: Mapping[str, str] = NO_ENVIRONMENT,
+    timeout: float = TIMEOUT,
+    *,
+    secrets: Sequence[bytes] = (),
+    core: bool = False,
+) -> Any:
+    """The answer to one command about a `library`, of the kind that it has, from a process of its own.
+
+    It has `timeout` seconds for all of it. The `secrets` are not shown where the module prints them.
+
+    Raises:
+        ModuleUnusable: as the process says, or if the module dies or hangs.
+    """
+    supervisor = Supervisor()
     try:
-        return _ask(child, library, command, library, *rest)
+        process = supervisor.spawn(environment, timeout, secrets=secrets, core=core)
+        try:
+            return _ask(process, command.library, kind, command)
+        finally:
+            process.close()
     finally:
-        child.close()
+        supervisor.close()
 
 
 def measure_isolated(
@@ -50,15 +70,18 @@ def measure_isolated(
     environment: Mapping[str, str] = NO_ENVIRONMENT,
     init_reserved: str | None = None,
     timeout: float = TIMEOUT,
+    *,
+    core: bool = False,
 ) -> "Measured":
-    """What a module says of itself, from a child process that has `timeout` seconds for all of it.
+    """What a module says of itself, from a process of its own that has `timeout` seconds for all of it.
 
     Raises:
         ModuleUnusable: if the library cannot be loaded or measured, or dies or hangs.
     """
     from .measure import Measured
 
-    return Measured.from_json(_ask_once(environment, timeout, Command.MEASURE, library, init_reserved))
+    measured: Measured = ask_once(Measured, Measure(library, init_reserved), environment, timeout, core=core)
+    return measured
 
 
 def login_isolated(
@@ -69,14 +92,17 @@ def login_isolated(
     environment: Mapping[str, str] = NO_ENVIRONMENT,
     init_reserved: str | None = None,
     timeout: float = TIMEOUT,
+    *,
+    core: bool = False,
 ) -> int:
-    """The code of one C_Login with this PIN (None: the NULL pointer), from a child process.
+    """The code of one C_Login with this PIN (None: the NULL pointer), from a process of its own.
 
     Raises:
         ModuleUnusable: as `measure_isolated` does, and if no session can be opened on the slot.
     """
-    given = None if pin is None else pin.hex()
-    return int(_ask_once(environment, timeout, Command.LOGIN, library, slot_id, user, given, init_reserved))
+    command = LogIn(library, slot_id, user, pin, init_reserved)
+    code: int = ask_once(int, command, environment, timeout, secrets=(pin,) if pin else (), core=core)
+    return code
 
 
 def _nothing() -> None:
@@ -84,12 +110,13 @@ def _nothing() -> None:
 
 
 class Isolated:
-    """An adapter whose module runs in a child process.
+    """An adapter whose module runs in a process of its own.
 
-    `timeout` is in seconds a call. `environment` is added to the child's. `restore` puts the token's contents back, in
-    this process, while the library is finalised or its process gone. A module that dies or hangs ends the sequence:
-    `call()` raises RuntimeError until the next `reset()`, which starts a new child and restores the token in any case.
-    `program`, `descriptors` and `progress` are those of each `Process`.
+    `timeout` is in seconds a call. `environment` is added to ours there. `restore` puts the token's contents back, in
+    this process, while the library is finalised or its process gone; it says False where it cannot. A module that dies
+    or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`, which starts a new process and
+    restores the token in any case. `program` and `briefing` are those of the `Supervisor`. A module that crashes leaves
+    no core file, which would hold the PINs, unless one is wanted by `core`.
 
     Raises:
         ModuleUnusable: if the library cannot be loaded, or dies or hangs while it is.
@@ -101,20 +128,27 @@ class Isolated:
         library: str,
         binding: Binding,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
-        restore: Callable[[], None] = _nothing,
+        restore: Callable[[], bool | None] = _nothing,
         timeout: float = TIMEOUT,
-        program: str = _PROGRAM,
-        descriptors: Sequence[int] = (),
-        progress: Callable[[], Any] = unchanged,
+        *,
+        program: str | None = None,
+        briefing: bytes = b"",
+        core: bool = False,
     ) -> None:
-        self._start = partial(Process, program, environment, timeout, descriptors, progress)
         self._kind = kind
         self._library = library
         self._binding = binding
+        self._environment, self._timeout, self._core = environment, timeout, core
         self._restore = restore
         self._supported: dict[Call, bool] = {}
         self._over = False
-        self._child: Process | None = self._load()
+        self._supervisor = Supervisor(program, briefing)
+        self._process: Process | None = None
+        try:
+            self._process = self._load()
+        except BaseException:
+            self._supervisor.close()
+            raise
 
     def call(self, call: Call) -> Observation:
         """Make one call; a death or a hang of the module is what was observed."""
@@ -124,60 +158,73 @@ class Isolated:
         """Make calls in one go, up to the one that the module dies or hangs in, whose observation is the last."""
         seen: list[Observation] = []
         try:
-            answers = self._present().stream(len(calls), Command.CALLS, [*map(from_call, calls)])
-            seen.extend(map(to_observation, answers))
+            seen.extend(self._present().stream(len(calls), Observation, Calls(tuple(calls))))
         except Lost as lost:
-            self._child, self._over = None, True
+            self._process, self._over = None, True
             seen.append(lost.observation)
         return tuple(seen)
 
-    def work(self, order: Any) -> Any:
-        """The answer of the program in the child to an order of its own; both are JSON.
+    def work(self, kind: Any, order: Any, told: Callable[[Raw], None]) -> Any:
+        """The answer of the program to an order of its own, of the kind that it has; `told` is given its news.
 
-        Whatever the program asks meanwhile (see `child.Line`), it has the token's contents put back.
+        Whenever the program asks, it has the token's contents put back.
 
         Raises:
             Lost: if the module died or hangs, which ends the sequence.
             ModuleUnusable: as the program said.
             RuntimeError: if the program is at fault, or the module gone already.
         """
+        command = Work(Raw(encode(order)))
         try:
-            return self._present().ask(Command.WORK, order, reply=lambda _: self._restore())
+            return self._present().ask(kind, command, lambda: self._restore() is not False, told)
         except Lost:
-            self._child, self._over = None, True
+            self._process, self._over = None, True
             raise
 
     @property
     def process(self) -> Process | None:
-        """The child, if there is one; another one after a death."""
-        return self._child
+        """The process, if there is one; another one after a death."""
+        return self._process
+
+    @property
+    def journal(self) -> Journal:
+        """What the program notes its calls in."""
+        return self._supervisor.journal
 
     def ready(self, calls: Sequence[Call]) -> Ready:
         """The calls of a list; none of them is any quicker for it."""
         return Plain(self, calls)
 
     def reset(self, restore_token: bool) -> None:
-        """Finalise the library and forget all handles; a child that is gone, or fails to, is replaced."""
+        """Finalise the library and forget all handles; a process that is gone, or fails to, is replaced."""
         finalised = self._finalise(restore_token)
         if restore_token or self._over or not finalised:
             self._restore()
         if not finalised:
-            self._child = self._load()
+            self._process = self._load()
         self._over = False
 
+    def renew(self) -> None:
+        """Go on in a new process, with the token restored: nothing is left there of what was called before."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+        self.reset(True)
+
     def supports(self, call: Call) -> bool:
-        """Whether the adapter in the child can make the call at all."""
+        """Whether the adapter there can make the call at all."""
         if call not in self._supported:
-            if self._child is None:
-                self._child = self._load()
-            self._supported[call] = _ask(self._child, self._library, Command.SUPPORTS, from_call(call))
+            if self._process is None:
+                self._process = self._load()
+            self._supported[call] = _ask(self._process, self._library, bool, Supports(call))
         return self._supported[call]
 
     def close(self) -> None:
         """Give the module up, and its process."""
-        if self._child is not None:
-            self._child.close()
-        self._child, self._over = None, True
+        if self._process is not None:
+            self._process.close()
+        self._process, self._over = None, True
+        self._supervisor.close()
 
     def __enter__(self) -> Self:
         return self
@@ -188,27 +235,28 @@ class Isolated:
         self.close()
 
     def _present(self) -> Process:
-        if self._over or self._child is None:
+        if self._over or self._process is None:
             raise RuntimeError("the module is gone or was given up in this sequence; reset() before the next call")
-        return self._child
+        return self._process
 
     def _load(self) -> Process:
-        child = self._start()
+        secrets = tuple(self._binding.pins.values())
+        process = self._supervisor.spawn(self._environment, self._timeout, secrets=secrets, core=self._core)
         try:
-            _ask(child, self._library, Command.LOAD, self._kind.value, self._library, from_binding(self._binding))
+            _ask(process, self._library, None, Load(self._kind, self._library, self._binding))
         except BaseException:
-            child.kill()
+            process.kill()
             raise
-        return child
+        return process
 
     def _finalise(self, restore_token: bool) -> bool:
-        """Whether the child is there and did it; else there is none any more."""
-        if self._child is None:
+        """Whether the process is there and did it; else there is none any more."""
+        if self._process is None:
             return False
         try:
-            self._child.ask(Command.RESET, restore_token)
+            self._process.ask(None, Reset(restore_token))
         except (Lost, ModuleUnusable):
-            self._child.kill()
-            self._child = None
+            self._process.kill()
+            self._process = None
             return False
         return True

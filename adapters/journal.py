@@ -14,15 +14,30 @@ CAPACITY: Final = 2**16
 """Calls of one sequence that a journal has room for."""
 
 _WORD: Final = 4
-_SIZE: Final = _WORD * (1 + CAPACITY)
+_HEAD: Final = 2
+_LONGEST_NAME: Final = 64
+_NAMED: Final = _WORD * (_HEAD + CAPACITY)
+_SIZE: Final = _NAMED + _LONGEST_NAME
+
+_OF_THIS_PROCESS: list["Journal"] = []
+
+
+def note(function: str) -> None:
+    """Name the function that is called next, beside the calls of sequences, where a parent wants to know; see `doing`.
+
+    The empty name says that none is.
+    """
+    for journal in _OF_THIS_PROCESS:
+        journal.doing = function
 
 
 class Journal:
     """The calls of one sequence, by number, in the order that they are made in.
 
     The child begins a sequence with `begin()`, and before it makes call number k as the i-th of the sequence, it writes
-    k + 1 into `entries[i]`: the place holds 0 until then. The parent reads what is written meanwhile; an entry is
-    written whole, but the parent may see a sequence half begun.
+    k + 1 into `entries[i]`: the place holds 0 until then. When the last of them has returned it may `end()` the
+    sequence. The parent reads what is written meanwhile; an entry is written whole, but the parent may see a sequence
+    half begun. What is called beside sequences has a name, not a number (see `doing`).
 
     Args:
         descriptor: that of the journal to open, which the parent made, and which it gave the child to inherit; None to
@@ -39,15 +54,39 @@ class Journal:
         if descriptor is None:
             os.ftruncate(self.descriptor, _SIZE)
         self._memory = mmap.mmap(self.descriptor, _SIZE)
-        self._words = memoryview(self._memory).cast("I")
-        self.entries = self._words[1:]
+        self._words = memoryview(self._memory)[:_NAMED].cast("I")
+        self.entries = self._words[_HEAD:]
         """A number of 32 bits for each call of the sequence."""
 
     def begin(self) -> None:
         """Begin a new sequence, none of whose calls is made."""
         used = self._used()
         self._words[0] = (self._words[0] + 1) % 2**32
+        self._words[1] = 0
         self.entries[:used] = memoryview(bytes(_WORD * used)).cast("I")
+
+    def end(self) -> None:
+        """Tell that the last call of the sequence has returned."""
+        self._words[1] = 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last call of the sequence is known to have returned."""
+        return bool(self._words[1])
+
+    @property
+    def doing(self) -> str:
+        """The function that is called beside the calls of sequences, if one is: to measure, to finalise."""
+        return self._memory[_NAMED:].split(b"\0", 1)[0].decode(errors="replace")
+
+    @doing.setter
+    def doing(self, function: str) -> None:
+        self._memory[_NAMED:] = function.encode()[:_LONGEST_NAME].ljust(_LONGEST_NAME, b"\0")
+
+    @property
+    def begun(self) -> int:
+        """How many sequences were begun, modulo 2**32."""
+        return self._words[0]
 
     def calls(self) -> tuple[int, ...]:
         """The numbers of the calls of the sequence so far; the last is under way or was the last to be made."""
@@ -55,7 +94,11 @@ class Journal:
 
     def mark(self) -> tuple[int, int]:
         """How far the child is: a value that changes with every call and every sequence."""
-        return self._words[0], self._used()
+        return self.begun, self._used()
+
+    def adopt(self) -> None:
+        """Make it the journal of this process, for `note`."""
+        _OF_THIS_PROCESS[:] = [self]
 
     def close(self) -> None:
         """Give up the memory and the descriptor; a child keeps its own."""

@@ -1,15 +1,15 @@
 """What a module says of itself: the facts that a profile and a binding are made from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 from ..model.call import code_text
 from ..model.vocabulary import CKF, CKR, CKU
 from .base import ModuleUnusable
 from .callbacks import notify
 from .cryptoki import CData, c_string, count, ffi, new, threaded_args, unpadded
+from .journal import note
 from .library import load
 
 _CAPACITY = 1024
@@ -53,27 +53,13 @@ class Measured:
     library_version: str
     slots: tuple[MeasuredSlot, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The reverse of `to_json`.
-
-        Raises:
-            TypeError: if a member is missing or unknown.
-        """
-        lists = ("mechanisms", "mechanism_flags")
-        slots = (MeasuredSlot(**slot | {name: tuple(slot[name]) for name in lists}) for slot in data["slots"])
-        return cls(**{**data, "slots": tuple(slots)})
-
-
-class _Library:
+class Library:
     """An initialised module whose calls must succeed."""
 
     def __init__(self, library: str) -> None:
         self._library = library
+        note("C_GetFunctionList")
         self._functions = load(library)
 
     def call(self, name: str, *arguments: CData) -> int:
@@ -85,6 +71,7 @@ class _Library:
         function = self._functions[name]
         if function is None:
             raise ModuleUnusable(f"{self._library}: has no {name}; only modules that have it can be tested")
+        note(name)
         return int(function(*arguments))
 
     def demand(self, name: str, *arguments: CData) -> None:
@@ -99,8 +86,9 @@ class _Library:
 
 
 @contextmanager
-def _initialized(library: str, init_reserved: str | None) -> Iterator[_Library]:
-    module = _Library(library)
+def initialized(library: str, init_reserved: str | None) -> Iterator[Library]:
+    """A module that is initialised, and finalised afterwards. Raises ModuleUnusable if it cannot be."""
+    module = Library(library)
     reserved = ffi.NULL if init_reserved is None else c_string(init_reserved)
     module.demand("C_Initialize", threaded_args(reserved) if reserved else ffi.NULL)
     try:
@@ -115,7 +103,7 @@ def measure(library: str, init_reserved: str | None = None) -> Measured:
     Raises:
         ModuleUnusable: if the library does not load or does not initialise.
     """
-    with _initialized(library, init_reserved) as module:
+    with initialized(library, init_reserved) as module:
         info, numbers, length = new("CK_INFO *"), new("CK_SLOT_ID[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
         module.demand("C_GetInfo", info)
         module.demand("C_GetSlotList", False, numbers, length)
@@ -134,7 +122,7 @@ def login_works(library: str, slot_id: int, user: CKU, pin: bytes | None, init_r
     Raises:
         ModuleUnusable: if the library does not load, does not initialise, or opens no session on the slot.
     """
-    with _initialized(library, init_reserved) as module:
+    with initialized(library, init_reserved) as module:
         session = new("CK_SESSION_HANDLE *")
         flags = CKF.SERIAL_SESSION | (CKF.RW_SESSION if user is CKU.SO else 0)
         module.demand("C_OpenSession", slot_id, flags, ffi.NULL, notify, session)
@@ -144,7 +132,7 @@ def login_works(library: str, slot_id: int, user: CKU, pin: bytes | None, init_r
         return code
 
 
-def _slot(module: _Library, number: int) -> MeasuredSlot:
+def _slot(module: Library, number: int) -> MeasuredSlot:
     slot, token = new("CK_SLOT_INFO *"), new("CK_TOKEN_INFO *")
     module.demand("C_GetSlotInfo", number, slot)
     present = bool(slot.flags & CKF.TOKEN_PRESENT)
@@ -170,7 +158,7 @@ def _slot(module: _Library, number: int) -> MeasuredSlot:
     )
 
 
-def _mechanism_flags(module: _Library, number: int, mechanism: int) -> int:
+def _mechanism_flags(module: Library, number: int, mechanism: int) -> int:
     info = new("CK_MECHANISM_INFO *")
     return int(info.flags) if module.call("C_GetMechanismInfo", number, mechanism, info) == CKR.OK else 0
 

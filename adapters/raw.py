@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ..model.call import Call, Ending, Observation
+from ..model.state import Pin
 from .application import Application
 from .base import Binding, Ready
 from .callbacks import MUTEXES
@@ -28,6 +29,7 @@ class Raw:
         library: the shared library, as dlopen takes it.
         binding: what the names of a call stand for.
         restore: puts the token's contents back; called while the library is finalised.
+        functions: those of the library, where they are known.
 
     Raises:
         ModuleUnusable: if the library does not load or has no function list.
@@ -117,3 +119,8 @@ class Raw:
 @lru_cache(1024)
 def _returned(code: int) -> Observation:
     return Observation(code)
+
+
+def warm() -> None:
+    """Have the C types known that every adapter needs: parsing them takes longer than to load most modules."""
+    Lane(Application(Binding(pins={Pin.USER.name: b""}, init_reserved="")), {})

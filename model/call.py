@@ -5,7 +5,7 @@ adapter makes it concrete and abstracts the result.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum, IntEnum
 from itertools import combinations, product
 from typing import Any, get_type_hints
@@ -237,7 +237,7 @@ class Observation:
 
     `code` is the value returned, meaningless unless `ending` is RETURNED. `outputs` holds what the call gave out, by
     the names of the function's outputs. `detail` says how a call died. `misuse` lists what the application's mutex
-    callbacks saw go wrong.
+    callbacks saw go wrong. `printed` is what a module that is gone printed last on its standard error, in a line.
     """
 
     code: int = CKR.OK
@@ -245,6 +245,7 @@ class Observation:
     ending: Ending = Ending.RETURNED
     detail: str = ""
     misuse: tuple[str, ...] = ()
+    printed: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:

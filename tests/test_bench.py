@@ -38,3 +38,10 @@ def test_the_oracle_is_measured_with_and_without_memory(monkeypatch: pytest.Monk
     figures = dict(bench.oracle_steps())
     assert figures.keys() == {"oracle_steps_memoised_per_s", "oracle_steps_cold_per_s"}
     assert figures["oracle_steps_memoised_per_s"] > figures["oracle_steps_cold_per_s"] > 0
+
+
+def test_deaths_are_measured_on_a_module_that_needs_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "DEATHS", 3)
+    ((name, milliseconds),) = bench.deaths()
+    assert name == "death_cost_ms"
+    assert milliseconds > 0

@@ -87,8 +87,8 @@ def test_a_sweep_goes_on_after_wrong_errors_and_anew_after_wrong_successes(core:
     done = sweeper.do(Sweep(n(INIT, OPEN), n(BAD_INFO, other, BAD_INFO, WRONG, other)))
     assert module.made == [INIT, OPEN, BAD_INFO, other, BAD_INFO, WRONG, INIT, OPEN, other]
     assert [(f.function, f.seen, f.calls, f.alone) for f in done.failures] == [
-        ("C_GetSessionInfo", "CKR_PIN_INVALID", n(INIT, OPEN, BAD_INFO), False),
-        ("C_Login", "CKR_OK", n(INIT, OPEN, WRONG), False),
+        ("C_GetSessionInfo", "CKR_PIN_INVALID", (INIT, OPEN, BAD_INFO), False),
+        ("C_Login", "CKR_OK", (INIT, OPEN, WRONG), False),
     ]
     assert done.tally.calls == len(module.made)
 
@@ -106,7 +106,7 @@ def test_a_tour_is_taken_up_where_it_was_ended(core: Model) -> None:
     stops = ((n(), n(INIT)), (n(INIT), n(OPEN)), (n(INIT, OPEN), n(INFO, BAD_INFO, INFO, LOGIN)), (n(), n(INFO)))
     done = tourist.do(Tour(stops))
     assert module.made == [INIT, OPEN, INFO, BAD_INFO, INIT, OPEN, INFO, LOGIN, INFO]
-    assert [f.calls for f in done.failures] == [n(INIT, OPEN, INFO, BAD_INFO)]
+    assert [f.calls for f in done.failures] == [(INIT, OPEN, INFO, BAD_INFO)]
 
 
 @pytest.mark.parametrize("item", [Walk("5/1", 200, False), Generated(5, 6, 20)], ids=lambda item: type(item).__name__)

@@ -1,7 +1,6 @@
 """Workers in processes of their own: what they do does not depend on how many they are, and survives the module."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,25 +8,26 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN
+from conftest import FINALIZE, INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady
 
 from p11conform import cli, subject
 from p11conform.adapters.base import Binding, ModuleUnusable
 from p11conform.adapters.isolated import Isolated
 from p11conform.adapters.isolated import Kind as Way
 from p11conform.adapters.modules import softhsm2
+from p11conform.adapters.wire import decode, encode
 from p11conform.crew import Crew, Open
 from p11conform.exits import Exit
-from p11conform.messages import Task, done_json, item_json, to_done, to_item
-from p11conform.model.call import Args, Call, Ending
+from p11conform.messages import Briefing, Order, Task, briefing, item_of, order_of
+from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import State
-from p11conform.model.vocabulary import CKU
+from p11conform.model.vocabulary import CKR, CKU
 from p11conform.properties.engine.verdict import Kind
 from p11conform.properties.policy import Right, Rights
 from p11conform.properties.reports.results import report_json
-from p11conform.properties.run.campaign import Budget, Campaign, Results, numbered_calls
-from p11conform.properties.run.driver import New
+from p11conform.properties.run.campaign import Alone, Budget, Campaign, Results, numbered_calls
+from p11conform.properties.run.driver import Driver, New
 from p11conform.properties.run.tally import Tally
 from p11conform.properties.run.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
 
@@ -53,31 +53,36 @@ def campaign(task: Task, modules: list[Open], budget: Budget, seed: int = 3) -> 
     ],
     ids=lambda item: type(item).__name__,
 )
-def test_an_item_goes_through_json(item: Item) -> None:
-    assert to_item(json.loads(json.dumps(item_json(item)))) == item
+def test_an_item_goes_through_a_pipe(item: Item) -> None:
+    assert item_of(decode(Order, encode(order_of(item, 1.0)))) == item
 
 
-def test_what_was_done_goes_through_json() -> None:
+def test_what_was_done_goes_through_a_pipe() -> None:
     tally = Tally(calls=3, sequences=1, fired={("C_Login", 5, "a b")}, states={-(2**62), 7})
     tally.pairs["C_Login", "CKR_OK"] = 2
     tally.choices["A-16", "C_SignInit", ("CKR_OK x", "CKR_OK y")] = {"CKR_OK"}
-    failed = Failed((1, 2), (2,), ("another code", "x"), "C_Login", "CKR_OK", 9, alone=False)
+    failed = Failed((INIT, LOGIN), (LOGIN,), ("another code", "x"), "C_Login", "CKR_OK", 9, alone=False)
     done = Done(tally, [New("C_Login", "CKR_OK", -5, 2)], [failed], {"C_Login": (3, 0.25)})
-    assert to_done(json.loads(json.dumps(done_json(done)))) == done
+    again = decode(Done, encode(done))
+    assert again == done
+    assert again.tally.pairs["C_Logout", "CKR_OK"] == 0, "it counts on"
 
 
-def test_a_task_goes_through_json(model: Model) -> None:
+def test_a_task_goes_through_a_pipe(model: Model) -> None:
     task = Task(model, subject.SIMULATED_STATE, Rights(Right.HARMLESS, frozenset({CKU.USER})))
-    again = Task.from_json(json.loads(json.dumps(task.to_json())))
-    assert (again.initial, again.rights) == (task.initial, task.rights)
+    given = decode(Briefing, briefing(task, (INIT, LOGIN)))
+    again = given.task
+    assert (again.initial, again.rights, given.calls) == (task.initial, task.rights, (INIT, LOGIN))
     assert (again.model.version, dict(again.model.readings)) == (model.version, dict(model.readings))
 
 
 # A module that dies.
 
 
-def opening(library: str, fault: str, what: str, restored: Callable[[], None] = lambda: None) -> Open:
-    environment = {"FAULT_IN": fault, "FAULT": what}
+def opening(
+    library: str, fault: str, what: str, restored: Callable[[], None] = lambda: None, **environment: str
+) -> Open:
+    environment |= {"FAULT_IN": fault, "FAULT": what}
     return partial(Isolated, Way.RAW, library, Binding(slots=(0,)), environment, restored, 1.0)
 
 
@@ -86,8 +91,9 @@ def opening(library: str, fault: str, what: str, restored: Callable[[], None] = 
     [("crash", Kind.DIED, "signal SIGSEGV"), ("exit", Kind.DIED, "exit 3"), ("hang", Kind.HUNG, "")],
 )
 def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
-    faulty_library: str, what: str, kind: Kind, detail: str, model: Model
+    faulty_library: str, what: str, kind: Kind, detail: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("p11conform.adapters.process.THINKING", 1.0)
     task = Task(model, ONE_SLOT, ANYTHING)
     results = campaign(
         task, [opening(faulty_library, "C_GetSlotInfo", what)], Budget(sequences=0, seconds=600, calls=2500)
@@ -108,16 +114,116 @@ def test_a_visit_goes_on_behind_the_call_that_killed(faulty_library: str, model:
     with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "exit")]) as crew:
         (done,) = crew.do([Visit((numbers[INIT],), goals)], lambda: 60.0)
     assert [(f.function, f.seen) for f in done.failures] == [("C_GetSlotInfo", "died: exit 3")]
-    assert done.failures[0].calls == (numbers[INIT], numbers[Call("C_GetInfo")], numbers[Call("C_GetSlotInfo")])
+    assert done.failures[0].calls == (INIT, Call("C_GetInfo"), Call("C_GetSlotInfo"))
     assert done.tally.pairs["C_GetTokenInfo", "CKR_FUNCTION_NOT_SUPPORTED"] == 1
 
 
-def test_a_death_between_calls_is_nobodys_and_costs_nothing_else(faulty_library: str, model: Model) -> None:
+def test_a_death_in_c_finalize_between_sequences_is_found_and_costs_nothing_else(
+    faulty_library: str, model: Model
+) -> None:
     initialize = numbered_calls(model, ONE_SLOT).index(INIT)
     items = [Tour((((), (initialize,)),))] * 3
     with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_Finalize", "exit")]) as crew:
         whole = list(crew.do(items, lambda: 60.0))
-    assert [(done.tally.calls, done.failures) for done in whole] == [(1, [])] * 3
+    died = [[(f.function, f.seen, f.calls) for f in done.failures] for done in whole]
+    assert died == [[], *[[("C_Finalize", "died: exit 3", (INIT, FINALIZE))]] * 2]
+    assert [done.tally.pairs["C_Initialize", "CKR_OK"] for done in whole] == [1] * 3
+
+
+INFO, SLOT_INFO = Call("C_GetInfo"), Call("C_GetSlotInfo")
+
+UNNUMBERED = Call("C_GetSlotInfo", Args(object=1))
+"""A call that no campaign makes, as its function has no such argument."""
+
+
+def test_a_death_loses_nothing_that_came_before_in_a_piece_of_work(faulty_library: str, model: Model) -> None:
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, ONE_SLOT))}
+    visit = Visit((numbers[INIT],), ((numbers[FINALIZE], ()), (numbers[SLOT_INFO], ())))
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "exit", SLOW="1")]) as crew:
+        (done,) = crew.do([visit], lambda: 60.0)
+    assert done.tally.pairs["C_Finalize", "CKR_OK"] == 1
+    assert [(f.function, f.at) for f in done.failures] == [("C_GetSlotInfo", done.tally.calls)]
+
+
+def test_a_replay_that_dies_keeps_what_came_before(faulty_library: str, model: Model) -> None:
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "crash")]) as crew:
+        for fresh in (False, True, False):
+            replay = crew.replay((INIT, INFO, SLOT_INFO, INFO), fresh=fresh)
+            assert [(call, seen.text) for call, seen in replay.steps] == [
+                (INIT, "CKR_OK"),
+                (INFO, "CKR_OK"),
+                (SLOT_INFO, "died: signal SIGSEGV"),
+            ]
+            assert replay.failure is not None
+            assert replay.failure.kind is Kind.DIED
+            assert "vendor chatter" in replay.steps[-1][1].printed
+        assert crew.replay((INIT, INFO)).failure is None
+
+
+def test_a_fresh_replay_has_a_process_of_its_own(faulty_library: str, model: Model, tmp_path: Path) -> None:
+    file = tmp_path / "process"
+    opened = opening(faulty_library, "C_GetInfo", "note", FAULT_FILE=str(file))
+    seen = []
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opened]) as crew:
+        for fresh in (False, False, True, False):
+            crew.replay((INIT, INFO), fresh=fresh)
+            seen.append(file.read_text())
+    first, second, third, fourth = seen
+    assert first == second != third == fourth
+
+
+def test_a_death_in_a_call_that_only_the_worker_numbered_is_named(faulty_library: str, model: Model) -> None:
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, ONE_SLOT))}
+    assert UNNUMBERED not in numbers
+    goals = tuple((numbers[call], ()) for call in (INFO, SLOT_INFO))
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_GetSlotInfo", "exit")]) as crew:
+        for _ in range(2):
+            assert crew.replay((INIT, UNNUMBERED)).steps[-1][0] == UNNUMBERED
+            (done,) = crew.do([Visit((numbers[INIT],), goals)], lambda: 60.0)
+            assert [f.calls for f in done.failures] == [(INIT, INFO, SLOT_INFO)]
+
+
+class Odd(Steady):
+    """Answers a wrong code to a call that no campaign has numbered."""
+
+    def call(self, call: Call) -> Observation:
+        return Observation(CKR.PIN_INVALID) if call == UNNUMBERED else super().call(call)
+
+
+class Inventive(Alone):
+    """Works on nothing but comes up with a failure of such a call."""
+
+    def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:  # noqa: ARG002
+        for _ in items:
+            failed = Failed((INIT, UNNUMBERED), (), ("x",), UNNUMBERED.function, "CKR_PIN_INVALID", 2)
+            yield Done(Tally(calls=2), [], [failed])
+
+
+def test_a_failing_call_that_the_campaign_never_numbered_is_a_finding(model: Model) -> None:
+    driver = Driver(model, ONE_SLOT, Odd(model, ONE_SLOT))
+    results = Campaign(model, ONE_SLOT, Inventive(driver), budget=Budget(sequences=0, calls=10)).run()
+    assert [f.steps[-1][0].function for f in results.findings] == ["C_GetSlotInfo"]
+    assert results.findings[0].verdict.observation.code == CKR.PIN_INVALID
+
+
+def test_a_module_that_cannot_be_finalised_goes_on_in_a_new_process(faulty_library: str, model: Model) -> None:
+    initialize = numbered_calls(model, ONE_SLOT).index(INIT)
+    items = [Tour((((), (initialize,)),))] * 3
+    with Crew(Task(model, ONE_SLOT, ANYTHING), [opening(faulty_library, "C_Finalize", "stuck")]) as crew:
+        whole = list(crew.do(items, lambda: 60.0))
+        replays = [crew.replay((INIT, INFO)) for _ in range(3)]
+    assert [(done.failures, done.tally.pairs["C_Initialize", "CKR_OK"]) for done in whole] == [([], 1)] * 3
+    assert [len(replay.steps) for replay in replays] == [2] * 3
+
+
+def test_workers_die_apart(faulty_library: str, model: Model) -> None:
+    numbers = {call: k for k, call in enumerate(numbered_calls(model, ONE_SLOT))}
+    items = [Visit((numbers[INIT],), ((numbers[call], ()),)) for call in (SLOT_INFO, INFO) * 6]
+    modules = [opening(faulty_library, "C_GetSlotInfo", what) for what in ("exit", "crash")]
+    with Crew(Task(model, ONE_SLOT, ANYTHING), modules) as crew:
+        whole = list(crew.do(items, lambda: 60.0))
+    assert [len(done.failures) for done in whole] == [1, 0] * 6
+    assert [done.tally.pairs["C_GetInfo", "CKR_OK"] for done in whole] == [0, 1] * 6
 
 
 def test_a_module_that_dies_as_it_is_loaded_is_unusable(faulty_library: str, model: Model) -> None:
@@ -131,6 +237,7 @@ def test_the_parent_restores_the_token(faulty_library: str, model: Model) -> Non
     with Crew(task, [opening(faulty_library, "nothing", "", lambda: restored.append(1))]) as crew:
         assert crew.replay((INIT, INIT)).failure is not None
         before = len(restored)
+        crew.replay((INIT,), fresh=True)
         list(crew.do([Walk("1", 5, False)], lambda: 60.0))
     assert 0 < before < len(restored)
 
@@ -187,7 +294,7 @@ def test_a_worker_and_a_driver_see_the_same(tokens: Callable[[int], tuple[State,
         (done,) = crew.do([Tour((((), tuple(numbers[c] for c in sequence)),))], lambda: 60.0)
     assert replay.failure is not None
     assert [(f.cause, f.calls) for f in done.failures] == [
-        (replay.failure.cause, tuple(numbers[c] for c, _ in replay.steps))
+        (replay.failure.cause, tuple(call for call, _ in replay.steps))
     ]
     assert done.tally.pairs == {(call.function, seen.text): 1 for call, seen in replay.steps[:3]} | {
         ("C_Logout", "CKR_OK"): 2

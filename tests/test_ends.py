@@ -111,6 +111,27 @@ def test_a_signal_while_a_real_module_is_checked_leaves_a_report(tmp_path: Path,
 
 
 @pytest.mark.module
+def test_a_signal_in_the_midst_of_making_ready_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes between the making of a directory and the moment somebody knows of it."""
+    if softhsm2.find() is None:
+        pytest.skip("SoftHSM is not installed")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    made = private.mkdtemp
+
+    def interrupted(**how: Any) -> str:
+        home = made(**how)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return home
+
+    monkeypatch.setattr(private, "mkdtemp", interrupted)
+    result = CliRunner().invoke(main, ["check", "softhsm2", "--json", str(tmp_path / "report.json")])
+    assert result.exit_code == Exit.TERMINATED
+    assert report_of(tmp_path / "report.json")["run"]["ended"]["why"] == "SIGTERM"
+    assert_nothing_left(tmp_path, "report.json")
+
+
+@pytest.mark.module
 def test_what_a_killed_check_left_is_swept_by_the_next(tmp_path: Path) -> None:
     if softhsm2.find() is None:
         pytest.skip("SoftHSM is not installed")

@@ -1,28 +1,23 @@
-"""A real module made ready for testing, and what provisioning one takes: new tokens, and a way back to them.
+"""A real module made ready for testing, and what provisioning one takes: new tokens, and a way back to them."""
 
-Run as a program it is the short-lived process that initialises the tokens, so that the vendor's library never enters
-the tester: the order comes as JSON on standard input, PINs included; what the module then says of itself goes to
-standard output.
-"""
-
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR
-from typing import Any
+from typing import Final
 
 from ...model.call import Args, Call
 from ...model.state import Pin
 from ...model.vocabulary import CKR, CKU
 from ..base import Binding, ModuleUnusable
+from ..isolated import ask_once
+from ..journal import note
 from ..measure import Measured, MeasuredSlot, measure
 from ..raw import Raw
+from ..wire import Provision
 
-PROVISIONING_SECONDS = 60
+PROVISIONING_SECONDS: Final = 60.0
+"""How long initialising all tokens may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,38 +84,18 @@ def initialize_tokens(
     Raises:
         ModuleUnusable: if the library is unusable, runs out of free slots, or refuses a step.
     """
-    order = {
-        "library": library,
-        "labels": list(labels),
-        "so": so.decode(),
-        "user": user.decode(),
-        "init_reserved": init_reserved,
-    }
-    path = os.pathsep.join(filter(None, (str(_source_root()), os.environ.get("PYTHONPATH"))))
-    try:
-        child = subprocess.run(
-            (sys.executable, "-m", __name__),
-            input=json.dumps(order),
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path, **environment},
-            timeout=PROVISIONING_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        text = f"{library}: initialising tokens hung for {PROVISIONING_SECONDS} s; check how the module is set up"
-        raise ModuleUnusable(text) from None
-    try:
-        answer = json.loads(child.stdout.rpartition(_ANSWER)[2])
-    except ValueError:
-        text = f"{library}: initialising tokens ended with status {child.returncode}; check how the module is set up"
-        raise ModuleUnusable(text) from None
-    if "unusable" in answer:
-        raise ModuleUnusable(answer["unusable"])
-    return Measured.from_json(answer["measured"])
+    order = Provision(library, tuple(labels), {Pin.SO.name: so, Pin.USER.name: user}, init_reserved)
+    measured: Measured = ask_once(Measured, order, environment, PROVISIONING_SECONDS, secrets=(so, user))
+    return measured
 
 
-_ANSWER = "\x1e"
-"""Stands before the child's answer: the library may have written to standard output too."""
+def initialize_here(
+    library: str, labels: Sequence[str], pins: Mapping[str, bytes], init_reserved: str | None
+) -> Measured:
+    """As `initialize_tokens`, in this process; PINs by the names of `Pin`."""
+    for label in labels:
+        _initialize_token(library, label, pins, init_reserved)
+    return measure(library, init_reserved)
 
 
 NEW_TOKEN = (
@@ -140,6 +115,7 @@ def _initialize_token(library: str, label: str, given: Mapping[str, bytes], init
     binding = Binding((free.id,), (label,), given, init_reserved=init_reserved)
     with Raw(library, binding) as raw:
         for call in (binding.initialize, *NEW_TOKEN):
+            note(call.function)
             seen = raw.call(call)
             if seen.text != str(CKR.OK):
                 text = f"{library}: initialising token {label}: {call.function} gives {seen.text}"
@@ -153,27 +129,3 @@ def _contents(root: Path) -> dict[Path, tuple[int, bytes | None]]:
         mode = path.lstat().st_mode
         found[path] = S_IMODE(mode), None if S_ISDIR(mode) else path.read_bytes()
     return found
-
-
-def _source_root() -> Path:
-    """The directory that the package is imported from, for a child process in a bare checkout."""
-    package = sys.modules[__name__.partition(".")[0]]
-    return Path(package.__path__[0]).parent
-
-
-def _main() -> None:
-    order = json.load(sys.stdin)
-    library, reserved = order["library"], order["init_reserved"]
-    given = {name.upper(): order[name].encode() for name in ("so", "user")}
-    try:
-        for label in order["labels"]:
-            _initialize_token(library, label, given, reserved)
-        answer: dict[str, Any] = {"measured": measure(library, reserved).to_json()}
-    except ModuleUnusable as error:
-        answer = {"unusable": str(error)}
-    print(f"{_ANSWER}{json.dumps(answer)}", flush=True)
-    os._exit(0)  # past the exit handlers of the library
-
-
-if __name__ == "__main__":
-    _main()

@@ -183,8 +183,8 @@ class Crew(Protocol):
         Items may be taken ahead of time; none is begun once there are no seconds `left`.
         """
 
-    def replay(self, calls: Sequence[Call]) -> Replay:
-        """Run a sequence from a fresh start."""
+    def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
+        """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
 
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
         """Tell all of classes that were seen, and of the seconds that a call of each function costs."""
@@ -198,7 +198,6 @@ class Alone:
 
     def __init__(self, driver: Driver) -> None:
         self._worker = Worker(driver)
-        self.replay = driver.replay
         self.tell = driver.tell
 
     def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:
@@ -207,6 +206,10 @@ class Alone:
             if left() <= 0:
                 return
             yield self._worker.do(item, lambda: left() <= 0)
+
+    def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:  # noqa: ARG002
+        """Run a sequence from a fresh start, in this process, as there is no other."""
+        return self._worker.driver.replay(calls)
 
     def spare(self, numbers: frozenset[int]) -> None:
         """Make these calls no more."""
@@ -605,12 +608,13 @@ class Campaign:
         self._deaths[failed.function] = self._deaths.get(failed.function, 0) + 1
         whole = self._deaths[failed.function] >= DEADLY
         deadly = {k for k, call in enumerate(self._calls) if call.function == failed.function} if whole else set()
-        self._spared |= deadly | {failed.calls[-1]}
+        last = self._numbers.get(failed.calls[-1])
+        self._spared |= deadly if last is None else deadly | {last}
         self._crew.spare(self._spared)
 
     def _shrunk(self, failed: Failed) -> tuple[Steps, Verdict] | None:
         """The fewest and plainest calls that show a failure, and its verdict there; None if it does not show again."""
-        calls = tuple(self._calls[k] for k in failed.calls)
+        calls = failed.calls
         for _ in range(TRIES_AGAIN if failed.alone else 1):
             first = self._replay(calls)
             original = first.failure
@@ -620,7 +624,7 @@ class Campaign:
                 return None
         else:
             return None
-        guesses = [tuple(self._calls[k] for k in failed.guess)] if failed.guess else []
+        guesses = [failed.guess] if failed.guess else []
         again = self._fewest(calls, first, original, guesses)
         while again.failure is not None and (clearer := self._clearer(again.steps, again.failure)) is not None:
             replay, failure = clearer

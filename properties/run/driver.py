@@ -62,7 +62,10 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What came of a sequence: its steps, the verdicts on them, and the states that the module may be left in."""
+    """What came of a sequence: its steps, the states that the module may be left in, and verdicts.
+
+    They are those on the last steps: on all of them, or where a worker ran the sequence, on the last one only.
+    """
 
     steps: Steps
     verdicts: tuple[Verdict, ...]
@@ -126,6 +129,8 @@ class Driver:
         """What a call of each function costs, in seconds, as far as it was told."""
         self.spare: frozenset[int] = frozenset()
         """Calls that are not made, whatever the policy says."""
+        self.numbered: Callable[[Call], None] = lambda _: None
+        """Told of each call that is given the next number here."""
         self._numbers = {call: k for k, call in enumerate(self.calls)}
         self._ready = target.ready(self.calls)
         self._supported: dict[int, bool] = {}
@@ -170,6 +175,7 @@ class Driver:
         number = self._numbers.setdefault(call, len(self.calls))
         if number == len(self.calls):
             self.calls.append(call)
+            self.numbered(call)
         return number
 
     def may(self, number: int) -> bool:

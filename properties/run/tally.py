@@ -1,9 +1,8 @@
 """What a run counts and covers, step by step or a whole run's at once."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...model.call import Call
 from ...model.oracle import Model, applicable
@@ -80,39 +79,6 @@ class Tally:
             for key, seen in getattr(other, name).items():
                 mine.setdefault(key, set()).update(seen)
 
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
-        return {
-            "calls": self.calls,
-            "sequences": self.sequences,
-            "fired": sorted(self.fired),
-            "states": sorted(self.states),
-            **{name: [[key, n] for key, n in getattr(self, name).items()] for name in _COUNTED},
-            **{name: [[key, sorted(seen)] for key, seen in getattr(self, name).items()] for name in _GATHERED},
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Tally":
-        """The reverse of `to_json`.
-
-        Raises:
-            KeyError, TypeError, ValueError: for data of another shape.
-        """
-        fields: dict[str, Any] = {
-            "calls": int(data["calls"]),
-            "sequences": int(data["sequences"]),
-            "fired": set(map(_key, data["fired"])),
-            "states": set(map(int, data["states"])),
-            **{name: Counter({_key(key): int(n) for key, n in data[name]}) for name in _COUNTED},
-            **{name: {_key(key): set(map(str, seen)) for key, seen in data[name]} for name in _GATHERED},
-        }
-        return cls(**fields)
-
 
 _COUNTED = ("pairs", "inconclusive", "advice", "followed")
 _GATHERED = ("choices", "mechanisms")
-
-
-def _key(parts: Sequence[Any]) -> tuple[Any, ...]:
-    """A key as it was before it went through JSON."""
-    return tuple(tuple(x) if isinstance(x, list) else x for x in parts)

@@ -13,6 +13,7 @@ from random import Random
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from ...model.call import Call
 from ...model.vocabulary import CKR
 from ..engine.beliefs import Belief
 from ..engine.columns import Calls, Columns, members
@@ -88,13 +89,14 @@ Item = Visit | Sweep | Tour | Walk | Generated
 class Failed:
     """A sequence that failed in its last call.
 
-    `guess` is a shorter one that may fail alike. `cause`, `function` and `seen` are those of the verdict. `at` counts
-    the calls of the piece of work up to the failure. Not `alone`: other calls came before that are left out, as they
-    should have changed nothing, and without them it need not fail.
+    `guess` is a shorter one that may fail alike; both hold calls, as not every call has a number that all know.
+    `cause`, `function` and `seen` are those of the verdict. `at` counts the calls of the piece of work up to the
+    failure. Not `alone`: other calls came before that are left out, as they should have changed nothing, and without
+    them it need not fail.
     """
 
-    calls: Numbers
-    guess: Numbers
+    calls: tuple[Call, ...]
+    guess: tuple[Call, ...]
     cause: Cause
     function: str
     seen: str
@@ -138,10 +140,17 @@ class Worker:
                 self._walk(item, enough)
             case Generated():
                 self._generate(item, enough)
+        return self.part()
+
+    def part(self) -> Done:
+        """What came of the piece of work since the last part, or since it was begun; what follows is another part."""
+        driver = self.driver
         costs = driver.costs
         tally, news = driver.take()
         news = [New(x.function, x.seen, x.aspect, x.calls - self._start) for x in news]
-        return Done(tally, news, self._failures, costs)
+        done = Done(tally, news, self._failures, costs)
+        self._failures, self._start = [], driver.made
+        return done
 
     def _follow(self, calls: Sequence[int]) -> bool:
         """Run a sequence from a fresh start; whether it went well."""
@@ -193,7 +202,9 @@ class Worker:
             kind = (verdict.call.function, verdict.observation.text, verdict.cause)
             if not seen[kind]:
                 at, (function, answer, cause) = driver.made - self._start, kind
-                self._failures.append(Failed((*sweep.way, k), (), cause, function, answer, at, alone=False))
+                self._failures.append(
+                    Failed(self._named((*sweep.way, k)), (), cause, function, answer, at, alone=False)
+                )
             seen[kind] += 1
             if driver.resume():
                 place = driver.belief
@@ -265,9 +276,12 @@ class Worker:
         driver = self.driver
         failure = driver.ended().failure
         assert failure is not None
-        calls = tuple(driver.number(x.verdict.call) for x in driver.trail)
+        calls = tuple(x.verdict.call for x in driver.trail)
         at = driver.made - self._start
-        return Failed(calls, guess, failure.cause, failure.call.function, failure.observation.text, at)
+        return Failed(calls, self._named(guess), failure.cause, failure.call.function, failure.observation.text, at)
+
+    def _named(self, numbers: Numbers) -> tuple[Call, ...]:
+        return tuple(map(self.driver.calls.__getitem__, numbers))
 
 
 OFTEN = 3

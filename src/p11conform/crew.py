@@ -14,15 +14,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from .adapters.base import ModuleUnusable
-from .adapters.codec import from_call
 from .adapters.isolated import Isolated
-from .adapters.journal import Journal
 from .adapters.process import Lost
-from .messages import Task, item_json, to_done
-from .model.call import Call
-from .properties.engine.verdict import judge
+from .adapters.wire import Raw, decode
+from .messages import Believed, Measure, News, Numbered, Order, Part, Rerun, Step, Task, Tell, briefing, order_of
+from .model.call import Call, Observation
+from .pace import Pace
+from .properties.engine.verdict import Outcome, judge
+from .properties.run.blame import blame
 from .properties.run.campaign import numbered_calls
-from .properties.run.driver import Driver, Replay
+from .properties.run.driver import BLAMED, Replay
 from .properties.run.work import Class, Done, Failed, Item, Sweep, Visit
 
 AHEAD: Final = 3
@@ -33,111 +34,190 @@ PATIENCE: Final = 5
 
 PROGRAM: Final = f"{__package__}.worker"
 
-Open = Callable[[str, Sequence[int], Callable[[], Any]], Isolated]
-"""Opens a module in a process: the program to run there, descriptors for it, and the sign that it goes on."""
+FINALIZE: Final = Call("C_Finalize")
+"""What ends each sequence, and is made without a number."""
+
+Open = Callable[..., Isolated]
+"""Opens a module in a process: given `program`, what is to run there, and the `briefing` for it."""
 
 
-class _Hand:
-    """One worker: its process, and what it was told."""
+class RemoteWorker:
+    """A worker in a process of its own, and in another one after each death: it has the only driver of the module.
+
+    Its calls have the numbers of the campaign; those that it numbers itself it tells, so that any can be named here.
+    """
 
     def __init__(self, task: Task, calls: tuple[Call, ...], open_module: Open) -> None:
         self._lock = Lock()
-        self._task, self._calls = task, calls
-        self._journal = Journal()
-        self._module = open_module(PROGRAM, (self._journal.descriptor,), self._journal.mark)
-        self._told: dict[str, Any] = {"tell": [], "costs": {}, "spare": []}
-        self._untold: dict[str, Any] = {}
+        self._task = task
+        self._calls, self._known = list(calls), len(calls)
+        self._module = open_module(program=PROGRAM, briefing=briefing(task, calls))
+        self._told, self._untold = Tell(), Tell()
         self._process: object = None
-        self._replayed = False
-        self._replaying = Driver(task.model, task.initial, self._module, task.rights.policy)
+        try:
+            self._module.reset(True)
+        except BaseException:
+            self._module.close()
+            raise
 
     def close(self) -> None:
         """Put the token back, and give the module up."""
         with ExitStack() as stack:
-            stack.callback(self._journal.close)
             stack.callback(self._module.close)
             self._module.reset(True)
 
-    def tell(self, **news: Any) -> None:
-        """Tell it something with the next piece of work."""
-        for name, value in news.items():
-            self._told[name] = self._told[name] + value if name == "tell" else value
-            self._untold[name] = self._untold.get(name, []) + value if name == "tell" else value
+    def tell(self, news: Tell) -> None:
+        """Tell it something before its next piece of work."""
+        self._told, self._untold = (_joined(told, news) for told in (self._told, self._untold))
 
     def do(self, item: Item, seconds: float) -> Done:
         """Do a piece of work, and go on with it where the module ended it by a death."""
         with self._lock:
-            self._turn_to(replaying=False)
             whole, outside, until = Done(), 0, time.monotonic() + seconds
-            left: Item | None = item
-            while left is not None:
+            journal, left = self._module.journal, item
+
+            def told(news: News) -> None:
+                if isinstance(news, Part):
+                    _add(whole, news.done)
+
+            while True:
+                begun = journal.begun
                 try:
-                    self._ask({"item": item_json(left), "seconds": until - time.monotonic()}, whole)
-                    break
+                    _add(whole, self._ask(Done, order_of(left, until - time.monotonic()), told))
+                    return whole
                 except Lost as lost:
-                    made = self._journal.calls()
-                    outside = 0 if made else outside + 1
-                    if outside > PATIENCE:
-                        raise ModuleUnusable(
-                            "the module dies between calls, again and again; see that it ends"
-                        ) from None
-                    if made:
-                        self._mourn(whole, made, lost)
-                        left = _rest(left, made)
+                    fatal = self._fatal(lost)
+                    if fatal:
+                        self._note_death(whole, fatal, lost.observation)
+                    outside = 0 if fatal else outside + 1
                     self._module.reset(True)
-                    if time.monotonic() > until:
-                        left = None
-            return whole
+                except ModuleUnusable:
+                    if journal.doing != FINALIZE.function:
+                        raise
+                    # What it kept of this sequence must not come into the next one.
+                    outside += 1
+                    self._module.renew()
+                self._see_that_it_lives(outside)
+                made = journal.calls()
+                rest = _rest(left, made) if made and journal.begun != begun else left
+                if rest is None or time.monotonic() > until:
+                    return whole
+                left = rest
 
-    def replay(self, calls: Sequence[Call]) -> Replay:
-        """Run a sequence call by call, so that a death leaves all that came before it."""
+    def replay(self, calls: Sequence[Call], *, fresh: bool) -> Replay:
+        """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
         with self._lock:
-            self._turn_to(replaying=True)
-            return self._replaying.replay(calls)
+            if fresh:
+                self._module.renew()
+            for outside in range(PATIENCE + 1):
+                self._see_that_it_lives(outside)
+                steps: list[tuple[Call, Observation]] = []
 
-    def _turn_to(self, *, replaying: bool) -> None:
-        """Put the token back where the other of the two drivers, here and in the child, may have left it changed."""
-        if self._replayed is not replaying:
-            self._module.reset(True)
-            self._replayed = replaying
+                def told(news: News, steps: list[tuple[Call, Observation]] = steps) -> None:
+                    if isinstance(news, Step):
+                        steps.append((news.call, news.seen))
 
-    def pace(self) -> dict[str, Any]:
+                try:
+                    believed = self._ask(Believed, Rerun(tuple(calls)), told)
+                    return self._judged(steps, believed)
+                except Lost as lost:
+                    fatal = self._fatal(lost)
+                    self._module.reset(True)
+                    if fatal and lost.doing != FINALIZE.function:
+                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed())
+                except ModuleUnusable:
+                    if self._module.journal.doing != FINALIZE.function:
+                        raise
+                    self._module.renew()
+            raise self._given_up()
+
+    def pace(self) -> Pace:
         """Have it measure how fast it is."""
-        answer: dict[str, Any] = self._module.work({**self._briefing(), "pace": True})["pace"]
-        return answer
+        measured: Pace = self._ask(Pace, Measure(), lambda _: None)
+        return measured
 
-    def _briefing(self) -> dict[str, Any]:
-        """What a process that is new has to know."""
-        return {"task": self._task.to_json(), "calls": [*map(from_call, self._calls)], **self._told}
+    def _ask(self, kind: Any, order: Order, told: Callable[[News], None]) -> Any:
+        """The answer to an order, told all that it has to know before."""
 
-    def _ask(self, order: dict[str, Any], whole: Done) -> None:
-        """Have an order obeyed, and add what came of it; a process that is new is told all."""
-        order |= self._untold if self._process is self._module.process else self._briefing()
-        done = to_done(self._module.work(order)["done"])
-        self._process, self._untold = self._module.process, {}
-        before = whole.tally.calls
-        whole.failures += [replace(failed, at=before + failed.at) for failed in done.failures]
-        whole.news += [replace(new, calls=before + new.calls) for new in done.news]
-        whole.tally.add(done.tally)
-        whole.costs = {**whole.costs, **done.costs}
+        def heard(news: Raw) -> None:
+            message = decode(News, news)
+            if isinstance(message, Numbered):
+                self._calls.append(message.call)
+            else:
+                told(message)
 
-    def _mourn(self, whole: Done, made: tuple[int, ...], lost: Lost) -> None:
+        if self._process is not self._module.process:
+            self._untold = _joined(self._told, Tell(calls=tuple(self._calls[self._known :])))
+        if self._untold != Tell():
+            self._module.work(None, self._untold, heard)
+        self._process, self._untold = self._module.process, Tell()
+        return self._module.work(kind, order, heard)
+
+    def _fatal(self, lost: Lost) -> tuple[Call, ...]:
+        """The calls of the sequence that the module died in, up to the one that it did not come back from.
+
+        None if it was no such call. C_Finalize at the end of a sequence is one.
+        """
+        journal = self._module.journal
+        made = tuple(self._calls[k] for k in journal.calls())
+        if lost.doing == FINALIZE.function:
+            return (*made, FINALIZE)
+        return () if journal.ended else made
+
+    def _note_death(self, whole: Done, calls: tuple[Call, ...], seen: Observation) -> None:
         """Note the call that the module did not come back from."""
-        call = self._calls[made[-1]]
-        verdict, _ = judge(self._task.model, frozenset(), call, lost.observation)
-        whole.tally.calls += len(made) - 1
+        model, call = self._task.model, calls[-1]
+        verdict, _ = judge(model, frozenset(), call, seen)
+        whole.tally.calls += len(calls) - 1
         whole.tally.sequences += 1
-        whole.tally.count(self._task.model, (), call, verdict, 1)
-        seen = lost.observation.text
-        whole.failures.append(Failed(made, (), verdict.cause, call.function, seen, whole.tally.calls))
+        whole.tally.count(model, (), call, verdict, 1)
+        whole.failures.append(Failed(calls, (), verdict.cause, call.function, seen.text, whole.tally.calls))
+
+    def _judged(self, steps: Sequence[tuple[Call, Observation]], believed: Believed) -> Replay:
+        """A sequence with the verdict on its last step."""
+        if not steps:
+            return Replay((), (), believed.after)
+        trace, model = tuple(steps), self._task.model
+        verdict, _ = judge(model, believed.before, *trace[-1])
+        if verdict.outcome is Outcome.FAIL and len(trace) <= BLAMED:
+            verdict = blame(model, self._task.initial, trace, verdict)
+        return Replay(trace, (verdict,), believed.after)
+
+    def _see_that_it_lives(self, outside: int) -> None:
+        if outside > PATIENCE:
+            raise self._given_up()
+
+    @staticmethod
+    def _given_up() -> ModuleUnusable:
+        return ModuleUnusable("the module dies between calls, again and again; see that it ends")
 
 
-def measure_pace(task: Task, open_module: Open) -> dict[str, Any]:
+def _joined(told: Tell, news: Tell) -> Tell:
+    return Tell(
+        (*told.classes, *news.classes),
+        {**told.costs, **news.costs},
+        told.spare if news.spare is None else news.spare,
+        (*told.calls, *news.calls),
+    )
+
+
+def _add(whole: Done, done: Done) -> None:
+    """Add what came of a part of a piece of work."""
+    before = whole.tally.calls
+    whole.failures += [replace(failed, at=before + failed.at) for failed in done.failures]
+    whole.news += [replace(new, calls=before + new.calls) for new in done.news]
+    whole.tally.add(done.tally)
+    for function, (count, seconds) in done.costs.items():
+        n, total = whole.costs.get(function, (0, 0.0))
+        whole.costs[function] = n + count, total + seconds
+
+
+def measure_pace(task: Task, open_module: Open) -> Pace:
     """How fast a worker is; see `pace`."""
     with ExitStack() as stack:
-        hand = _Hand(task, numbered_calls(task.model, task.initial), open_module)
-        stack.callback(hand.close)
-        return hand.pace()
+        worker = RemoteWorker(task, numbered_calls(task.model, task.initial), open_module)
+        stack.callback(worker.close)
+        return worker.pace()
 
 
 def _rest(item: Item, made: tuple[int, ...]) -> Item | None:
@@ -170,17 +250,17 @@ class Crew:
     def __init__(self, task: Task, modules: Sequence[Open]) -> None:
         calls = numbered_calls(task.model, task.initial)
         self._at_leave = ExitStack()
-        self._hands: list[_Hand] = []
+        self._workers: list[RemoteWorker] = []
         with self._at_leave:
             for open_module in modules:
-                hand = _Hand(task, calls, open_module)
-                self._at_leave.callback(hand.close)
-                self._hands.append(hand)
+                worker = RemoteWorker(task, calls, open_module)
+                self._at_leave.callback(worker.close)
+                self._workers.append(worker)
             self._threads = self._at_leave.enter_context(ThreadPoolExecutor(len(modules)))
             self._at_leave = self._at_leave.pop_all()
-        self._free: SimpleQueue[_Hand] = SimpleQueue()
-        for hand in self._hands:
-            self._free.put(hand)
+        self._free: SimpleQueue[RemoteWorker] = SimpleQueue()
+        for worker in self._workers:
+            self._free.put(worker)
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +279,7 @@ class Crew:
         under_way: deque[Future[Done]] = deque()
         try:
             while True:
-                while len(under_way) < AHEAD * len(self._hands) and left() > 0:
+                while len(under_way) < AHEAD * len(self._workers) and left() > 0:
                     item = next(coming, None)
                     if item is None:
                         break
@@ -213,22 +293,22 @@ class Crew:
             wait(under_way)
 
     def _do(self, item: Item, left: Callable[[], float]) -> Done:
-        hand = self._free.get()
+        worker = self._free.get()
         try:
-            return hand.do(item, max(left(), 0.0))
+            return worker.do(item, max(left(), 0.0))
         finally:
-            self._free.put(hand)
+            self._free.put(worker)
 
-    def replay(self, calls: Sequence[Call]) -> Replay:
-        """Run a sequence from a fresh start."""
-        return self._hands[0].replay(calls)
+    def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
+        """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
+        return self._workers[0].replay(calls, fresh=fresh)
 
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
         """Tell all of classes that were seen, and of what functions cost."""
-        for hand in self._hands:
-            hand.tell(tell=list(classes), costs=dict(costs))
+        for worker in self._workers:
+            worker.tell(Tell(classes=tuple(classes), costs=dict(costs)))
 
     def spare(self, numbers: frozenset[int]) -> None:
         """Tell all of calls that are not to be made any more."""
-        for hand in self._hands:
-            hand.tell(spare=sorted(numbers))
+        for worker in self._workers:
+            worker.tell(Tell(spare=tuple(sorted(numbers))))

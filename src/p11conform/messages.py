@@ -1,17 +1,17 @@
-"""What goes between a check and the processes of its workers, as JSON: vendor code runs there and is not trusted."""
+"""What goes between a check and the processes of its workers; how it is encoded: adapters/wire.py."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 
+from msgspec import Raw, Struct
+
+from .adapters.wire import decode, encode
+from .model.call import Call, Observation
 from .model.oracle import Model, build
-from .model.state import Object, Session, State
-from .model.vocabulary import CKU, Version
-from .profile import profile_json, slots_of
-from .properties.policy import Right, Rights
-from .properties.run.driver import New
-from .properties.run.tally import Tally
-from .properties.run.work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
+from .model.state import State
+from .model.vocabulary import Version
+from .properties.policy import Rights
+from .properties.run.work import Class, Done, Generated, Item, Sweep, Tour, Visit, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,75 +22,105 @@ class Task:
     initial: State
     rights: Rights
 
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain JSON values. Of the model its version and readings are told, so it must be a whole one."""
-        return {
-            "spec": str(self.model.version),
-            "readings": dict(self.model.readings),
-            "profile": profile_json(self.initial.slots),
-            "sessions": len(self.initial.sessions),
-            "objects": len(self.initial.objects),
-            "right": self.rights.right.value,
-            "users": sorted(map(int, self.rights.users)),
-        }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Task":
-        """The reverse of `to_json`."""
-        initial = State(
-            slots=slots_of(data["profile"], "task"),
-            sessions=(Session(),) * data["sessions"],
-            objects=(Object(),) * data["objects"],
-        )
-        rights = Rights(Right(data["right"]), frozenset(map(CKU, data["users"])))
-        return cls(build(Version(data["spec"]), data["readings"]), initial, rights)
+class Briefing(Struct, frozen=True):
+    """A task, and the calls that have a number from the start. The model is told by version and readings."""
+
+    spec: Version
+    readings: dict[str, str]
+    initial: State
+    rights: Rights
+    calls: tuple[Call, ...]
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return Task(build(self.spec, self.readings), self.initial, self.rights)
 
 
-_KINDS: Mapping[str, type[Item]] = {kind.__name__: kind for kind in (Visit, Sweep, Tour, Walk, Generated)}
+def briefing(task: Task, calls: tuple[Call, ...]) -> bytes:
+    """A briefing, encoded. Of the model its version and readings are told, so it must be a whole one."""
+    readings = dict(task.model.readings)
+    return encode(Briefing(task.model.version, readings, task.initial, task.rights, calls))
 
 
-def item_json(item: Item) -> list[Any]:
-    """A piece of work as plain JSON values."""
-    return [type(item).__name__, asdict(item)]
+# Orders to a worker.
 
 
-def to_item(data: list[Any]) -> Item:
-    """The reverse of `item_json`."""
-    name, given = data
-    if name == Visit.__name__:
-        return Visit(tuple(given["way"]), tuple((k, tuple(look)) for k, look in given["goals"]))
-    if name == Sweep.__name__:
-        return Sweep(*(tuple(given[name]) for name in ("way", "calls", "look")))
-    if name == Tour.__name__:
-        return Tour(tuple((tuple(way), tuple(calls)) for way, calls in given["stops"]))
-    return _KINDS[name](**given)
+class Tell(Struct, frozen=True, tag=True):
+    """Classes that were seen, what functions cost, calls not to be made, and calls that have the next numbers.
 
-
-def done_json(done: Done) -> dict[str, Any]:
-    """What came of a piece of work as plain JSON values."""
-    return {
-        "tally": done.tally.to_json(),
-        "news": [astuple(new) for new in done.news],
-        "failures": [astuple(failed) for failed in done.failures],
-        "costs": done.costs,
-    }
-
-
-def to_done(data: Mapping[str, Any]) -> Done:
-    """The reverse of `done_json`.
-
-    Raises:
-        KeyError, TypeError, ValueError: for data of another shape.
+    Answered by None.
     """
-    return Done(
-        Tally.from_json(data["tally"]),
-        [New(*new) for new in data["news"]],
-        [Failed(tuple(calls), tuple(guess), tuple(cause), *rest) for calls, guess, cause, *rest in data["failures"]],
-        {function: (int(n), float(seconds)) for function, (n, seconds) in data["costs"].items()},
-    )
+
+    classes: tuple[Class, ...] = ()
+    costs: dict[str, float] = {}
+    spare: tuple[int, ...] | None = None
+    calls: tuple[Call, ...] = ()
 
 
-def to_class(data: list[Any]) -> Class:
-    """A class of function, answer and aspect from JSON."""
-    function, seen, aspect = data
-    return str(function), str(seen), int(aspect)
+class Do(Struct, frozen=True, tag=True):
+    """Do a piece of work within some seconds; answered by what came of it after the parts that were told."""
+
+    name: str
+    item: Raw
+    seconds: float
+
+
+class Rerun(Struct, frozen=True, tag=True):
+    """Run a sequence from a fresh start; each step is told, and the answer is what was believed at its end."""
+
+    calls: tuple[Call, ...]
+
+
+class Measure(Struct, frozen=True, tag=True):
+    """Measure how fast the worker is; see pace.py."""
+
+
+Order = Tell | Do | Rerun | Measure
+
+
+# News of a worker.
+
+
+class Numbered(Struct, frozen=True, tag=True):
+    """A call that nobody numbered before has the next number."""
+
+    call: Call
+
+
+class Step(Struct, frozen=True, tag=True):
+    """A step of a sequence that is run again."""
+
+    call: Call
+    seen: Observation
+
+
+class Part(Struct, frozen=True, tag=True):
+    """What came of a piece of work so far, since the last part."""
+
+    done: Done
+
+
+News = Numbered | Step | Part
+
+
+class Believed(Struct, frozen=True):
+    """The states that the module may have been in before the last call of a sequence, and after it."""
+
+    before: frozenset[State] = frozenset()
+    after: frozenset[State] = frozenset()
+
+
+_ITEMS: Final[dict[str, type[Item]]] = {kind.__name__: kind for kind in (Visit, Sweep, Tour, Walk, Generated)}
+
+
+def order_of(item: Item, seconds: float) -> Do:
+    """The order to do a piece of work."""
+    return Do(type(item).__name__, Raw(encode(item)), seconds)
+
+
+def item_of(order: Do) -> Item:
+    """The piece of work that an order is about."""
+    item: Item = decode(_ITEMS[order.name], order.item)
+    return item

@@ -1,82 +1,159 @@
-"""The child process of a check: the module, the oracle and the journal in one place, so that no call crosses a pipe.
+"""The program in the process of a worker: module, oracle and journal are in one place, so that no call crosses a pipe.
 
-It is started with the descriptors of its line to the parent and of the journal.
+The oracle and the calls are made before the process is forked, so that a new one after a death has them at once.
 """
 
-import gc
-import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from .adapters.base import Adapter, Ready
-from .adapters.child import Line, run
-from .adapters.codec import to_call
-from .adapters.journal import Journal
-from .messages import Task, done_json, to_class, to_item
-from .model.call import Call
+from .adapters.base import Adapter
+from .adapters.child import Line, Program
+from .adapters.journal import Journal, note
+from .adapters.wire import Raw, decode
+from .messages import Believed, Briefing, Do, Measure, Numbered, Order, Part, Rerun, Step, Tell, item_of
+from .model.call import Call, Observation
 from .pace import pace
 from .properties.run.driver import Driver
-from .properties.run.work import Worker
+from .properties.run.work import Generated, Walk, Worker
 
-RESTORE = "restore"
-"""Tells the parent to put the token's contents back, and to say when it is done."""
-
-
-class _Restoring:
-    """The adapter of this process, whose token the parent puts back."""
-
-    def __init__(self, adapter: Adapter, line: Line) -> None:
-        self._adapter, self._line = adapter, line
-        self.supports = adapter.supports
-
-    def ready(self, calls: Sequence[Call]) -> Ready:
-        """Calls that can be made by their number."""
-        return self._adapter.ready(calls)
-
-    def reset(self, restore_token: bool) -> None:
-        """Start a new sequence."""
-        self._adapter.reset(restore_token)
-        if restore_token:
-            self._line.ask(RESTORE)
+TOLD: Final = 0.02
+"""Seconds between two parts of what came of a piece of work, at least."""
 
 
-class _Desk:
-    """Does what the parent orders; an order is a dictionary, whose one answer is the last."""
+class _Ready:
+    """Calls that can be made by their number, once there is an adapter that makes them (implements `driver.Ready`)."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._calls = calls
+        self.made: dict[int, Callable[[], int]] = {}
+        self.make: Callable[[int], Callable[[], int]] = _missing
+        self._observation: Callable[[int], Observation]
+
+    def attach(self, adapter: Adapter) -> None:
+        """Make the calls by this adapter from now on."""
+        ready = adapter.ready(self._calls)
+        self.made, self.make, self._observation = ready.made, ready.make, ready.observation
+
+    def observation(self, answer: int) -> Observation:
+        """What the number that a call answers with stands for."""
+        return self._observation(answer)
+
+
+def _missing(_number: int) -> Callable[[], int]:
+    raise RuntimeError("no module is loaded yet")
+
+
+class _Target:
+    """The module of this process, once it is loaded (implements `driver.Target`); its token is put back by the parent.
+
+    `put_back` is tried before: it may put the token back by calls in this process, and says whether it did.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._worker: Worker
+        self._ready: _Ready
+        self._adapter: Adapter | None = None
+        self._line: Line
+        self.put_back: Callable[[Adapter], bool] = lambda _: False
 
-    def obey(self, adapter: Adapter, order: Any, line: Line) -> Iterator[Any]:
-        """Obey an order."""
-        if "task" in order:
-            calls = map(to_call, order["calls"])
-            self._worker = self._prepared(Task.from_json(order["task"]), calls, _Restoring(adapter, line))
-        driver = self._worker.driver
-        driver.tell(map(to_class, order.get("tell", ())), order.get("costs", {}))
-        if "spare" in order:
-            driver.spare = frozenset(order["spare"])
-        done = None
-        if "item" in order:
-            until = time.monotonic() + order["seconds"]
-            done = done_json(self._worker.do(to_item(order["item"]), lambda: time.monotonic() > until))
-        yield {"done": done, "pace": pace(adapter, driver) if "pace" in order else None}
+    def attach(self, adapter: Adapter, line: Line) -> None:
+        """Make calls by this adapter from now on."""
+        if self._adapter is None:
+            self._adapter = adapter
+            self._ready.attach(adapter)
+        self._line = line
 
-    def _prepared(self, task: Task, calls: Iterable[Call], target: _Restoring) -> Worker:
-        driver = Driver(
+    def ready(self, calls: Sequence[Call]) -> _Ready:
+        """Calls that can be made by their number."""
+        self._ready = _Ready(calls)
+        return self._ready
+
+    def reset(self, restore_token: bool) -> None:
+        """Start a new sequence. What happens before it is named, not numbered."""
+        if self._adapter is None:
+            return
+        note("C_Finalize")
+        self._adapter.reset(restore_token)
+        self._journal.begin()
+        note("")
+        if restore_token and not self.put_back(self._adapter):
+            self._line.restore()
+
+    def supports(self, call: Call) -> bool:
+        """Whether the call can be made."""
+        return self._adapter is not None and self._adapter.supports(call)
+
+
+class _Program:
+    """Does what the parent orders."""
+
+    def __init__(self, briefing: Briefing, journal: Journal) -> None:
+        task, self._journal = briefing.task, journal
+        self._telling: Line | None = None
+        self._told = 0.0
+        self._target = _Target(journal)
+        self._driver = Driver(
             task.model,
             task.initial,
-            target,
+            self._target,
             task.rights.policy,
-            calls=calls,
-            journal=self._journal.entries,
-            begin=self._journal.begin,
+            calls=briefing.calls,
+            journal=journal.entries,
+            begin=self._begin,
         )
-        # What is there now stays to the end, and need not be looked over for garbage again and again.
-        gc.freeze()
-        return Worker(driver)
+        self._worker = Worker(self._driver)
+
+    def __call__(self, adapter: Adapter, given: Raw, line: Line) -> Any:
+        """Do as ordered."""
+        self._target.attach(adapter, line)
+        driver, order = self._driver, decode(Order, given)
+        driver.numbered = lambda call: line.tell(Numbered(call))
+        match order:
+            case Tell():
+                driver.tell(order.classes, order.costs)
+                if order.spare is not None:
+                    driver.spare = frozenset(order.spare)
+                driver.numbered = lambda _: None  # the parent knows
+                for call in order.calls:
+                    driver.number(call)
+            case Do():
+                return self._do(order, line)
+            case Rerun():
+                return self._rerun(order.calls, line)
+            case Measure():
+                return pace(adapter, driver)
+
+    def _do(self, order: Do, line: Line) -> Any:
+        item, until = item_of(order), time.monotonic() + order.seconds
+        # What was seen in an earlier part is not known any more, which matters where calls are chosen by it.
+        if not isinstance(item, Walk | Generated):
+            self._telling, self._told = line, time.monotonic()
+        try:
+            return self._worker.do(item, lambda: time.monotonic() > until)
+        finally:
+            self._telling = None
+
+    def _begin(self) -> None:
+        """Between two sequences: tell what came of those before, so that a death does not lose it."""
+        self._journal.end()
+        if self._telling is not None and time.monotonic() - self._told > TOLD:
+            self._telling.tell(Part(self._worker.part()))
+            self._told = time.monotonic()
+
+    def _rerun(self, calls: Sequence[Call], line: Line) -> Believed:
+        """Run a sequence call by call, and tell of each, so that a death leaves all that came before it."""
+        driver = self._driver
+        driver.begin()
+        driver.count_sequence()
+        for call in calls:
+            made = len(driver.trail)
+            driver.run((driver.number(call),))
+            if len(driver.trail) > made:
+                line.tell(Step(call, driver.trail[-1].verdict.observation))
+        before = driver.oracle.believed(driver.trail[-1].before) if driver.trail else ()
+        return Believed(frozenset(before), driver.beliefs)
 
 
-if __name__ == "__main__":
-    run(_Desk(Journal(int(sys.argv[2]))).obey)
+PROGRAM: Final = Program(lambda given, journal: _Program(decode(Briefing, given), journal))
+"""What `Supervisor` runs for a check."""

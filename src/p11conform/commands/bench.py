@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -12,19 +13,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
+import psutil
 
-from ..adapters.base import ModuleUnusable
-from ..adapters.isolated import Kind
+from .. import mortal
+from ..adapters.base import Binding, ModuleUnusable
+from ..adapters.isolated import Isolated, Kind
 from ..console import waiting
-from ..crew import measure_pace
+from ..crew import Crew, measure_pace
 from ..exits import fail
 from ..messages import Task
-from ..model.call import Observation
+from ..model.call import Call, Observation
 from ..model.oracle import build, permitted
 from ..model.vocabulary import CKR
 from ..properties.engine.beliefs import Compiled
 from ..properties.engine.packed import uncollected
-from ..properties.policy import anything
+from ..properties.policy import Right, Rights, anything
+from ..properties.run.campaign import numbered_calls
+from ..properties.run.work import Visit
 from ..properties.search.goals import all_calls, by_function
 from ..properties.search.graph import SCOPES, explore
 from ..properties.search.suites import machine, transition_tour
@@ -41,6 +46,11 @@ SUCCEEDS = 0.8
 
 LOOPS = 5
 """Each measure is taken so often; the best counts, being least disturbed by what else the machine does."""
+
+DEATHS = 100
+"""Deaths whose cost is measured."""
+
+MORTAL = mortal.__name__
 
 LOOK = 0.2
 """Seconds between two looks at the memory of a run."""
@@ -67,11 +77,11 @@ def calls_checked() -> Figures:
         seen = measure_pace(Task(model, tested.initial, tested.rights), tested.isolated)
     finally:
         tested.discard()
-    yield "checked_calls_vs_bare_cffi", seen["checked"] / seen["bare"]
-    yield "checked_calls_vs_state_machine", seen["checked"] / seen["machine"]
-    yield "checked_calls_per_s", seen["checked"]
-    yield "bare_cffi_calls_per_s", seen["bare"]
-    yield "state_machine_steps_per_s", seen["machine"]
+    yield "checked_calls_vs_bare_cffi", seen.checked / seen.bare
+    yield "checked_calls_vs_state_machine", seen.checked / seen.machine
+    yield "checked_calls_per_s", seen.checked
+    yield "bare_cffi_calls_per_s", seen.bare
+    yield "state_machine_steps_per_s", seen.machine
 
 
 def oracle_steps() -> Figures:
@@ -139,15 +149,32 @@ def graph_edges() -> Figures:
     yield "graph_edges_per_s", _best(lambda: sum(len(explore(*scope).edges) for scope in scopes))
 
 
+def deaths() -> Figures:
+    """What it costs that a module dies on every second call: a scripted one, whose load takes no time."""
+    model, calls = build(), numbered_calls(build(), SIMULATED_STATE)
+    initialize = calls.index(Call("C_Initialize"))
+    goals = tuple((k, ()) for k in range(len(calls)) if k != initialize)[:DEATHS]
+
+    def scripted(briefing: bytes, **_: Any) -> Isolated:
+        return Isolated(Kind.RAW, "scripted", Binding(slots=(0,)), program=MORTAL, briefing=briefing)
+
+    with Crew(Task(model, SIMULATED_STATE, Rights(Right.ANYTHING)), [scripted]) as crew:
+        start = time.perf_counter()
+        (done,) = crew.do([Visit((initialize,), goals)], lambda: 600.0)
+        seconds = time.perf_counter() - start
+    assert len(done.failures) == len(goals), "it died on every second call"
+    yield "death_cost_ms", 1000 * seconds / len(goals)
+
+
 def default_run() -> Figures:
     """When a default check of SoftHSM2 finds what it finds, and the memory that it and its worker take at most."""
     with TemporaryDirectory() as directory:
         file = Path(directory) / "report.json"
         command = (sys.executable, "-m", "p11conform", "check", "softhsm2", "--json", str(file))
-        peak = 0
+        peak = 0.0
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             while run.poll() is None:
-                peak = max(peak, sum(map(_held, _family(run.pid))))
+                peak = max(peak, _held(run.pid))
                 time.sleep(LOOK)
         if not file.exists():
             raise ModuleUnusable("softhsm2: the default check wrote no report; run p11conform check softhsm2")
@@ -155,28 +182,21 @@ def default_run() -> Figures:
     yield "findings", len(findings)
     yield "median_calls_to_find", median(f["first_seen_at_call"] for f in findings)
     yield "slowest_find_s", max(f["first_seen_at_second"] for f in findings)
-    yield "peak_memory_mb", peak / 1024
+    yield "peak_memory_mb", peak
 
 
-def _family(pid: int) -> Iterator[int]:
-    """A process and all that came of it."""
-    yield pid
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = file.read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            yield from _family(int(child))
-
-
-def _held(pid: int) -> int:
-    """The memory that a process holds, in kB; 0 if it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
+def _held(pid: int) -> float:
+    """The memory that a process and all that came of it hold together, in MB; what they share counts once."""
+    total = 0
+    with suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                try:
+                    total += process.memory_full_info().pss
+                except psutil.AccessDenied:  # a process that leaves no core file is nobody's to look into
+                    total += process.memory_info().rss
+    return total / 2**20
 
 
 MEASURES = {
@@ -184,6 +204,7 @@ MEASURES = {
     "the oracle": oracle_steps,
     "a transition tour": tour_calls,
     "the graphs of the pinned scopes": graph_edges,
+    "deaths": deaths,
     "a default check of SoftHSM2, which takes a minute": default_run,
 }
 """What is measured, by what it is called while it is."""

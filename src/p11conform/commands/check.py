@@ -60,6 +60,9 @@ def command(
     A token that p11conform did not make itself is not written to, and only right PINs are used, unless
     --allow-destructive gives it up. Ctrl-C ends the check with a report of what was found until then.
     """
+    # A signal is looked for between two pieces of work, and by what makes a failure shorter: raised in the midst of
+    # one, it would leave a directory or a process that nobody knows of yet.
+    ASKED.defer()
     opening = Opening.of(module, options)
     model = model_of(spec, readings)
     check_jobs(jobs, module)
@@ -146,6 +149,7 @@ class _Check:
         return _Outcome(results)
 
     def _run(self) -> Results:
+        ASKED.look()
         self.tested = opened(self.opening, self.model, self.seed)
         tested, display = self.tested, Display()
         with _discarding(tested), display.context(), workers(self.model, tested, self.jobs, self.opening) as crew:
@@ -162,8 +166,7 @@ class _Check:
                 found=display.found,
                 asked=lambda: ASKED.name,
             )
-            # From here on a signal is looked for between two pieces of work, and by what makes a failure shorter.
-            ASKED.defer()
+            ASKED.look()
             return self.campaign.run()
 
     def _so_far(self, ended: Ended) -> Results:
