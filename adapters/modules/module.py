@@ -24,7 +24,8 @@ PROVISIONING_SECONDS: Final = 60.0
 class Module:
     """A module that is ready, with what to do about its tokens.
 
-    `environment` is what the process that loads the library needs beside its own. `owned` says that the tokens are
+    `environment` is what the process that loads the library needs beside its own, `namespaces` are the files of those
+    that it joins. `owned` says that the tokens are
     ours and may be initialised, emptied and locked. `restore` puts the tokens back as they were when the module was
     made ready, while the library is finalised. `discard` removes all that was made.
     """
@@ -36,6 +37,7 @@ class Module:
     owned: bool
     restore: Callable[[], None]
     discard: Callable[[], None]
+    namespaces: tuple[str, ...] = ()
 
 
 def snapshot(root: Path) -> Callable[[], None]:

@@ -1,0 +1,33 @@
+"""p11-kit's client, which reaches SoftHSM 2 through a p11-kit server: what is remote answers as what is behind it."""
+
+from typing import Final
+
+from . import softhsm2
+from .access import Access
+from .daemon import Daemon
+from .module import Module
+from .provider import Need, Provider, Site, libraries
+
+
+def _build(library: str, site: Site) -> Module:
+    tokens, environment = softhsm2.configured(site.home)
+    behind, server = softhsm2.NEED.find(), _SERVER.find()
+    assert behind is not None, "it is among what is needed"
+    assert server is not None, "it is among what is needed"
+    direct = Access(behind, environment)
+    socket = site.socket("p11.sock")
+    daemon = Daemon(site, (server, "--foreground", "--name", str(socket), "--provider", behind, "pkcs11:"), environment)
+    daemon.await_ready(socket.exists)
+    through = Access(library, {"P11_KIT_SERVER_ADDRESS": f"unix:path={socket}"})
+    return softhsm2.with_tokens(direct, tokens, through)
+
+
+_SERVER: Final = Need("p11-kit", ("/usr/libexec/p11-kit/p11-kit-server", "/usr/lib/p11-kit/p11-kit-server"))
+
+PROVIDER: Final = Provider(
+    "p11-kit",
+    "p11-kit's client, its server, and SoftHSM 2 behind them",
+    Need("p11-kit-modules", libraries("pkcs11/p11-kit-client.so")),
+    _build,
+    others=(_SERVER, softhsm2.NEED),
+)
