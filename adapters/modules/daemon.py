@@ -76,7 +76,7 @@ class Daemon:
         while not ready():
             if not self.runs or time.monotonic() > until:
                 how = "is not ready" if self.runs else "has ended"
-                printed = one_line(self._log.read_bytes().strip().rpartition(b"\n")[2])
+                printed = one_line(b" ".join(self._log.read_bytes().split()))
                 said = f" (it printed last: {printed})" if printed else ""
                 raise ModuleUnusable(f"{self._name} {how}{said}; see that it runs on this machine")
             time.sleep(_LOOK)

@@ -11,12 +11,10 @@ from .provider import Need, Provider, Site, libraries
 
 def _build(library: str, site: Site) -> Module:
     tokens, environment = softhsm2.configured(site.home)
-    behind, server = softhsm2.NEED.find(), _SERVER.find()
-    assert behind is not None, "it is among what is needed"
-    assert server is not None, "it is among what is needed"
+    behind = softhsm2.NEED.path
     direct = Access(behind, environment)
     socket = site.socket("p11.sock")
-    daemon = Daemon(site, (server, "--foreground", "--name", str(socket), "--provider", behind, "pkcs11:"), environment)
+    daemon = Daemon(site, (_SERVER.path, "--foreground", "--name", str(socket), "--provider", behind, "pkcs11:"), environment)
     daemon.await_ready(socket.exists)
     through = Access(library, {"P11_KIT_SERVER_ADDRESS": f"unix:path={socket}"})
     return softhsm2.with_tokens(direct, tokens, through)

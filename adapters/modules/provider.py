@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import rmtree
 from typing import Final
 
 from ..base import ModuleUnusable
@@ -33,6 +32,17 @@ class Need:
 
     package: str
     places: Sequence[str]
+
+    @property
+    def path(self) -> str:
+        """The path of the file.
+
+        Raises:
+            ModuleUnusable: if the package is not installed.
+        """
+        if (found := self.find()) is None:
+            raise ModuleUnusable(f"{self.places[0]} is missing; {installs((self.package,))}")
+        return found
 
     def find(self) -> str | None:
         """The path of the file, None where the package is not installed."""
@@ -99,12 +109,8 @@ class Provider:
         """
         if (obstacle := self.obstacle()) is not None:
             raise ModuleUnusable(f"{self.name}: {obstacle}")
-        library = self.find()
-        assert library is not None, "it is among what is needed"
         with ExitStack() as stack:
-            home = private_directory(self.name)
-            stack.callback(rmtree, home, ignore_errors=True)
-            made = self.build(library, Site(home, stack))
+            made = self.build(self.library.path, Site(private_directory(self.name, stack), stack))
             return replace(made, name=self.name, discard=stack.pop_all().close)
 
 
