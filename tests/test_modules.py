@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 OPEN, LOGIN, FIND = Call("C_OpenSession"), Call("C_Login"), Call("C_FindObjectsInit")
 MAKE = Call("C_CreateObject")
 
-MAKES: Final[Mapping[str, CKR]] = {}
+MAKES: Final[Mapping[str, CKR]] = {"tpm2": CKR.ATTRIBUTE_VALUE_INVALID}
 """What C_CreateObject of a session object gives to the user where it does not succeed."""
 
 PATIENCE: Final = 10.0

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..base import ModuleUnusable
 from ..output import one_line
-from .provider import SEARCHED, Site
+from .provider import PATH, Site
 
 READY: Final = 10.0
 """Seconds that a daemon has to be ready."""
@@ -43,7 +43,7 @@ class Daemon:
     def __init__(self, site: Site, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._name = Path(command[0]).name
         self._log = site.home / f"{self._name}.log"
-        own = {"PATH": SEARCHED, "HOME": str(site.home), "LC_ALL": "C.UTF-8"}
+        own = {"PATH": PATH, "HOME": str(site.home), "LC_ALL": "C.UTF-8"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 ("/bin/sh", "-c", _WATCHED, "watched", *command),

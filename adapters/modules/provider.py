@@ -13,7 +13,7 @@ from ..base import ModuleUnusable
 from ..private import private_directory
 from .module import Module
 
-SEARCHED: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 """Where programs are looked for: daemons are not on everybody's path."""
 
 _LONGEST_SOCKET: Final = 106
@@ -46,7 +46,7 @@ class Need:
 
     def find(self) -> str | None:
         """The path of the file, None where the package is not installed."""
-        found = (place if Path(place).is_file() else shutil.which(place, path=SEARCHED) for place in self.places)
+        found = (place if Path(place).is_file() else shutil.which(place, path=PATH) for place in self.places)
         return next(filter(None, found), None)
 
 
