@@ -7,9 +7,9 @@ from typing import Final
 
 from ..base import Binding
 from .access import Access
-from .daemon import PATH, Daemon
+from .daemon import Daemon
 from .module import NEW_TOKEN, Module, pins, snapshot
-from .provider import Need, Provider, Site, libraries
+from .provider import PATH, Need, Provider, Site, libraries
 
 _LABEL: Final = "p11conform-1"
 _SO, _USER, _OTHER, _WRONG = b"so pin", b"user pin", b"another one", b"a wrong one"
