@@ -35,18 +35,25 @@ class Daemon:
         site: where it is; what it prints goes to a file there, and it is stopped when the site is taken down.
         command: the program, as it is found on the path, and its arguments.
         environment: all of its own beside the path, and a home at the site.
+        inside: the namespaces that it runs in, if it is to run in others than ours.
 
     Raises:
         OSError: if it cannot be started.
     """
 
-    def __init__(self, site: Site, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        inside: "Namespace | None" = None,
+    ) -> None:
         self._name = Path(command[0]).name
         self._log = site.home / f"{self._name}.log"
         own = {"PATH": PATH, "HOME": str(site.home), "LC_ALL": "C.UTF-8"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ("/bin/sh", "-c", _WATCHED, "watched", *command),
+                ("/bin/sh", "-c", _WATCHED, "watched", *(inside.entry if inside else ()), *command),
                 env=own | dict(environment or {}),
                 cwd=site.home,
                 start_new_session=True,
@@ -99,30 +106,35 @@ class Daemon:
 
 
 class Namespace(Daemon):
-    """A process in namespaces of its own, for mounts and for System V IPC, which go with the last process in them.
+    """A process in namespaces of its own, for mounts, System V IPC and perhaps the network.
 
-    `binds` are directories of the site by those that they are to cover in there. Only root can do this.
+    They go with the last process in them. `binds` are directories of the site by those that they are to cover in there.
+    With `network` there is no network but one of this machine with itself. Only root can do this.
 
     Raises:
         ModuleUnusable: if the system does not allow it.
     """
 
-    def __init__(self, site: Site, binds: Mapping[str, Path]) -> None:
-        mounts = (f"mount --bind {shlex.quote(str(here))} {shlex.quote(there)}" for there, here in binds.items())
-        ready = site.home / "mounted"
-        script = " && ".join((*mounts, f"touch {shlex.quote(str(ready))}", "exec sleep infinity"))
-        super().__init__(site, ("unshare", "--mount", "--ipc", "--", "/bin/sh", "-c", script))
+    def __init__(self, site: Site, binds: Mapping[str, Path], *, network: bool = False) -> None:
+        self._kinds = {"mount": "mnt", "ipc": "ipc"} | ({"net": "net"} if network else {})
+        ready = site.home / "namespace"
+        commands = (
+            *(("mount", "--bind", str(here), there) for there, here in binds.items()),
+            *([("ip", "link", "set", "dev", "lo", "up")] if network else []),
+            ("touch", str(ready)),
+            ("exec", "sleep", "infinity"),
+        )
+        script = " && ".join(map(shlex.join, commands))
+        super().__init__(site, ("unshare", *(f"--{kind}" for kind in self._kinds), "--", "/bin/sh", "-c", script))
         self.await_ready(ready.exists)
 
     @property
     def files(self) -> tuple[str, ...]:
         """The files of the namespaces, for those who join them."""
-        return tuple(f"/proc/{self.pid}/ns/{kind}" for kind in ("mnt", "ipc"))
+        return tuple(f"/proc/{self.pid}/ns/{file}" for file in self._kinds.values())
 
-    def inside(self, *command: str) -> tuple[str, ...]:
-        """A command, so that it runs in there."""
-        return (
-            "nsenter",
-            *(f"--{kind}={file}" for kind, file in zip(("mount", "ipc"), self.files, strict=True)),
-            *command,
-        )
+    @property
+    def entry(self) -> tuple[str, ...]:
+        """What stands before a command that is to run in there."""
+        joined = (f"--{kind}={file}" for kind, file in zip(self._kinds, self.files, strict=True))
+        return ("nsenter", *joined, "--")

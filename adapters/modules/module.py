@@ -59,9 +59,9 @@ def snapshot(root: Path) -> Callable[[], None]:
     return restore
 
 
-def pins(slot: MeasuredSlot, so: bytes, user: bytes, other: bytes, wrong: bytes) -> dict[str, bytes]:
+def pins(slot: MeasuredSlot, so: bytes | None, user: bytes, other: bytes, wrong: bytes) -> dict[str, bytes]:
     """The PINs of a token by the names of `Pin`, with one too short and one too long where the token has limits."""
-    known = {Pin.SO: so, Pin.USER: user, Pin.OTHER: other, Pin.WRONG: wrong}
+    known = {Pin.USER: user, Pin.OTHER: other, Pin.WRONG: wrong} | ({} if so is None else {Pin.SO: so})
     if slot.min_pin > 0:
         known[Pin.SHORT] = b"1" * (slot.min_pin - 1)
     if 0 < slot.max_pin <= _LONGEST_PIN:

@@ -44,7 +44,7 @@ def _build(library: str, site: Site) -> Module:
         "/dev/shm": shm,
     }
     namespace = Namespace(site, covered)
-    daemon = Daemon(site, namespace.inside(_DAEMON.path, "-f"))
+    daemon = Daemon(site, (_DAEMON.path, "-f"), inside=namespace)
     daemon.await_ready((run / "pkcsslotd.socket").exists)
     access = Access(library, namespaces=namespace.files)
     (slot,) = access.measure().slots

@@ -6,14 +6,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from ..base import ModuleUnusable
-from . import nss, opencryptoki, p11_kit, p11_kit_trust, softhsm2, tpm2
+from . import nss, opencryptoki, opensc, p11_kit, p11_kit_trust, softhsm2, tpm2
 from .provider import Provider
 
 GROUP: Final = "p11conform.modules"
 """The group of entry points by which other packages add modules; each is named as its module is."""
 
 OWN: Final[tuple[Provider, ...]] = tuple(
-    module.PROVIDER for module in (softhsm2, nss, opencryptoki, p11_kit, p11_kit_trust, tpm2)
+    module.PROVIDER for module in (softhsm2, nss, opencryptoki, opensc, p11_kit, p11_kit_trust, tpm2)
 )
 
 

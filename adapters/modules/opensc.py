@@ -1,0 +1,114 @@
+"""OpenSC on a software card in a virtual reader, with a pcscd of its own that sees no other readers."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ..base import Binding, ModuleUnusable
+from ..output import one_line
+from .access import Access
+from .daemon import Daemon, Namespace
+from .module import Module, pins, snapshot
+from .provider import PATH, Need, Provider, Site, libraries
+
+_LABEL: Final = "p11conform-1"
+_USER, _OTHER, _WRONG = b"123456", b"24682468", b"999999"
+_PUK: Final = b"1234567890123456"
+
+_PORT: Final = 0x8C7B
+"""Where the reader listens, in a network of its own."""
+
+_READER: Final = """\
+FRIENDLYNAME "Virtual PCD"
+DEVICENAME /dev/null:{port:#x}
+LIBPATH {driver}
+CHANNELID {port:#x}
+"""
+
+_CONFIGURATION: Final = """\
+app default {
+  card_drivers = isoApplet;
+  reader_driver pcsc { disconnect_action = reset; }
+}
+"""
+"""Other drivers would only ask the card whether it is theirs. After a reset nobody is logged in."""
+
+
+def _build(library: str, site: Site) -> Module:
+    configuration, memory = site.home / "opensc.conf", site.home / "memory"
+    configuration.write_text(_CONFIGURATION)
+    memory.mkdir()
+    environment = {
+        "OPENSC_CONF": str(configuration),
+        "PCSCLITE_CSOCK_NAME": str(_with_card(site, memory / "card")),
+    }
+    _personalized(environment)
+    access = Access(library, environment)
+    slots = access.measure().slots
+    card, reader = sorted(slots, key=lambda slot: not slot.token_present)
+    binding = Binding((card.id, reader.id), (card.label,), pins(card, None, _USER, _OTHER, _WRONG))
+    return access.module(binding, snapshot(memory))
+
+
+def _with_card(site: Site, memory: Path) -> Path:
+    """A reader with a card in it; the socket of its daemon."""
+    run, drivers, readers = (site.home / name for name in ("run", "drivers", "readers"))
+    for directory in (run / "pcscd", drivers, readers):
+        directory.mkdir(parents=True)
+    driver = shutil.copy(_VPCD.path, site.home)
+    (readers / "vpcd").write_text(_READER.format(port=_PORT, driver=driver))
+    socket = site.socket("run/pcscd/pcscd.comm")
+    # No driver but the one that the readers name: those of the machine's own readers are out of sight.
+    namespace = Namespace(site, {"/run": run, "/usr/lib/pcsc/drivers": drivers}, network=True)
+    daemon = Daemon(site, (_PCSCD.path, "--foreground", "--config", str(readers)), inside=namespace)
+    daemon.await_ready(socket.exists)
+    program = (sys.executable, "-m", f"{__package__}.softcard", str(_PORT), str(memory))
+    card = Daemon(site, program, {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, inside=namespace)
+    card.await_ready(lambda: _INSERTED in _output((_LIST.path, "--list-readers"), {"PCSCLITE_CSOCK_NAME": str(socket)}))
+    return socket
+
+
+def _personalized(environment: Mapping[str, str]) -> None:
+    """Have the card hold an empty token with its PIN and PUK, which stand in no argument list."""
+    command = (_INIT.path, "--create-pkcs15", "--profile", "pkcs15+onepin", "--label", _LABEL)
+    secrets = {"PIN": _USER.decode(), "PUK": _PUK.decode()}
+    _output((*command, "--pin", "env:PIN", "--puk", "env:PUK"), {**environment, **secrets})
+
+
+def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What a program prints.
+
+    Raises:
+        ModuleUnusable: if it fails.
+    """
+    ran = subprocess.run(
+        command,
+        env={"PATH": PATH, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode:
+        raise ModuleUnusable(f"{Path(command[0]).name} fails: {one_line(ran.stderr.encode())}; see that it runs here")
+    return ran.stdout
+
+
+_INSERTED: Final = "  Yes  "
+"""In the line of a reader that holds a card."""
+
+_PCSCD, _VPCD = Need("pcscd", ("pcscd",)), Need("vsmartcard-vpcd", ("/usr/lib/pcsc/drivers/serial/libifdvpcd.so",))
+_LIST, _INIT = Need("opensc", ("opensc-tool",)), Need("opensc", ("pkcs15-init",))
+
+PROVIDER: Final = Provider(
+    "opensc",
+    "OpenSC on a software card",
+    Need("opensc-pkcs11", libraries("opensc-pkcs11.so")),
+    _build,
+    others=(_PCSCD, _VPCD, _LIST, _INIT, Need("iproute2", ("ip",))),
+    root=True,
+)
