@@ -165,6 +165,25 @@ def test_a_token_is_put_back(provider: Provider) -> None:
         module.discard()
 
 
+@pytest.mark.module
+def test_what_ended_is_started_again_when_the_token_is_put_back(provider: Provider, place: Path) -> None:
+    module = provider.provision()
+    try:
+        daemons = [p for p in processes(place) if p.pid == os.getpgid(p.pid)]
+        if not daemons:
+            pytest.skip(f"{provider.name} has no daemon")
+        for process in (p for p in daemons if p.name() not in HOLDERS):
+            os.killpg(process.pid, signal.SIGKILL)
+        module.restore()
+        assert use(module) == expected(provider.name, module)
+    finally:
+        module.discard()
+
+
+HOLDERS: Final = ("sleep",)
+"""Programs that only keep a namespace."""
+
+
 TESTER: Final = """
     import sys, time
     from p11conform.adapters.modules import registry

@@ -9,6 +9,7 @@ from ...model.vocabulary import CKR
 from ..base import Binding, ModuleUnusable
 from ..isolated import Isolated, Kind, measure_isolated
 from ..measure import Measured
+from .daemon import Daemon, revive
 from .module import PROVISIONING_SECONDS, Module
 
 
@@ -18,12 +19,16 @@ def keep() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A library, the environment and the pReserved that it wants, and the namespaces that it runs in."""
+    """A library, the environment and the pReserved that it wants, the namespaces that it runs in, and its daemons.
+
+    Of the daemons each needs those before it.
+    """
 
     library: str
     environment: Mapping[str, str] = field(default_factory=dict)
     init_reserved: str | None = None
     namespaces: Sequence[str] = ()
+    daemons: Sequence[Daemon] = ()
 
     def measure(self) -> Measured:
         """What the module says of itself.
@@ -56,14 +61,22 @@ class Access:
                     raise ModuleUnusable(f"{text}; check how the module is set up")
 
     def module(self, binding: Binding, restore: Callable[[], None]) -> Module:
-        """The module, ready; its provider gives it a name and says how it is discarded."""
+        """The module, ready; its provider gives it a name and says how it is discarded.
+
+        Before its tokens are put back, daemons that ended are started again.
+        """
+
+        def restored() -> None:
+            revive(self.daemons)
+            restore()
+
         return Module(
             name=self.library,
             library=self.library,
             environment=self.environment,
             binding=binding,
             owned=True,
-            restore=restore,
+            restore=restored,
             discard=keep,
             namespaces=tuple(self.namespaces),
         )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from ..base import ModuleUnusable
@@ -36,8 +37,11 @@ class Daemon:
         command: the program, as it is found on the path, and its arguments.
         environment: all of its own beside the path, and a home at the site.
         inside: the namespaces that it runs in, if it is to run in others than ours.
+        makes: the files, sockets for the most part, that are there as soon as it is ready.
+        ready: what holds besides when it is ready.
 
     Raises:
+        ModuleUnusable: if it is not ready in time, or ends before.
         OSError: if it cannot be started.
     """
 
@@ -45,42 +49,48 @@ class Daemon:
         self,
         site: Site,
         command: Sequence[str],
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        *,
         inside: "Namespace | None" = None,
+        makes: Sequence[Path] = (),
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._name = Path(command[0]).name
         self._log = site.home / f"{self._name}.log"
-        own = {"PATH": PATH, "HOME": str(site.home), "LC_ALL": "C.UTF-8"}
+        self._command = ("/bin/sh", "-c", _WATCHED, "watched", *(inside.entry if inside else ()), *command)
+        self._environment = {"PATH": PATH, "HOME": str(site.home), "LC_ALL": "C.UTF-8", **environment}
+        self._makes, self._ready = makes, ready
+        self._process: subprocess.Popen[bytes] | None = None
+        site.at_end.callback(self.stop)
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        for file in self._makes:
+            file.unlink(missing_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ("/bin/sh", "-c", _WATCHED, "watched", *(inside.entry if inside else ()), *command),
-                env=own | dict(environment or {}),
-                cwd=site.home,
+                self._command,
+                env=self._environment,
+                cwd=self._log.parent,
                 start_new_session=True,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
             )
-        site.at_end.callback(self.stop)
-
-    @property
-    def pid(self) -> int:
-        """The number of its process."""
-        return self._process.pid
-
-    @property
-    def runs(self) -> bool:
-        """Whether it is still there."""
-        return self._process.poll() is None
-
-    def await_ready(self, ready: Callable[[], bool]) -> None:
-        """Wait until something holds.
-
-        Raises:
-            ModuleUnusable: if it does not come to hold in time, or the daemon ends before.
-        """
         until = time.monotonic() + READY
-        while not ready():
+        while not (all(file.exists() for file in self._makes) and self._ready()):
             if not self.runs or time.monotonic() > until:
                 how = "is not ready" if self.runs else "has ended"
                 printed = one_line(b" ".join(self._log.read_bytes().split()))
@@ -90,19 +100,32 @@ class Daemon:
 
     def stop(self) -> None:
         """Ask it to go, and end it with all that it forked."""
+        if self._process is None:
+            return
         if self.runs:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(LEAVE)
-        self.kill()
-
-    def kill(self) -> None:
-        """End it now, with all that it forked."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
+        self._process = None
+
+
+def revive(daemons: Sequence[Daemon]) -> None:
+    """See that daemons run, of which each needs those before it.
+
+    Raises:
+        ModuleUnusable: if one that ended does not start again.
+    """
+    ended = next((k for k, daemon in enumerate(daemons) if not daemon.runs), None)
+    if ended is not None:
+        for daemon in reversed(daemons[ended:]):
+            daemon.stop()
+        for daemon in daemons[ended:]:
+            daemon.start()
 
 
 class Namespace(Daemon):
@@ -125,8 +148,8 @@ class Namespace(Daemon):
             ("exec", "sleep", "infinity"),
         )
         script = " && ".join(map(shlex.join, commands))
-        super().__init__(site, ("unshare", *(f"--{kind}" for kind in self._kinds), "--", "/bin/sh", "-c", script))
-        self.await_ready(ready.exists)
+        command = ("unshare", *(f"--{kind}" for kind in self._kinds), "--", "/bin/sh", "-c", script)
+        super().__init__(site, command, makes=(ready,))
 
     @property
     def files(self) -> tuple[str, ...]:

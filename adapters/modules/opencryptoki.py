@@ -44,9 +44,8 @@ def _build(library: str, site: Site) -> Module:
         "/dev/shm": shm,
     }
     namespace = Namespace(site, covered)
-    daemon = Daemon(site, (_DAEMON.path, "-f"), inside=namespace)
-    daemon.await_ready((run / "pkcsslotd.socket").exists)
-    access = Access(library, namespaces=namespace.files)
+    daemon = Daemon(site, (_DAEMON.path, "-f"), inside=namespace, makes=(run / "pkcsslotd.socket",))
+    access = Access(library, namespaces=namespace.files, daemons=(daemon,))
     (slot,) = access.measure().slots
     binding = Binding((slot.id,), (_LABEL,), pins(slot, _SO, _USER, _OTHER, _WRONG))
     access.perform(binding, (*NEW_TOKEN, binding.initialize, *_OWN_PIN))

@@ -42,34 +42,37 @@ def _build(library: str, site: Site) -> Module:
     configuration, memory = site.home / "opensc.conf", site.home / "memory"
     configuration.write_text(_CONFIGURATION)
     memory.mkdir()
-    environment = {
-        "OPENSC_CONF": str(configuration),
-        "PCSCLITE_CSOCK_NAME": str(_with_card(site, memory / "card")),
-    }
+    socket = site.socket("run/pcscd/pcscd.comm")
+    daemons = _with_card(site, socket, memory / "card")
+    environment = {"OPENSC_CONF": str(configuration), "PCSCLITE_CSOCK_NAME": str(socket)}
     _personalized(environment)
-    access = Access(library, environment)
+    access = Access(library, environment, daemons=daemons)
     slots = access.measure().slots
     card, reader = sorted(slots, key=lambda slot: not slot.token_present)
     binding = Binding((card.id, reader.id), (card.label,), pins(card, None, _USER, _OTHER, _WRONG))
     return access.module(binding, snapshot(memory))
 
 
-def _with_card(site: Site, memory: Path) -> Path:
-    """A reader with a card in it; the socket of its daemon."""
+def _with_card(site: Site, socket: Path, memory: Path) -> tuple[Daemon, Daemon]:
+    """The daemon of a reader, which listens on a socket, and the card in it."""
     run, drivers, readers = (site.home / name for name in ("run", "drivers", "readers"))
     for directory in (run / "pcscd", drivers, readers):
         directory.mkdir(parents=True)
     driver = shutil.copy(_VPCD.path, site.home)
     (readers / "vpcd").write_text(_READER.format(port=_PORT, driver=driver))
-    socket = site.socket("run/pcscd/pcscd.comm")
     # No driver but the one that the readers name: those of the machine's own readers are out of sight.
     namespace = Namespace(site, {"/run": run, "/usr/lib/pcsc/drivers": drivers}, network=True)
-    daemon = Daemon(site, (_PCSCD.path, "--foreground", "--config", str(readers)), inside=namespace)
-    daemon.await_ready(socket.exists)
+    command = (_PCSCD.path, "--foreground", "--config", str(readers))
+    reader = Daemon(site, command, inside=namespace, makes=(socket,))
     program = (sys.executable, "-m", f"{__package__}.softcard", str(_PORT), str(memory))
-    card = Daemon(site, program, {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, inside=namespace)
-    card.await_ready(lambda: _INSERTED in _output((_LIST.path, "--list-readers"), {"PCSCLITE_CSOCK_NAME": str(socket)}))
-    return socket
+    card = Daemon(
+        site,
+        program,
+        {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        inside=namespace,
+        ready=lambda: _INSERTED in _output((_LIST.path, "--list-readers"), {"PCSCLITE_CSOCK_NAME": str(socket)}),
+    )
+    return reader, card
 
 
 def _personalized(environment: Mapping[str, str]) -> None:

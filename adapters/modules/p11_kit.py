@@ -14,11 +14,9 @@ def _build(library: str, site: Site) -> Module:
     behind = softhsm2.NEED.path
     direct = Access(behind, environment)
     socket = site.socket("p11.sock")
-    daemon = Daemon(
-        site, (_SERVER.path, "--foreground", "--name", str(socket), "--provider", behind, "pkcs11:"), environment
-    )
-    daemon.await_ready(socket.exists)
-    through = Access(library, {"P11_KIT_SERVER_ADDRESS": f"unix:path={socket}"})
+    command = (_SERVER.path, "--foreground", "--name", str(socket), "--provider", behind, "pkcs11:")
+    server = Daemon(site, command, environment, makes=(socket,))
+    through = Access(library, {"P11_KIT_SERVER_ADDRESS": f"unix:path={socket}"}, daemons=(server,))
     return softhsm2.with_tokens(direct, tokens, through)
 
 

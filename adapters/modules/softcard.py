@@ -22,7 +22,7 @@ _PATIENCE: Final = 10.0
 _AGAIN: Final = 0.01
 
 
-class _Kept:
+class KeptCard:
     """A card whose memory is in a file."""
 
     def __init__(self, file: Path) -> None:
@@ -88,7 +88,7 @@ def _received(reader: socket.socket, size: int) -> bytes:
 
 def main(port: int, file: Path) -> None:
     """Be the card in the reader that listens on a port of this machine, until it is gone."""
-    card = _Kept(file)
+    card = KeptCard(file)
     with _connected(port) as reader:
         while True:
             try:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..base import Binding
@@ -37,14 +37,8 @@ _NEVER_LOCK: Final = (
 def _build(library: str, site: Site) -> Module:
     store = site.home / "store"
     store.mkdir()
-    environment = {
-        "TPM2_PKCS11_STORE": str(store),
-        "TPM2_PKCS11_TCTI": _TCTI,
-        "TPM2_PKCS11_BACKEND": "esysdb",
-        "TPM2_PKCS11_LOG_LEVEL": "0",
-        "TSS2_LOG": "all+none",
-    } | _resource_manager(site)
-    access = Access(library, environment)
+    daemons, found = _resource_manager(site)
+    access = Access(library, _CLIENT | found | {"TPM2_PKCS11_STORE": str(store)}, daemons=daemons)
     (free,) = access.measure().slots
     known = pins(free, _SO, _USER, _OTHER, _WRONG)
     access.perform(Binding((free.id,), (_LABEL,), known), NEW_TOKEN)
@@ -53,30 +47,25 @@ def _build(library: str, site: Site) -> Module:
     return access.module(binding, snapshot(store))
 
 
-def _resource_manager(site: Site) -> dict[str, str]:
-    """A TPM and its resource manager; the environment in which clients find it."""
+def _resource_manager(site: Site) -> tuple[Sequence[Daemon], dict[str, str]]:
+    """A bus, a TPM and its resource manager; the environment in which clients find it."""
     state, bus, conf, tpm = site.home / "tpm", site.socket("bus"), site.home / "bus.conf", site.socket("tpm.sock")
     control = site.socket(f"{tpm.name}.ctrl")  # where the resource manager looks for it
     state.mkdir()
     conf.write_text(_BUS.format(socket=bus))
     found = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}"}
-    swtpm = Daemon(
-        site,
-        (
-            *(_SWTPM.path, "socket", "--tpm2", "--tpmstate", f"dir={state}"),
-            *("--server", f"type=unixio,path={tpm}", "--ctrl", f"type=unixio,path={control}"),
-            *("--flags", "not-need-init,startup-clear"),
-        ),
-    )
-    dbus = Daemon(site, (_DBUS.path, f"--config-file={conf}", "--nofork", "--nopidfile"))
-    swtpm.await_ready(lambda: tpm.exists() and control.exists())
-    dbus.await_ready(bus.exists)
+    dbus = Daemon(site, (_DBUS.path, f"--config-file={conf}", "--nofork", "--nopidfile"), makes=(bus,))
+    command = (_SWTPM.path, "socket", "--tpm2", "--tpmstate", f"dir={state}", "--flags", "not-need-init,startup-clear")
+    ends = ("--server", f"type=unixio,path={tpm}", "--ctrl", f"type=unixio,path={control}")
+    swtpm = Daemon(site, (*command, *ends), makes=(tpm, control))
     as_root = ("--allow-root",) if os.geteuid() == 0 else ()
-    command = (_ABRMD.path, "--session", "--flush-all", "--max-transients=100", f"--tcti=swtpm:path={tpm}", *as_root)
-    manager = Daemon(site, command, found)
-    tools = {"PATH": PATH, "TPM2TOOLS_TCTI": _TCTI, "TSS2_LOG": "all+none"} | found
-    manager.await_ready(lambda: _ran((_TOOL.path, *_NEVER_LOCK.split()), tools))
-    return found
+    manager = Daemon(
+        site,
+        (_ABRMD.path, "--session", "--flush-all", "--max-transients=100", f"--tcti=swtpm:path={tpm}", *as_root),
+        found,
+        ready=lambda: _ran((_TOOL.path, *_NEVER_LOCK.split()), _TOOLS | found),
+    )
+    return (dbus, swtpm, manager), found
 
 
 def _ran(command: tuple[str, ...], environment: Mapping[str, str]) -> bool:
@@ -84,6 +73,14 @@ def _ran(command: tuple[str, ...], environment: Mapping[str, str]) -> bool:
 
 
 _TCTI: Final = "tabrmd:bus_type=session"
+_TOOLS: Final = {"PATH": PATH, "TPM2TOOLS_TCTI": _TCTI, "TSS2_LOG": "all+none"}
+_CLIENT: Final = {
+    "TPM2_PKCS11_TCTI": _TCTI,
+    "TPM2_PKCS11_BACKEND": "esysdb",
+    "TPM2_PKCS11_LOG_LEVEL": "0",
+    "TSS2_LOG": "all+none",
+}
+
 _SWTPM, _DBUS = Need("swtpm", ("swtpm",)), Need("dbus-daemon", ("dbus-daemon",))
 _ABRMD, _TOOL = Need("tpm2-abrmd", ("tpm2-abrmd",)), Need("tpm2-tools", ("tpm2_dictionarylockout",))
 
