@@ -7,7 +7,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 import psutil
 import pytest
 from click.testing import CliRunner
+from left import mounted, processes, running, still_running
 
 from p11conform.adapters import private
 from p11conform.adapters.base import ModuleUnusable
@@ -38,9 +39,6 @@ MAKE = Call("C_CreateObject")
 MAKES: Final[Mapping[str, CKR]] = {"tpm2": CKR.ATTRIBUTE_VALUE_INVALID}
 """What C_CreateObject of a session object gives to the user where it does not succeed."""
 
-PATIENCE: Final = 10.0
-"""Seconds in which what a killed tester left must have ended."""
-
 
 @pytest.fixture(params=registry.OWN, ids=lambda provider: provider.name)
 def provider(request: pytest.FixtureRequest) -> Provider:
@@ -57,33 +55,9 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with TemporaryDirectory(prefix="t") as name:  # short, as it holds sockets
         monkeypatch.setattr(tempfile, "tempdir", name)
         yield Path(name)
-        assert await_end(Path(name)) == []
+        assert still_running(Path(name)) == []
         assert list(Path(name).iterdir()) == []
     assert mounted() == mounts
-
-
-def mounted() -> str:
-    return Path("/proc/self/mountinfo").read_text()
-
-
-def running(place: Path) -> list[str]:
-    """The processes that have anything to do with a directory."""
-    return [" ".join(process.info["cmdline"] or ()) for process in processes(place)]
-
-
-def processes(place: Path) -> Iterable[psutil.Process]:
-    for process in psutil.process_iter(("cmdline", "environ", "cwd")):
-        known = (*(process.info["cmdline"] or ()), *(process.info["environ"] or {}).values(), process.info["cwd"] or "")
-        if process.pid != os.getpid() and any(str(place) in text for text in known):
-            yield process
-
-
-def await_end(place: Path) -> list[str]:
-    """What is still running there after a while."""
-    until = time.monotonic() + PATIENCE
-    while (left := running(place)) and time.monotonic() < until:
-        time.sleep(0.02)
-    return left
 
 
 def opened(module: Module) -> Isolated:
@@ -172,8 +146,11 @@ def test_what_ended_is_started_again_when_the_token_is_put_back(provider: Provid
         daemons = [p for p in processes(place) if p.pid == os.getpgid(p.pid)]
         if not daemons:
             pytest.skip(f"{provider.name} has no daemon")
-        for process in (p for p in daemons if p.name() not in HOLDERS):
+        killed = [p for p in daemons if p.name() not in HOLDERS]
+        for process in killed:
             os.killpg(process.pid, signal.SIGKILL)
+        while any(process.status() != psutil.STATUS_ZOMBIE for process in killed):
+            time.sleep(0.001)
         module.restore()
         assert use(module) == expected(provider.name, module)
     finally:
@@ -210,7 +187,7 @@ def test_what_a_killed_tester_had_started_ends_and_the_next_start_works(provider
         assert use(module) == expected(provider.name, module)
     finally:
         module.discard()
-    assert await_end(place) == []
+    assert still_running(place) == []
     assert len(private.sweep()) == 1
 
 
