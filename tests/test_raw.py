@@ -50,7 +50,7 @@ def test_a_null_pointer_in_the_list_is_absent(scripted: Scripted) -> None:
 
 
 INIT_ARGS = {
-    InitArgs.NULL: (0, 0, False),
+    InitArgs.NULL: (0, CKF.OS_LOCKING_OK, False),
     InitArgs.PLAIN: (0, 0, False),
     InitArgs.OS_LOCKING: (0, CKF.OS_LOCKING_OK, False),
     InitArgs.CALLBACKS: (4, 0, False),
