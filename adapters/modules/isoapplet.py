@@ -8,11 +8,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import (
@@ -398,7 +400,7 @@ class Card:
         """Sign, or decipher."""
         self._demand_pin()
         try:
-            private = load_der_private_key(self.memory.keys[self._key_reference], None)
+            private = _loaded(self.memory.keys[self._key_reference])
         except KeyError:
             raise Refused(SW.NO_SUCH_REFERENCE) from None
         match (command.p1, command.p2), private:
@@ -481,11 +483,19 @@ def _rsa_decipher(private: rsa.RSAPrivateKey, data: bytes) -> bytes:
 
 
 def _rsa_private(private: rsa.RSAPrivateKey, block: bytes) -> bytes:
-    numbers = private.private_numbers()
-    value, modulus = int.from_bytes(block, "big"), numbers.public_numbers.n
-    if value >= modulus:
+    """The operation of a private key and nothing else, by the Chinese remainder theorem."""
+    own = private.private_numbers()
+    value = int.from_bytes(block, "big")
+    if value >= own.public_numbers.n:
         raise Refused(SW.WRONG_DATA)
-    return pow(value, numbers.d, modulus).to_bytes(_RSA_BYTES, "big")
+    by_p, by_q = pow(value, own.dmp1, own.p), pow(value, own.dmq1, own.q)
+    return (by_q + own.q * (own.iqmp * (by_p - by_q) % own.p)).to_bytes(_RSA_BYTES, "big")
+
+
+@lru_cache(64)
+def _loaded(key: bytes) -> PrivateKeyTypes:
+    """A key of the card's memory. It was made here, so that looking for faults of it only takes time."""
+    return load_der_private_key(key, None, unsafe_skip_rsa_key_validation=True)
 
 
 def _ecdsa_sign(private: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """OpenSC on a software card in a virtual reader, with a pcscd of its own that sees no other readers."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,17 +31,23 @@ CHANNELID {port:#x}
 """
 
 _CONFIGURATION: Final = """\
-app default {
+app default {{
   card_drivers = isoApplet;
-  reader_driver pcsc { disconnect_action = reset; }
-}
+  profile_dir = {profiles};
+  reader_driver pcsc {{ disconnect_action = reset; }}
+}}
 """
 """Other drivers would only ask the card whether it is theirs. After a reset nobody is logged in."""
+
+_PROFILES: Final = Path("/usr/share/opensc")
+_LISTS: Final = re.compile(r"\b((?:prk|puk|c|do)df-size\s*=\s*)\d+")
+_LIST_SIZE: Final = 1536
+"""Bytes of the file that lists a kind of object: enough for a dozen, where the usual ones are full with three."""
 
 
 def _build(library: str, site: Site) -> Module:
     configuration, memory = site.home / "opensc.conf", site.home / "memory"
-    configuration.write_text(_CONFIGURATION)
+    configuration.write_text(_CONFIGURATION.format(profiles=_profiles(site)))
     memory.mkdir()
     socket = site.socket("run/pcscd/pcscd.comm")
     daemons = _with_card(site, socket, memory / "card")
@@ -51,6 +58,16 @@ def _build(library: str, site: Site) -> Module:
     card, reader = sorted(slots, key=lambda slot: not slot.token_present)
     binding = Binding((card.id, reader.id), (card.label,), pins(card, None, _USER, _OTHER, _WRONG))
     return access.module(binding, snapshot(memory))
+
+
+def _profiles(site: Site) -> Path:
+    """How cards are laid out, with room for more objects."""
+    profiles = site.home / "profiles"
+    profiles.mkdir()
+    for name in ("pkcs15.profile", "isoApplet.profile"):
+        roomy = _LISTS.sub(rf"\g<1>{_LIST_SIZE}", (_PROFILES / name).read_text(encoding="utf-8"))
+        (profiles / name).write_text(roomy, encoding="utf-8")
+    return profiles
 
 
 def _with_card(site: Site, socket: Path, memory: Path) -> tuple[Daemon, Daemon]:
