@@ -1,5 +1,6 @@
 """Every module of the registry: it starts from nothing, is used, put back and taken down without a trace."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from left import mounted, processes, running, still_running
 from p11conform.adapters import private
 from p11conform.adapters.base import ModuleUnusable
 from p11conform.adapters.isolated import Isolated, Kind
+from p11conform.adapters.modules import provider as provider_module
 from p11conform.adapters.modules import registry, softhsm2
 from p11conform.adapters.modules.daemon import Daemon
 from p11conform.adapters.modules.module import Module
@@ -218,10 +220,46 @@ def test_what_is_missing_is_listed_with_the_command_that_installs_it(monkeypatch
         assert result.stderr.splitlines()[-1].startswith("p11conform: ")
 
 
+@pytest.mark.module
+def test_all_stands_for_every_module_that_is_installed(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = [own for own in registry.OWN if own.obstacle() is None][:2]
+    if not here:
+        pytest.skip("no module is installed")
+    nowhere = replace(registry.OWN[0], name="nowhere", library=NOWHERE)
+    monkeypatch.setattr(registry, "OWN", (*here, nowhere))
+    result = CliRunner().invoke(main, ("check", "all", "--calls", "200", "--jobs", "2", "--json", str(tmp_path)))
+    assert result.exit_code in (0, 1), result.output
+    assert "left out: nowhere: not installed; apt-get install no-such-package" in result.stderr
+    reports = {path.stem: json.loads(path.read_text()) for path in tmp_path.iterdir()}
+    assert {own.name: own.name for own in here} == {name: report["module"]["name"] for name, report in reports.items()}
+    assert all(report["calls"] >= 200 for report in reports.values())
+    assert result.exit_code == any(report["findings"] for report in reports.values())
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--json", "no/such/directory"), "no such directory"),
+        (("--profile", "x"), "one module"),
+        (("--slot", "1"), "--slot"),
+    ],
+)
+def test_what_makes_no_sense_for_all_is_refused(
+    options: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlike(lambda own: replace(own, library=Need("", (sys.executable,)), others=()), monkeypatch)
+    result = CliRunner().invoke(main, ("check", "all", *options))
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
 def test_what_needs_root_says_so_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Need("a-package", (sys.executable,))
     unlike(lambda own: replace(own, library=here, others=(), root=True), monkeypatch)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(provider_module, "privileged", lambda: False)
     assert "run as root" in listed()
     with pytest.raises(ModuleUnusable, match="needs root"):
         registry.provider("nss").provision()

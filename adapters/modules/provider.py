@@ -93,8 +93,8 @@ class Provider:
         """Why the module cannot be had here and what to do about it, in a line; None if it can be had."""
         if missing := self.missing():
             return f"not installed; {installs(missing)}"
-        if self.root and os.geteuid() != 0:
-            return "needs root for its mount namespace; run as root"
+        if self.root and not privileged():
+            return "needs root for its mount namespace; run as root, in a container with CAP_SYS_ADMIN"
         return None
 
     def find(self) -> str | None:
@@ -112,6 +112,18 @@ class Provider:
         with ExitStack() as stack:
             made = self.build(self.library.path, Site(private_directory(self.name, stack), stack))
             return replace(made, name=self.name, discard=stack.pop_all().close)
+
+
+def privileged() -> bool:
+    """Whether this process may make namespaces: root in a container often may not."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return bool(int(value, 16) >> _CAP_SYS_ADMIN & 1)
+    return False
+
+
+_CAP_SYS_ADMIN: Final = 21
 
 
 def installs(packages: Sequence[str]) -> str:
