@@ -46,6 +46,7 @@ def ask_once(
     *,
     secrets: Sequence[bytes] = (),
     core: bool = False,
+    namespaces: Sequence[str] = (),
 ) -> Any:
     """The answer to one command about a `library`, of the kind that it has, from a process of its own.
 
@@ -56,7 +57,7 @@ def ask_once(
     """
     supervisor = Supervisor()
     try:
-        process = supervisor.spawn(environment, timeout, secrets=secrets, core=core)
+        process = supervisor.spawn(environment, timeout, secrets=secrets, core=core, namespaces=namespaces)
         try:
             return _ask(process, command.library, kind, command)
         finally:
@@ -72,6 +73,7 @@ def measure_isolated(
     timeout: float = TIMEOUT,
     *,
     core: bool = False,
+    namespaces: Sequence[str] = (),
 ) -> "Measured":
     """What a module says of itself, from a process of its own that has `timeout` seconds for all of it.
 
@@ -80,7 +82,8 @@ def measure_isolated(
     """
     from .measure import Measured
 
-    measured: Measured = ask_once(Measured, Measure(library, init_reserved), environment, timeout, core=core)
+    command = Measure(library, init_reserved)
+    measured: Measured = ask_once(Measured, command, environment, timeout, core=core, namespaces=namespaces)
     return measured
 
 
@@ -112,11 +115,11 @@ def _nothing() -> None:
 class Isolated:
     """An adapter whose module runs in a process of its own.
 
-    `timeout` is in seconds a call. `environment` is added to ours there. `restore` puts the token's contents back, in
-    this process, while the library is finalised or its process gone; it says False where it cannot. A module that dies
-    or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`, which starts a new process and
-    restores the token in any case. `program` and `briefing` are those of the `Supervisor`. A module that crashes leaves
-    no core file, which would hold the PINs, unless one is wanted by `core`.
+    `timeout` is in seconds a call. `environment` is added to ours there, and it joins the `namespaces`. `restore` puts
+    the token's contents back, in this process, while the library is finalised or its process gone; it says False where
+    it cannot. A module that dies or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`,
+    which starts a new process and restores the token in any case. `program` and `briefing` are those of the
+    `Supervisor`. A module that crashes leaves no core file, which would hold the PINs, unless one is wanted by `core`.
 
     Raises:
         ModuleUnusable: if the library cannot be loaded, or dies or hangs while it is.
@@ -134,11 +137,12 @@ class Isolated:
         program: str | None = None,
         briefing: bytes = b"",
         core: bool = False,
+        namespaces: Sequence[str] = (),
     ) -> None:
         self._kind = kind
         self._library = library
         self._binding = binding
-        self._environment, self._timeout, self._core = environment, timeout, core
+        self._environment, self._namespaces, self._timeout, self._core = environment, namespaces, timeout, core
         self._restore = restore
         self._supported: dict[Call, bool] = {}
         self._over = False
@@ -241,7 +245,9 @@ class Isolated:
 
     def _load(self) -> Process:
         secrets = tuple(self._binding.pins.values())
-        process = self._supervisor.spawn(self._environment, self._timeout, secrets=secrets, core=self._core)
+        process = self._supervisor.spawn(
+            self._environment, self._timeout, secrets=secrets, core=self._core, namespaces=self._namespaces
+        )
         try:
             _ask(process, self._library, None, Load(self._kind, self._library, self._binding))
         except BaseException:

@@ -83,10 +83,10 @@ class Raw:
     def supports(self, call: Call) -> bool:
         """Whether this adapter can make the call.
 
-        Beside PINs that the binding lacks there is no way to make: C_Initialize without the pReserved that the binding
-        says the module needs, traits and flaws that are not of the kind (CKA_SENSITIVE of what is no guarded key, usage
-        or key type of what is no key), labels of an illegal length, copies that miss a required attribute, keys
-        unwrapped or derived that are not secret keys, and pairs with an empty private template.
+        Beside PINs that the binding lacks there is no way to make: C_Initialize with another pReserved than the one
+        that the binding says the module needs, traits and flaws that are not of the kind (CKA_SENSITIVE of what is no
+        guarded key, usage or key type of what is no key), labels of an illegal length, copies that miss a required
+        attribute, keys unwrapped or derived that are not secret keys, and pairs with an empty private template.
         """
         app, concrete = self.application, CALLS.get(call.function)
         return (

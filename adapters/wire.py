@@ -197,10 +197,11 @@ class Spawn(Struct, frozen=True, tag=True):
 
 
 class Place(Struct, frozen=True):
-    """Where a process is to be: its current directory, and all of its environment."""
+    """Where a process is to be: its current directory, all of its environment, and the namespaces that it joins."""
 
     directory: bytes
     environment: dict[bytes, bytes]
+    namespaces: tuple[str, ...] = ()
 
 
 class Spawned(Struct, frozen=True, tag=True):

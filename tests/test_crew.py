@@ -253,7 +253,7 @@ def tokens() -> Iterator[Callable[[int], tuple[State, list[Open]]]]:
     with ExitStack() as stack:
 
         def make(count: int) -> tuple[State, list[Open]]:
-            made = [subject.softhsm2_module(Way.RAW, 10.0) for _ in range(count)]
+            made = [subject.own_module("softhsm2", Way.RAW, 10.0) for _ in range(count)]
             for one in made:
                 stack.callback(one.discard)
             return made[0].initial, [one.isolated for one in made if one.isolated is not None]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,12 +147,14 @@ def test_what_a_killed_check_left_is_swept_by_the_next(tmp_path: Path) -> None:
 
 def test_a_directory_in_use_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    mine, foreign = private.private_directory("x"), tmp_path / "p11conform-notes"
-    foreign.mkdir()
-    dead = private.private_directory("y")
-    (dead / "owner").write_text("1 0")
-    assert private.sweep() == (dead,)
-    assert {mine, foreign} == set(tmp_path.iterdir())
+    with ExitStack() as stack:
+        mine, foreign = private.private_directory("x", stack), tmp_path / "p11conform-notes"
+        foreign.mkdir()
+        dead = private.private_directory("y", stack)
+        (dead / "owner").write_text("1 0")
+        assert private.sweep() == (dead,)
+        assert {mine, foreign} == set(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from . import subject
+from .adapters.modules import registry
 from .adapters.modules.library import Request
 from .crew import Crew
 from .exits import fail
@@ -40,8 +41,8 @@ def opened(opening: Opening, model: Model, seed: int) -> subject.Subject:
 def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
     if opening.module == subject.SIMULATED:
         return subject.simulated(model, seed)
-    if opening.module == subject.SOFTHSM2:
-        return subject.softhsm2_module(opening.kind, opening.timeout)
+    if opening.module in registry.names():
+        return subject.own_module(opening.module, opening.kind, opening.timeout)
     request = Request(
         library=opening.module,
         slot=opening.slot,

@@ -10,6 +10,7 @@ import click
 
 from . import subject
 from .adapters.isolated import Kind
+from .adapters.modules import registry
 from .exits import fail
 from .model.oracle import Model, build
 from .model.vocabulary import Version
@@ -100,13 +101,13 @@ class Opening:
                 module's process would inherit.
         """
         pin, so_pin = (os.environ.pop(name, None) for name in (PIN, SO_PIN))
-        if module in subject.KNOWN:
+        by_path = module not in subject.known()
+        if not by_path:
             for name, option in _BY_PATH_ONLY.items():
                 if given[name] not in (None, False):
                     fail(f"{option} is for a library by path; {module} has tokens of its own, so leave it out")
         elif os.sep not in module and not Path(module).exists():
-            fail(f"no module is called {module!r}; give a path or one of: {', '.join(subject.KNOWN)}")
-        by_path = module not in subject.KNOWN
+            fail(f"no module is called {module!r}; give a path or one of: {', '.join(subject.known())}")
         return cls(
             module=module,
             kind=Kind(given["adapter"]),
@@ -164,7 +165,7 @@ def check_jobs(jobs: int, module: str) -> None:
     Raises:
         Failure: if they are not.
     """
-    if jobs > 1 and module != subject.SOFTHSM2:
-        fail(f"--jobs {jobs}: {module} has one token; more than one worker is for {subject.SOFTHSM2}")
+    if jobs > 1 and module not in registry.names():
+        fail(f"--jobs {jobs}: {module} has one token; more than one worker is for: {', '.join(registry.names())}")
     if jobs > MOST_JOBS:
         fail(f"--jobs {jobs}: at most {MOST_JOBS}; more than {os.cpu_count() or 1} are of little use on this machine")

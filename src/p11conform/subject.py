@@ -8,7 +8,7 @@ from typing import Any
 from .adapters.base import Adapter
 from .adapters.isolated import Isolated, Kind, measure_isolated
 from .adapters.measure import Measured, MeasuredSlot
-from .adapters.modules import library, softhsm2
+from .adapters.modules import library, registry
 from .adapters.modules.module import Module
 from .adapters.simulated import Varied
 from .crew import Open
@@ -19,8 +19,11 @@ from .model.vocabulary import CKF, CKU
 from .properties.policy import Right, Rights
 
 SIMULATED = "simulated"
-SOFTHSM2 = "softhsm2"
-KNOWN = (SIMULATED, SOFTHSM2)
+
+
+def known() -> tuple[str, ...]:
+    """The names of all that p11conform makes ready by itself."""
+    return (SIMULATED, *registry.names())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +76,21 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
     )
 
 
-def softhsm2_module(kind: Kind, timeout: float) -> Subject:
-    """SoftHSM2 with tokens of our own in a private directory.
+def own_module(name: str, kind: Kind, timeout: float) -> Subject:
+    """A module of the registry, with tokens of our own in a private directory.
 
     Raises:
         ModuleUnusable: if it is not installed or cannot be provisioned.
     """
-    module = softhsm2.provision()
+    module = registry.provider(name).provision()
     try:
-        measured = measure_isolated(module.library, module.environment, timeout=timeout)
+        measured = measure_isolated(
+            module.library,
+            module.environment,
+            module.binding.init_reserved,
+            timeout,
+            namespaces=module.namespaces,
+        )
     except BaseException:
         module.discard()
         raise
@@ -114,7 +123,16 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
         "cryptoki_version": measured.cryptoki_version,
     }
 
-    open_module = partial(Isolated, kind, module.library, module.binding, module.environment, module.restore, timeout)
+    open_module = partial(
+        Isolated,
+        kind,
+        module.library,
+        module.binding,
+        module.environment,
+        module.restore,
+        timeout,
+        namespaces=module.namespaces,
+    )
     initial = State(slots=slots, objects=(Object(),) * OBJECTS)
     first = by_id[module.binding.slots[0]]
     token = {"label": first.label, "serial": first.serial}

@@ -33,7 +33,7 @@ from ..properties.run.work import Visit
 from ..properties.search.goals import all_calls, by_function
 from ..properties.search.graph import SCOPES, explore
 from ..properties.search.suites import machine, transition_tour
-from ..subject import SIMULATED_STATE, softhsm2_module
+from ..subject import SIMULATED_STATE, own_module
 
 STEPS = 100_000
 """Steps of the walk that the oracle is measured on."""
@@ -71,7 +71,7 @@ def _best(run: Callable[[], int]) -> float:
 def calls_checked() -> Figures:
     """Checked calls beside bare ones, and beside a plain state machine."""
     model = build()
-    tested = softhsm2_module(Kind.RAW, 10.0)
+    tested = own_module("softhsm2", Kind.RAW, 10.0)
     assert tested.isolated is not None
     try:
         seen = measure_pace(Task(model, tested.initial, tested.rights), tested.isolated)

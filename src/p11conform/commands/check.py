@@ -2,17 +2,18 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from .. import subject
 from ..adapters.base import ModuleUnusable
+from ..adapters.modules import registry
 from ..adapters.private import sweep
 from ..console import Display, err, give_up, out
 from ..exits import Exit, Failure, fail
@@ -39,7 +40,10 @@ from ..properties.run.tally import Tally
 @click.option("--calls", type=click.IntRange(min=1), help="Begin no more after so many calls.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, each with a token.")
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the report there; - is standard output."
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    help="Write the report there; - is standard output. With `all`, a directory for a report each.",
 )
 @module_options
 def command(
@@ -55,7 +59,9 @@ def command(
     json_file: Path | None,
     **options: Any,
 ) -> None:
-    """Check MODULE: a known name (softhsm2, simulated) or the path of a PKCS#11 library.
+    """Check MODULE: one of the names that the command `modules` lists, or the path of a PKCS#11 library.
+
+    `all` stands for every module of that list that is installed here, one after the other.
 
     A token that p11conform did not make itself is not written to, and only right PINs are used, unless
     --allow-destructive gives it up. Ctrl-C ends the check with a report of what was found until then.
@@ -63,26 +69,74 @@ def command(
     # A signal is looked for between two pieces of work, and by what makes a failure shorter: raised in the midst of
     # one, it would leave a directory or a process that nobody knows of yet.
     ASKED.defer()
-    opening = Opening.of(module, options)
+    if module == ALL and options["profile"] is not None:
+        fail("--profile is for one module; name it")
+    openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
     model = model_of(spec, readings)
-    check_jobs(jobs, module)
-    try_place("--json", json_file)
+    for opening in openings:
+        check_jobs(jobs, opening.module)
+    places = _places(json_file, [opening.module for opening in openings]) if module == ALL else [json_file]
+    for place in places:
+        try_place("--json", place)
     sweep()
-    if opening.expendable:
+    if any(opening.expendable for opening in openings):
         err.print(
             "the token will be initialised anew many times: all objects on it are lost; the user PIN is changed and "
             "guessed at, then put back",
             markup=False,
         )
-    check = _Check(model, opening, seed, Budget(sequences, length, seconds, calls), jobs)
+    budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
+    for opening, place in zip(openings, places, strict=True):
+        try:
+            came = _checked(_Check(model, opening, seed, budget, jobs), place)
+        except (Failure, ModuleUnusable) as error:
+            if module != ALL:
+                raise
+            came = Exit(error.exit_code) if isinstance(error, Failure) else Exit.UNUSABLE
+            err.print(f"p11conform: {error}", markup=False)
+        code = max(code, came)
+        if ASKED.received is not None:
+            break
+    raise SystemExit(code)
+
+
+ALL: Final = "all"
+"""Stands for every module of the registry that can be had here."""
+
+
+def _all_here() -> tuple[str, ...]:
+    """The names that `all` stands for; of the others it is told why they are not among them."""
+    obstacles = {name: registry.obstacle(name) for name in registry.names()}
+    for name, obstacle in obstacles.items():
+        if obstacle is not None:
+            err.print(f"left out: {name}: {obstacle}", markup=False)
+    here = tuple(name for name, obstacle in obstacles.items() if obstacle is None)
+    if not here:
+        fail(
+            "no module is installed that is known by name; install one that the command `modules` lists", Exit.UNUSABLE
+        )
+    return here
+
+
+def _places(directory: Path | None, modules: Sequence[str]) -> list[Path | None]:
+    """Where the reports of several modules go."""
+    if directory is None:
+        return [None for _ in modules]
+    if not directory.is_dir():
+        fail(f"--json {directory}: there is no such directory, which `all` needs for a report each; make it")
+    return [directory / f"{module}.json" for module in modules]
+
+
+def _checked(check: "_Check", json_file: Path | None) -> Exit:
+    """Run a check and deliver its report; how it ended."""
     outcome = check.run()
     if outcome.code is Exit.CONFORMS and outcome.results.tally.calls == 0:
-        fail(f"--seconds {seconds:g}: no call was made in that time; give more")
+        fail(f"--seconds {check.budget.seconds:g}: no call was made in that time; give more")
     report = report_json(outcome.results, check.about, check.described())
     _deliver(report, json_file)
     if outcome.error is not None:
         raise outcome.error
-    raise SystemExit(Exit.FINDINGS if outcome.code is Exit.CONFORMS and report["findings"] else outcome.code)
+    return Exit.FINDINGS if outcome.code is Exit.CONFORMS and report["findings"] else outcome.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +221,10 @@ class _Check:
                 asked=lambda: ASKED.name,
             )
             ASKED.look()
-            return self.campaign.run()
+            try:
+                return self.campaign.run()
+            finally:
+                gc.unfreeze()
 
     def _so_far(self, ended: Ended) -> Results:
         if self.campaign is not None:
