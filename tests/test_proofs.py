@@ -24,9 +24,13 @@ from p11conform.properties.proofs.symbolic import System
 INITIAL = State(slots=(Slot(), Slot()), sessions=(Session(),) * 2, objects=(Object(),))
 
 
+SO_ALONE = {"A-05": "base text"}
+"""The reading under which no read-only session stands beside the SO; up to v2.20 there is no other."""
+
+
 @cache
 def system(version: Version = Version.V2_40) -> System:
-    return System(restricted(build(version)), INITIAL)
+    return System(restricted(build(version, SO_ALONE)), INITIAL)
 
 
 def replay(model: Model, start: State, trace: Trace) -> set[State]:
@@ -43,7 +47,7 @@ def replay(model: Model, start: State, trace: Trace) -> set[State]:
 
 
 def without(function: str, code: CKR) -> Model:
-    model = restricted(build())
+    model = restricted(build(readings=SO_ALONE))
     for rule in model.functions[function].rules:
         if rule.code == code:
             model = model.without(function, rule)
@@ -83,7 +87,7 @@ def test_each_of_two_codes_keeps_read_only_sessions_from_the_so(
     assert proof.outcome is Outcome.VIOLATED
     assert len(proof.trace) == length
     assert not all(map(violated, replay(model, INITIAL, proof.trace)))
-    assert not replay(build(), INITIAL, proof.trace)
+    assert not replay(build(readings=SO_ALONE), INITIAL, proof.trace)
 
 
 def test_a_counterexample_to_induction_is_a_step_of_the_oracle() -> None:

@@ -9,7 +9,8 @@ from conftest import restricted
 
 from p11conform.cli import main
 from p11conform.model.call import Call
-from p11conform.model.oracle import Model, applicable, build, forbids_ok, in_scope, permitted, prevailing, successors
+from p11conform.model.decide import forbids_ok
+from p11conform.model.oracle import Model, applicable, build, in_scope, permitted, prevailing, successors
 from p11conform.model.state import Object, Session, Slot, State
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.proofs.checks import Outcome, difference, prove_together, reach_code, unanswered

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ...model.attributes import KEYS
-from ...model.chapters.conditions import session_state
+from ...model.chapters.conditions import object_reachable, session_state
 from ...model.mechanisms import NOT_FOLLOWED, with_role
 from ...model.state import (
     Kept,
@@ -121,13 +121,17 @@ def handles_name_objects(s: State) -> bool:
 
 
 def handles_need_the_library(s: State) -> bool:
-    """While the library is not initialised, no handle of an object is valid."""
-    return s.initialized or not any(x.known for x in s.objects)
+    """While the library is not initialised, no handle is kept but those of token objects, which may be good again."""
+    return s.initialized or not any(x.known and not x.token for x in s.objects)
 
 
 def private_handles_need_the_user(s: State) -> bool:
     """A handle of a private object is valid only while the user is logged in."""
-    return all(not (x.known and x.private) or s.slots[x.slot].login == Login.USER for x in s.objects)
+    return not any(
+        x.open and object_reachable(s, j, k) and y.private and s.slots[x.slot].login != Login.USER
+        for j, x in enumerate(s.sessions)
+        for k, y in enumerate(s.objects)
+    )
 
 
 def session_objects_have_a_session(s: State) -> bool:
