@@ -7,10 +7,9 @@ legal at any time and prove nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 
-from .call import Args, Call, is_unnamed
-from .decide import Plan, decide, forbids_ok, in_turn, plan
+from .call import Call, is_unnamed
+from .decide import Plan, changed, decide, forbids_ok, plan
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Order, order
 from .rule import Effect, Function, Rule, Strength
@@ -175,12 +174,6 @@ def following(model: Model, s: State, call: Call, code: int) -> list[State]:
     A failed call changes nothing (5), but for what its effects say.
     """
     return changed(tuple([e for e in model.functions[call.function].effects if code in e.on]), s, call.args)
-
-
-def changed(effects: Sequence[Effect], s: State, args: Args) -> list[State]:
-    """What effects make of a state, one after the other; where one is not certain, with it and without."""
-    ways = product(*((True,) if e.certain else (False, True) for e in effects))
-    return list(dict.fromkeys([in_turn(effects, s, args, way) for way in ways]))
 
 
 def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State]:

@@ -54,7 +54,16 @@ SIMULATED_STATE = State(
         Slot(present=False),
         Slot(recognized=False),
         Slot(so_pin_to_be_changed=True, user_pin_to_be_changed=True, dual=True, mechanisms=(), abilities=()),
-        Slot(write_protected=True, has_mechanisms=False, mechanisms=(), abilities=(), rng=False, shared=True),
+        Slot(
+            write_protected=True,
+            has_mechanisms=False,
+            mechanisms=(),
+            abilities=(),
+            rng=False,
+            shared=True,
+            login_required=False,
+            user_pin=Pin.NULL,
+        ),
     ),
 )
 """The slots of the embedded module: one of every sort that a rule of the table tells apart."""
