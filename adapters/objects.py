@@ -172,8 +172,9 @@ class Objects:
         return min(fit, key=lambda i: (self._entry[i].handle != handle, i), default=None)
 
     def _fits(self, index: int, handle: int, label: bytes) -> bool:
+        """Whether it is the object: by its label, or by its handle where the token has dropped the label."""
         entry = self._entry[index]
-        if entry.label:
+        if entry.label and label:
             return label in entry.labels
         return index in self._known and handle == entry.handle
 

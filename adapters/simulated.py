@@ -51,7 +51,7 @@ class Simulated:
         if restore_token:
             self._state = self._initial
         else:
-            (ended,) = successors(self._model, self._state, Call("C_Finalize"), CKR.OK)
+            ended, *_ = _in_order(successors(self._model, self._state, Call("C_Finalize"), CKR.OK))
             self._state = replace(self._initial, slots=ended.slots)
 
     def ready(self, calls: Sequence[Call]) -> Ready:

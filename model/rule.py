@@ -102,6 +102,17 @@ def guarded(given: Condition, when: Condition) -> Condition:
     return both
 
 
+@cache
+def only_where(given: Condition, change: Change) -> Change:
+    """A change that is made where a condition holds, under the name of the change; made once, as `guarded` is."""
+
+    def changed(s: State, a: Args) -> State:
+        return change(s, a) if given(s, a) else s
+
+    changed.__name__, changed.__qualname__ = change.__name__, change.__qualname__
+    return changed
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a call changes when it returns one of `on`; where not `certain`, the text lets it happen or not."""

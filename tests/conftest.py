@@ -153,7 +153,7 @@ _SLOTS = (
     Slot(present=False),
     Slot(recognized=False),
     Slot(write_protected=True, mechanisms=(), abilities=(), has_mechanisms=False, rng=False, session_limit=1),
-    Slot(login_required=False, pin_to_be_changed=True, abilities=()),
+    Slot(login_required=False, user_pin_to_be_changed=True, abilities=()),
 )
 
 _MECHANISMS = {k.field: with_role(k.role) for k in ACTIVITIES}

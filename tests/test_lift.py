@@ -65,7 +65,7 @@ SCOPES = {
     "odd": State(
         slots=(
             Slot(session_limit=1, rw_session_limit=1, protected_path=True, mechanisms=(), abilities=()),
-            Slot(write_protected=True, session_limit=LIMIT_UNKNOWN, shared=True, pin_to_be_changed=True),
+            Slot(write_protected=True, session_limit=LIMIT_UNKNOWN, shared=True, user_pin_to_be_changed=True),
             Slot(present=False),
             Slot(recognized=False, has_mechanisms=False),
         ),

@@ -76,11 +76,24 @@ def slot_id_invalid(s: State, a: Args) -> bool:
 
 
 def token_absent(s: State, a: Args) -> bool:
-    return slot_known(s, a) and not s.slots[a.slot].present
+    return s.initialized and slot_known(s, a) and not s.slots[a.slot].present
+
+
+def token_absent_before_initialize(s: State, a: Args) -> bool:
+    return not s.initialized and slot_known(s, a) and not s.slots[a.slot].present
 
 
 def token_there(s: State, a: Args) -> bool:
     return slot_known(s, a) and s.slots[a.slot].present and s.slots[a.slot].recognized
+
+
+def token_of_session_uninitialized(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not slot_of(s, a).initialized
+
+
+def slot_perhaps_unlisted(s: State, a: Args) -> bool:
+    """No session shows that C_GetSlotList was asked for the slots, and the ID known, since C_Initialize."""
+    return s.initialized and slot_known(s, a) and not any(x.open for x in s.sessions)
 
 
 def token_unrecognized(s: State, a: Args) -> bool:
@@ -95,7 +108,13 @@ def user_required_but_absent(s: State, a: Args) -> bool:
 
 
 def pin_to_be_changed(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).pin_to_be_changed and slot_of(s, a).login != Login.NOBODY
+    """Whoever is logged in has a PIN that may be flagged so."""
+    if not session_valid(s, a):
+        return False
+    slot = slot_of(s, a)
+    if slot.login == Login.SO:
+        return slot.so_pin_to_be_changed
+    return slot.login == Login.USER and slot.user_pin_to_be_changed
 
 
 def callback_may_cancel(s: State, a: Args) -> bool:
@@ -152,11 +171,15 @@ NOT_KEYS = (Kind.DATA, Kind.CERTIFICATE)
 
 
 def object_reachable(s: State, session: int, k: int) -> bool:
-    """Whether handle `k` is valid in an open session: the object is there, its handle is known, its token the same."""
+    """Whether handle `k` is valid in an open session: the object is there, its handle is known, its token the same.
+
+    A handle on a private object may outlive the user's sessions, and is not valid until the user is back (A-59).
+    """
     if k >= len(s.objects):
         return False
     x = s.objects[k]
-    return x.exists and x.known and x.slot == s.sessions[session].slot
+    there = x.exists and x.known and x.slot == s.sessions[session].slot
+    return there and (not x.private or s.slots[x.slot].login == Login.USER)
 
 
 def key_valid(s: State, a: Args) -> bool:
@@ -226,10 +249,6 @@ def pin_null(s: State, a: Args) -> bool:
 
 def new_pin_null(s: State, a: Args) -> bool:
     return a.new_pin == Pin.NULL
-
-
-def pin_null_in_session(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.pin == Pin.NULL
 
 
 def token_asks_for_pin(s: State, a: Args) -> bool:

@@ -6,7 +6,8 @@ from enum import Enum
 
 from ...model.call import Call, Ending, Observation, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
-from ...model.oracle import Model, following, legal_anyway, outputs, permitted, ruling
+from ...model.oracle import Model, Ruling, following, legal_anyway, outputs, permitted, ruling
+from ...model.precedence import Relation
 from ...model.rule import Effect, Rule, Strength, fact
 from ...model.state import Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
@@ -121,11 +122,23 @@ class Lapse:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """A recommendation of the text that a module did not follow, which is no failure.
+
+    `rule` is the row whose code was recommended: by the row itself (a 'should'), or by a `relation` that puts its code
+    before the one returned.
+    """
+
+    rule: Rule
+    relation: Relation | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the text says of one observation.
 
     `permitted` holds the codes that the text permits, and `rules` the rows that prevail: for a failure those at
-    fault, for a pass those that may have given it. `advice` holds the rows that only recommend, and were not followed.
+    fault, for a pass those that may have given it. `advice` holds what the text only recommends, and was not followed.
     `why` is a line on an inconclusive verdict; `lapse` explains a failure that nothing in its call explains.
     """
 
@@ -136,7 +149,7 @@ class Verdict:
     permitted: frozenset[CKR] = frozenset()
     rules: tuple[Rule, ...] = ()
     mismatch: Mismatch | None = None
-    advice: tuple[Rule, ...] = ()
+    advice: tuple[Advice, ...] = ()
     why: str = ""
     lapse: Lapse | None = None
 
@@ -224,8 +237,19 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     if len(allowing) > 1:
         rules = tuple(dict.fromkeys(r for _, given in allowing for r in given.rules))
     gave = tuple(r for r in rules if r.code == seen.code)
-    ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
-    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), after
+    advice = _advice(model, call, seen, allowing[0][1])
+    if advice and len(allowing) > 1:
+        advice = tuple(x for x in advice if all(x in _advice(model, call, seen, given) for _, given in allowing))
+    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=advice), after
+
+
+def _advice(model: Model, call: Call, seen: Observation, given: Ruling) -> tuple[Advice, ...]:
+    """What the text recommends where these rows apply, and another code was returned that it permits."""
+    if seen.code == CKR.OK:
+        return tuple(Advice(r) for r in given.rules if r.strength is Strength.SHOULD)
+    orders = model.orders[call.function].advise
+    found = ((r, orders.get((r.code, CKR(seen.code)))) for r in given.firm)
+    return tuple(Advice(r, relation) for r, relation in found if relation is not None)
 
 
 def _union(model: Model, beliefs: Sequence[State], call: Call) -> frozenset[CKR]:

@@ -52,7 +52,7 @@ def cited(model: Model, verdict: Verdict) -> Mapping[str, str]:
     if verdict.lapse and verdict.lapse.effect and verdict.lapse.effect.reading:
         ids.add(verdict.lapse.effect.reading)
     if verdict.kind is Kind.PRECEDENCE:
-        pairs = model.orders[verdict.call.function]
+        pairs = model.orders[verdict.call.function].decide
         relations = [pairs.get((r.code, CKR(verdict.observation.code))) for r in verdict.rules]
         ids |= {x.only_under[0] for x in relations if x is not None and x.only_under}
     return {id: model.readings[id] for id in sorted(ids) if id in model.readings}
@@ -107,7 +107,7 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
             lines += [f"- {explain_rule(r)}" for r in verdict.rules]
         case Kind.PRECEDENCE:
             lines.append("That code applies, but another that applies too outranks it:")
-            pairs = model.orders[f]
+            pairs = model.orders[f].decide
             for r in verdict.rules:
                 relation = pairs.get((r.code, CKR(verdict.observation.code)))
                 if relation is not None:

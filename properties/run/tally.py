@@ -50,7 +50,7 @@ class Tally:
         # With data, trouble may be what the module makes of the data.
         if (worked or trouble) and "mechanism" in uses and "data" not in uses:
             self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
-        for r in verdict.advice:
+        for r in (x.rule for x in verdict.advice):
             self.advice[call.function, r.code, r.condition, r.place] += times
 
     def _follow(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:

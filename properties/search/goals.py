@@ -11,8 +11,9 @@ from operator import itemgetter
 from typing import Any
 
 from ...model.call import Args, Call
+from ...model.decide import forbids_ok
 from ...model.interface import SIGNATURES
-from ...model.oracle import Model, forbids_ok, in_scope, may_succeed, permitted, prevailing, successors
+from ...model.oracle import Model, in_scope, may_succeed, permitted, prevailing, successors
 from ...model.rule import Function, Rule
 from ...model.state import Pin, State
 from ...model.vocabulary import CKR, CKU
@@ -121,7 +122,7 @@ def _way_on(model: Model, s: State, call: Call) -> CKR | None:
 def goals(model: Model, initial: State) -> Iterator[Goal]:
     """Everything worth a sequence: success, each row in each part, each precedence, each argument beside each row."""
     for f in model.functions.values():
-        pairs = model.orders[f.name]
+        pairs = model.orders[f.name].stated
         values = [(name, value) for name in f.uses for value in worth_trying(f, name, initial)]
         yield from (Goal(f.name, None, effect=n) for n in range(len(f.effects)))
         for k in (None, *range(len(f.rules))):
@@ -149,12 +150,13 @@ class Showing:
 def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     """What these rows of a function show when they apply together."""
     f = model.functions[function]
-    pairs = model.orders[function]
+    order = model.orders[function]
     rules = {k: f.rules[k] for k in rows}
     every = tuple(rules.values())
     prevail = prevailing(model, function, every)
     codes = {r.code for r in prevail}
     firm_codes = {r.code for r in prevail if forbids_ok(r)}
+    leading = {code for code in firm_codes if not any((high, code) in order.advise for high in firm_codes)}
     firm = [k for k, r in rules.items() if forbids_ok(r)]
     found: set[Goal] = set()
     clean: list[int | None] = []
@@ -171,8 +173,8 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
         decides = r.code in codes and (k in firm or Goal(function, k) in found)
         if decides and all(rules[j].when == r.when for j in firm):
             found.add(Goal(function, k, Part.ALONE))
-        if k in firm and firm_codes == {r.code}:
-            found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in pairs}
+        if k in firm and leading == {r.code}:
+            found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in order.stated}
     return Showing(frozenset(found), tuple(clean))
 
 

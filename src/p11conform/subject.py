@@ -56,8 +56,17 @@ SIMULATED_STATE = State(
         Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, session_limit=LIMIT_UNKNOWN),
         Slot(present=False),
         Slot(recognized=False),
-        Slot(pin_to_be_changed=True, dual=True, mechanisms=(), abilities=()),
-        Slot(write_protected=True, has_mechanisms=False, mechanisms=(), abilities=(), rng=False, shared=True),
+        Slot(so_pin_to_be_changed=True, user_pin_to_be_changed=True, dual=True, mechanisms=(), abilities=()),
+        Slot(
+            write_protected=True,
+            has_mechanisms=False,
+            mechanisms=(),
+            abilities=(),
+            rng=False,
+            shared=True,
+            login_required=False,
+            user_pin=Pin.NULL,
+        ),
     ),
 )
 """The slots of the embedded module: one of every sort that a rule of the table tells apart."""
@@ -162,10 +171,12 @@ def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
         login_required=bool(flags & CKF.LOGIN_REQUIRED),
         rng=bool(flags & CKF.RNG),
         dual=bool(flags & CKF.DUAL_CRYPTO_OPERATIONS),
-        pin_to_be_changed=bool(flags & (CKF.SO_PIN_TO_BE_CHANGED | CKF.USER_PIN_TO_BE_CHANGED)),
+        empty_pin_legal=slot.min_pin == 0,
         initialized=slot.initialized,
         so_pin=Pin.SO if slot.initialized else Pin.NULL,
         user_pin=Pin.USER if flags & CKF.USER_PIN_INITIALIZED else Pin.NULL,
         so_failed=bool(flags & _SO_TRIED),
         user_failed=bool(flags & _USER_TRIED),
+        so_pin_to_be_changed=bool(flags & CKF.SO_PIN_TO_BE_CHANGED),
+        user_pin_to_be_changed=bool(flags & CKF.USER_PIN_TO_BE_CHANGED),
     )

@@ -44,9 +44,10 @@ def command(function: str, code: str | None, spec: str, readings: tuple[str, ...
 def _show_precedence(model: Model, function: str, code: CKR) -> None:
     mine = {r.code for r in model.functions[function].rules}
     relations = order(function, model.version, model.readings)
-    for (high, low), relation in sorted(relations.items()):
+    for (high, low), relation in sorted(relations.stated.items()):
         if code in (high, low) and high in mine and low in mine:
-            out.print(f"{code_text(high)} before {code_text(low)} (section {relation.section})")
+            how = "" if (high, low) in relations.decide else ", recommended"
+            out.print(f"{code_text(high)} before {code_text(low)} (section {relation.section}{how})")
 
 
 def _show_sequence(model: Model, function: str, code: str) -> None:
