@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ...model.call import Call, Ending, Observation, code_text, is_unnamed
+from ...model.call import Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
 from ...model.oracle import Model, following, legal_anyway, outputs, permitted, ruling
 from ...model.rule import Effect, Rule, Strength, fact
@@ -63,6 +63,7 @@ class Kind(Enum):
     ABSENT = "absent function"
     DIED = "died"
     HUNG = "hung"
+    ROBUSTNESS = "robustness"
 
 
 _SEVERITY = {
@@ -78,12 +79,24 @@ _SEVERITY = {
     Kind.ABSENT: Severity.MEDIUM,
     Kind.DIED: Severity.HIGH,
     Kind.HUNG: Severity.HIGH,
+    Kind.ROBUSTNESS: Severity.LOW,
 }
 
 ANOTHER_CODE = "another code"
 """Begins the cause of a failure by whatever wrong code where certain facts hold."""
 
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+NULLS = frozenset(
+    {("null", True), ("data", Data.NULL), ("signature", Data.NULL), ("flaw", Flaw.NULL), ("want", Want.NULL)}
+)
+"""Arguments, by name and value, that are a NULL pointer where the function needs one that is not."""
+
+
+def null_arguments(call: Call, uses: Collection[str]) -> tuple[str, ...]:
+    """The names of the arguments of a call that are such a NULL pointer."""
+    return tuple(sorted(name for name, value in NULLS if name in uses and getattr(call.args, name) == value))
+
 
 _FAMILIES = {
     Kind.OPERATION_STATE: ("OPERATION",),
@@ -163,6 +176,8 @@ class Verdict:
         if self.lapse is not None:
             return (Kind.OPERATION_STATE.value, self.lapse.fact)
         match self.kind:
+            case Kind.ROBUSTNESS:
+                return (kind,)
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
                 return (kind, self.call.function)
             case Kind.CALLBACK_MISUSE:
@@ -208,7 +223,11 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
 def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation) -> tuple[Verdict, Sequence[State]]:
     """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
     if seen.ending is not Ending.RETURNED:
-        return Verdict(Outcome.FAIL, call, seen, _ENDINGS[seen.ending], _union(model, beliefs, call)), ()
+        kind = _ENDINGS[seen.ending]
+        if kind is Kind.DIED and null_arguments(call, model.functions[call.function].uses):
+            # The text does not say what NULL does there.
+            kind = Kind.ROBUSTNESS
+        return Verdict(Outcome.FAIL, call, seen, kind, _union(model, beliefs, call)), ()
     if seen.misuse:
         return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), ()
     ruled = [(s, ruling(model, s, call)) for s in beliefs]

@@ -10,7 +10,7 @@ from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
 from ...model.rule import Rule, Strength
 from ...model.vocabulary import CKR
-from ..engine.verdict import Kind, Steps, Verdict
+from ..engine.verdict import Kind, Steps, Verdict, null_arguments
 
 SETUP = frozenset({"C_Initialize", "C_OpenSession", "C_InitToken"})
 """Functions whose successful calls at the start of a trace only lead up to what it shows."""
@@ -21,7 +21,8 @@ class Finding:
     """A failure with a cause of its own.
 
     `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
-    `first_call` and `first_seconds` tell when in the run the cause was first seen.
+    `first_call` and `first_seconds` tell when in the run the cause was first seen, and
+    `confirmed` how often of three tries the trace failed alike by itself.
     """
 
     verdict: Verdict
@@ -29,6 +30,7 @@ class Finding:
     steps: Steps
     first_call: int
     first_seconds: float = field(default=0.0, compare=False)
+    confirmed: int = 0
 
     @property
     def id(self) -> str:
@@ -91,6 +93,11 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
     match verdict.kind:
         case Kind.DIED:
             lines = [f"The module died inside {f}: {verdict.observation.detail}."]
+        case Kind.ROBUSTNESS:
+            nulls = ", ".join(null_arguments(verdict.call, model.functions[f].uses))
+            lines = [
+                f"The module died inside {f} of a NULL pointer ({nulls}); the text does not say what NULL does here."
+            ]
         case Kind.HUNG:
             lines = [f"{f} did not return."]
         case Kind.ABSENT:

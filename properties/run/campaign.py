@@ -7,7 +7,7 @@ done, each source getting the more of a round the more new classes it showed for
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -15,17 +15,30 @@ from operator import itemgetter
 from random import Random
 from typing import Final, Protocol
 
-from ...model.call import Call, Ending
+from ...model.call import Args, Call, Ending
 from ...model.oracle import Model, in_scope, ruling
 from ...model.rule import fact
 from ...model.state import State
-from ..engine.verdict import Beliefs, Severity, Steps, Verdict, explains, judge, one_of, unexplained
+from ..engine.verdict import (
+    Beliefs,
+    Kind,
+    Severity,
+    Steps,
+    Verdict,
+    explains,
+    judge,
+    null_arguments,
+    one_of,
+    unexplained,
+)
 from ..policy import MAKES_OBJECTS, Policy, anything
 from ..reports.findings import Finding
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
 from ..search.setups import going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
+from .learning import Deaths
+from .reach import Reach, reach
 from .shrink import shrink
 from .tally import Tally
 from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
@@ -35,6 +48,9 @@ UNCONFIRMED: Final = "against the text, but the check ended before it was seen a
 
 TRIES_AGAIN: Final = 3
 """How often a failure is tried again before it counts as seen once."""
+
+CONFIRMATIONS: Final = 3
+"""How often a failure is tried by itself before it is called a finding."""
 
 PATIENCE: Final = 100
 """How many sequences are run again for rows that they did not show, before the module counts as set in its ways."""
@@ -65,9 +81,6 @@ UNEXPLAINED: Final = 4
 
 GRACE: Final = 0.05
 """The share of its seconds that a check may take beyond them, for failures that are being looked into."""
-
-DEADLY: Final = 3
-"""Calls of a function that may kill the module before the function is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +151,17 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A failure that did not come back by itself: the function, its answer, and after how many calls each was seen."""
+
+    function: str
+    seen: str
+    at_calls: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """What a check found, counted and covered; `curve` has a point wherever new classes came."""
+    """What a check found, counted, covered and could reach; `curve` has a point wherever new classes came."""
 
     model: Model
     findings: tuple[Finding, ...]
@@ -149,6 +171,8 @@ class Results:
     curve: tuple[Point, ...] = ()
     ended: Ended = Ended(How.FINISHED)
     phases: tuple[Phase, ...] = ()
+    reach: Reach | None = None
+    unconfirmed: tuple[Unconfirmed, ...] = ()
 
 
 Asked = Callable[[], str | None]
@@ -286,6 +310,7 @@ class Campaign:
     ) -> None:
         self.tally = Tally()
         self.findings: list[Finding] = []
+        self.unconfirmed: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._model, self._initial, self._crew, self._policy = model, initial, crew, policy
         self._seed, self._budget, self._watch = seed, budget or Budget(), watch
         self._found_one, self._asked = found, asked
@@ -304,7 +329,7 @@ class Campaign:
         self._looked_into: Counter[Cause] = Counter()
         self._curve: list[Point] = []
         self._costs: dict[str, tuple[int, float]] = {}
-        self._deaths: dict[str, int] = {}
+        self._deaths = Deaths(self._uses)
         self._spared: frozenset[int] = frozenset()
         self._by_clock = self._budget.calls is None and self._budget.sequences is None
         """Whether what is cheap is done the more; else the clock has no say but to end the check."""
@@ -321,10 +346,17 @@ class Campaign:
         """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
         findings = tuple(sorted(self.findings, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
-        curve = tuple(self._curve)
-        ended = ended or self._ended()
         return Results(
-            self._model, findings, self.tally, self._seed, self._elapsed(), curve, ended, tuple(self._phases())
+            self._model,
+            findings,
+            self.tally,
+            self._seed,
+            self._elapsed(),
+            tuple(self._curve),
+            ended or self._ended(),
+            tuple(self._phases()),
+            reach(self._model, self.tally, self._calls, [self._calls[k] for k in self._spared]),
+            tuple(Unconfirmed(*key, tuple(at)) for key, at in sorted(self.unconfirmed.items())),
         )
 
     def _ended(self) -> Ended:
@@ -578,14 +610,17 @@ class Campaign:
             if shrunk is None:
                 if not failed.alone:
                     return
-                why = "seen once, and not again on replay" if self._may_look() else UNCONFIRMED
-                self.tally.inconclusive[failed.function, failed.seen, why] += 1
+                self._put_by(failed, first, "seen once, and not again on replay")
                 return
             small, final = shrunk
             k = self._known(final.cause, final.observation.text)
             if k is None:
+                confirmed = self._confirmed(small, final)
+                if not confirmed:
+                    self._put_by(failed, first, "seen again, but not in a fresh process by itself")
+                    return
                 k = len(self.findings)
-                self.findings.append(Finding(final, (), small, first, seconds))
+                self.findings.append(Finding(final, (), small, first, seconds, confirmed))
                 self._found_one(self.findings[k])
             self._causes.setdefault((failed.cause, failed.seen), k)
             self._causes[final.cause, final.observation.text] = k
@@ -594,7 +629,21 @@ class Campaign:
             functions = tuple(sorted({*found.functions, found.verdict.call.function, failed.function}))
             self.findings[k] = replace(found, functions=functions)
         if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
-            self._keep_away(failed)
+            self._keep_away(failed, found.verdict.call)
+
+    def _confirmed(self, steps: Steps, failure: Verdict) -> int:
+        """How often, of `CONFIRMATIONS` tries, a trace fails alike by itself, each in a fresh process."""
+        calls = [call for call, _ in steps]
+        return sum(
+            self._may_look() and same_fault(failure, self._replay(calls, fresh=True).failure)
+            for _ in range(CONFIRMATIONS)
+        )
+
+    def _put_by(self, failed: Failed, first: int, why: str) -> None:
+        """List a failure apart that did not come back; where the time was up, it says nothing that it did not."""
+        if self._may_look():
+            self.unconfirmed[failed.function, failed.seen].append(first)
+        self.tally.inconclusive[failed.function, failed.seen, why if self._may_look() else UNCONFIRMED] += 1
 
     def _known(self, cause: Cause, seen: str) -> int | None:
         """The finding that has a cause already, or one that explains it: a part of its facts, and the same answer."""
@@ -603,13 +652,14 @@ class Campaign:
             return exact
         return next((k for (known, text), k in self._causes.items() if text == seen and explains(known, cause)), None)
 
-    def _keep_away(self, failed: Failed) -> None:
-        """Leave out a call that kills the module, and a function many of whose calls do: every death takes long."""
-        self._deaths[failed.function] = self._deaths.get(failed.function, 0) + 1
-        whole = self._deaths[failed.function] >= DEADLY
-        deadly = {k for k, call in enumerate(self._calls) if call.function == failed.function} if whole else set()
-        last = self._numbers.get(failed.calls[-1])
-        self._spared |= deadly if last is None else deadly | {last}
+    def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
+        """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
+        self._deaths.learn(failed.calls[-1], shrunk)
+        self._spared |= {
+            k
+            for k, call in enumerate(self._calls)
+            if k not in self._spared and self._deaths.spares(call, (call.function, "CKR_OK") in self.tally.pairs)
+        }
         self._crew.spare(self._spared)
 
     def _shrunk(self, failed: Failed) -> tuple[Steps, Verdict] | None:
@@ -624,6 +674,14 @@ class Campaign:
                 return None
         else:
             return None
+        if original.kind is Kind.ROBUSTNESS:
+            # A call that kills without the NULL pointer too has nothing to do with it.
+            nulls = null_arguments(calls[-1], self._uses[calls[-1].function])
+            plain = {name: getattr(Args(), name) for name in nulls}
+            without = (*calls[:-1], replace(calls[-1], args=replace(calls[-1].args, **plain)))
+            other = self._replay(without).failure
+            if other is not None and other.kind is Kind.DIED and other.call == without[-1]:
+                calls, original = without, other
         guesses = [failed.guess] if failed.guess else []
         again = self._fewest(calls, first, original, guesses)
         while again.failure is not None and (clearer := self._clearer(again.steps, again.failure)) is not None:
@@ -678,9 +736,9 @@ class Campaign:
                 return replay, other
         return None
 
-    def _replay(self, calls: Sequence[Call]) -> Replay:
-        """Run a sequence from a fresh start; its calls count."""
-        replay = self._crew.replay(calls)
+    def _replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
+        """Run a sequence from a fresh start, if `fresh` in a new process; its calls count."""
+        replay = self._crew.replay(calls, fresh=fresh)
         self.tally.calls += len(replay.steps)
         self.tally.sequences += 1
         return replay

@@ -18,7 +18,8 @@ class Tally:
     `states` are the believed states, as numbers that are the same in every process. `followed` counts, for each open
     question of the text that a call met, what the module did: the interpretation and the code. `choices` holds the
     same by function and by the rows that applied. `mechanisms` holds how each function did with each mechanism where
-    the text let it succeed: CKR_OK, and trouble of the environment.
+    the text let it succeed: CKR_OK, and trouble of the environment. `reached` counts what calls that returned CKR_OK
+    made: sessions, logins, objects and operations, each by sort and what it is.
     """
 
     calls: int = 0
@@ -31,6 +32,7 @@ class Tally:
     followed: Counter[tuple[str, str]] = field(default_factory=Counter)
     choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
     mechanisms: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    reached: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def count(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
         """Count a step that was seen so often where these states were believed."""
@@ -46,6 +48,8 @@ class Tally:
             self.inconclusive[call.function, seen, verdict.why] += times
         worked = passed and verdict.observation.code == CKR.OK
         trouble = verdict.outcome is Outcome.INCONCLUSIVE and CKR.OK in verdict.permitted
+        if worked and (made := _made(call)) is not None:
+            self.reached[made] += times
         uses = model.functions[call.function].uses
         # With data, trouble may be what the module makes of the data.
         if (worked or trouble) and "mechanism" in uses and "data" not in uses:
@@ -80,5 +84,26 @@ class Tally:
                 mine.setdefault(key, set()).update(seen)
 
 
-_COUNTED = ("pairs", "inconclusive", "advice", "followed")
+_COUNTED = ("pairs", "inconclusive", "advice", "followed", "reached")
 _GATHERED = ("choices", "mechanisms")
+
+
+def _made(call: Call) -> tuple[str, str] | None:
+    """What a call that succeeds makes or begins, by sort and name; None for all others."""
+    args = call.args
+    match call.function:
+        case "C_OpenSession":
+            return "session", "R/W" if args.rw else "R/O"
+        case "C_Login":
+            return "login", args.user.name
+        case "C_CreateObject":
+            where = "token" if args.token else "session"
+            return "object", f"{args.kind.name}, {where}, by C_CreateObject"
+        case "C_GenerateKey" | "C_GenerateKeyPair" | "C_DeriveKey" | "C_UnwrapKey" | "C_CopyObject":
+            where = "token" if args.token else "session"
+            return "object", f"{where}, by {call.function}"
+        case name if name.endswith("Init") and name != "C_FindObjectsInit":
+            return "operation", f"{name} {args.mechanism.name}"
+        case "C_FindObjectsInit":
+            return "operation", "C_FindObjectsInit"
+    return None

@@ -1,0 +1,78 @@
+"""What a run learns of a module while it goes: which arguments kill it, so that only calls with those are spared."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ...model.call import Args, Call
+from ..engine.verdict import NULLS, null_arguments
+
+DEADLY: Final = 3
+"""Deaths by one pattern, not a NULL pointer, after which all calls with it are spared."""
+
+WIDESPREAD: Final = 3
+"""Functions in which one kind of NULL pointer killed, after which it is spared in every function."""
+
+Feature = tuple[str, Any]
+"""An argument that is not plain, by name and value."""
+
+_PLAIN: Final = Args()
+
+
+def features(call: Call, uses: Sequence[str]) -> frozenset[Feature]:
+    """The arguments of a call that differ from the harmless ones."""
+    given = ((name, getattr(call.args, name)) for name in uses)
+    return frozenset((name, value) for name, value in given if value != getattr(_PLAIN, name))
+
+
+@dataclass(slots=True)
+class Deaths:
+    """What is known of the calls that kill a module: by function the patterns of arguments, and how often each did.
+
+    A pattern that has a NULL pointer in it is that pointer alone, and it is spared at its first death.
+    """
+
+    uses: Mapping[str, tuple[str, ...]]
+    patterns: dict[str, Counter[frozenset[Feature]]] = field(default_factory=dict)
+    killers: set[Call] = field(default_factory=set)
+
+    def learn(self, call: Call, shrunk: Call | None) -> None:
+        """Learn from a call that killed; `shrunk` is the plainest one that does so too, where that was searched."""
+        self.killers.add(call)
+        own = self.patterns.setdefault(call.function, Counter())
+        given = features(call, self.uses[call.function])
+        null = self._nulls(call)
+        same = shrunk is not None and shrunk.function == call.function
+        if null and not (same and shrunk is not None and not self._nulls(shrunk)):
+            own[null] += 1
+            return
+        if same and shrunk is not None:
+            own.setdefault(features(shrunk, self.uses[shrunk.function]), 0)
+        for pattern in [p for p in own if p <= given] or [given]:
+            own[pattern] += 1
+
+    def spares(self, call: Call, worked: bool) -> bool:
+        """Whether a call is better left out; `worked` tells whether its function ever returned CKR_OK.
+
+        A function that kills with plain arguments is spared as a whole only where it never did anything else: else
+        the situation matters, and only the very calls that killed are left out.
+        """
+        if call in self.killers:
+            return True
+        null = self._nulls(call)
+        if null & self._widespread():
+            return True
+        given = features(call, self.uses[call.function])
+        return any(
+            pattern <= given and (bool(pattern & null) or (count >= DEADLY and (bool(pattern) or not worked)))
+            for pattern, count in self.patterns.get(call.function, {}).items()
+        )
+
+    def _nulls(self, call: Call) -> frozenset[Feature]:
+        return frozenset((name, getattr(call.args, name)) for name in null_arguments(call, self.uses[call.function]))
+
+    def _widespread(self) -> frozenset[Feature]:
+        """Kinds of NULL pointer that killed in several functions."""
+        places = Counter(x for own in self.patterns.values() for x in {x for p in own for x in p if x in NULLS})
+        return frozenset(x for x, n in places.items() if n >= WIDESPREAD)

@@ -1,0 +1,69 @@
+"""What a run could reach of a module: what was made and begun, what never succeeded, and why."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ...model.call import Call
+from ...model.oracle import Model
+from ...model.vocabulary import CKR
+from .tally import Tally
+
+LITTLE: Final = 1 / 3
+"""A run in which a smaller part of the functions that are offered returned CKR_OK reached hardly anything."""
+
+_OK: Final = str(CKR.OK)
+_ABSENT: Final = frozenset({str(CKR.FUNCTION_NOT_SUPPORTED), "absent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What was reached: `made` holds sort, what, and how often; `never` the functions without CKR_OK, each with why.
+
+    `poor` says in a line why the run proves little, and is empty where it does not.
+    """
+
+    succeeded: tuple[str, ...]
+    never: tuple[tuple[str, str], ...]
+    made: tuple[tuple[str, str, int], ...]
+    poor: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return {
+            "succeeded": list(self.succeeded),
+            "never": dict(self.never),
+            "made": [{"sort": sort, "what": what, "times": n} for sort, what, n in self.made],
+            "poor": self.poor,
+        }
+
+
+def reach(model: Model, tally: Tally, calls: Collection[Call], spared: Collection[Call]) -> Reach:
+    """What a run reached; `calls` are all that it could have made, `spared` those that it left out as they kill."""
+    known, avoided = {call.function for call in calls}, {call.function for call in spared}
+    answers: dict[str, dict[str, int]] = {name: {} for name, f in model.functions.items() if f.returns_ok}
+    for (function, seen), times in tally.pairs.items():
+        if function in answers:
+            answers[function][seen] = times
+    succeeded = tuple(name for name, seen in answers.items() if _OK in seen)
+    never = tuple(
+        (name, _why(seen, name in known, name in avoided)) for name, seen in answers.items() if _OK not in seen
+    )
+    offered = sum(not _ABSENT & seen.keys() for seen in answers.values())
+    made = tuple((sort, what, n) for (sort, what), n in sorted(tally.reached.items()))
+    poor = ""
+    if "C_Login" in answers and answers["C_Login"] and not any(sort == "login" for sort, _, _ in made):
+        poor = "nobody ever logged in"
+    elif len(succeeded) < LITTLE * offered:
+        poor = f"only {len(succeeded)} of {offered} functions offered ever returned CKR_OK"
+    return Reach(succeeded, never, made, poor)
+
+
+def _why(seen: dict[str, int], known: bool, avoided: bool) -> str:
+    """Why a function never returned CKR_OK."""
+    if not seen:
+        return "never called: nothing led to a state in which it may be" if known else "never called: not in scope"
+    if seen.keys() <= _ABSENT:
+        return "not offered"
+    often = max(seen, key=lambda text: (seen[text], text))
+    return f"{'some calls left out as they kill; ' if avoided else ''}most often {often}"
