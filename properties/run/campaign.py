@@ -19,6 +19,7 @@ from ...model.call import Args, Call, Ending
 from ...model.oracle import Model, in_scope, ruling
 from ...model.rule import fact
 from ...model.state import State
+from ...model.vocabulary import CKR
 from ..engine.verdict import (
     Beliefs,
     Kind,
@@ -33,10 +34,12 @@ from ..engine.verdict import (
 )
 from ..policy import MAKES_OBJECTS, Policy, anything
 from ..reports.findings import Finding
-from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
+from ..search.detours import Detours
+from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing, goals
 from ..search.setups import going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
+from .habits import Habits
 from .learning import Deaths
 from .reach import Reach, reach
 from .shrink import shrink
@@ -66,6 +69,9 @@ WALK: Final = 150
 
 EXAMPLES: Final = 10
 """Sequences in a piece of work that Hypothesis makes up."""
+
+SURVEY: Final = 0.05
+"""The share of a check's time or calls that is spent at most on finding out what the module refuses."""
 
 FLAT: Final = 3
 """Rounds without a new class after which there is no more to be had."""
@@ -319,6 +325,9 @@ class Campaign:
         self._whole: set[Source] = set()
         self._calls = numbered_calls(model, initial)
         self._numbers = {call: k for k, call in enumerate(self._calls)}
+        self._calls_of: defaultdict[str, list[int]] = defaultdict(list)
+        for k, call in enumerate(self._calls):
+            self._calls_of[call.function].append(k)
         self._uses = {name: f.uses for name, f in model.functions.items()}
         self._causes: dict[tuple[Cause, str], int] = {}
         self._classes: set[Class] = set()
@@ -330,6 +339,8 @@ class Campaign:
         self._curve: list[Point] = []
         self._costs: dict[str, tuple[int, float]] = {}
         self._deaths = Deaths(self._uses)
+        self.habits = Habits(model)
+        self._detours = Detours(model, by_function(all_calls(model, initial)), self._leads)
         self._spared: frozenset[int] = frozenset()
         self._by_clock = self._budget.calls is None and self._budget.sequences is None
         """Whether what is cheap is done the more; else the clock has no say but to end the check."""
@@ -338,6 +349,7 @@ class Campaign:
     def run(self) -> Results:
         """Everything, in an order that the seed decides, and where the budget is in seconds the module's speed."""
         self._started = time.monotonic()
+        self.survey()
         self.derived()
         self.rounds()
         return self.results()
@@ -373,6 +385,37 @@ class Campaign:
             total = self._given[source] if whole else None
             yield Phase(source.value, self._done[source], total, whole and self._done[source] >= self._given[source])
 
+    # What the module lets be.
+
+    def survey(self) -> None:
+        """Go the ways of the derived sequences, as long as they hold a call that was never tried.
+
+        What is refused there the ways are planned round from then on, and so they may hold calls that are new.
+        """
+        failures = [(failed, self.tally.calls) for failed in self._surveyed()]
+        for failed, at in failures:
+            self._learn(failed, at)
+
+    def _surveyed(self) -> Iterator[Failed]:
+        going = True
+        while going:
+            going = False
+            for _, way in self._detours.places(self._initial):
+                if way is None or not self.habits.unknown(self._initial, way):
+                    continue
+                if self._over() or self._spent() >= SURVEY:
+                    return
+                replay = self._replay(way)
+                self.habits.learn(self._initial, way, replay)
+                going = True
+                if (x := replay.failure) is not None:
+                    calls = tuple(call for call, _ in replay.steps)
+                    yield Failed(calls, (), x.cause, x.call.function, x.observation.text, len(calls))
+
+    def _leads(self, s: State, call: Call) -> bool:
+        """Whether a way may lead through a call: one that the module was not seen to refuse."""
+        return self._policy(s, call) and self.habits.allow(s, call)
+
     # Derived sequences.
 
     def derived(self) -> None:
@@ -399,7 +442,7 @@ class Campaign:
 
         So are the calls that must fail at each place: apart those to which the same rows applied elsewhere.
         """
-        search = Search(self._model, self._initial, self._policy, goals(self._model, self._initial))
+        search = Search(self._model, self._initial, self._policy, goals(self._model, self._initial), self._detours)
         known: set[tuple[object, ...]] = set()
         for view in search.views():
             before = len(search.found)
@@ -514,7 +557,7 @@ class Campaign:
 
     def _tours(self) -> Iterator[Item]:
         costs = self._prices() if self._by_clock else None
-        for stops in tours(self._model, self._initial, costs, self._budget.seconds):
+        for stops in tours(self._model, self._initial, costs, self._budget.seconds, self._leads):
             yield Tour(tuple((self._named(stop.way), self._named(stop.calls)) for stop in stops))
 
     def _walks(self) -> Iterator[Item]:
@@ -589,6 +632,13 @@ class Campaign:
             Progress(source.value, tally.calls, len(tally.states), len(tally.fired), found, *self._share_and_left())
         )
 
+    def _spent(self) -> float:
+        """The share of the budget that is spent by what alone bounds the work: its calls where they are bounded."""
+        calls, seconds = self._budget.calls, self._budget.seconds
+        if calls is not None:
+            return self.tally.calls / calls
+        return self._elapsed() / seconds if self._by_clock and seconds > 0 else 0.0
+
     def _share_and_left(self) -> tuple[float, float | None]:
         """The share of the budget that is spent, and the seconds that are left where they bound the check."""
         seconds, calls = self._budget.seconds, self._budget.calls
@@ -654,11 +704,14 @@ class Campaign:
 
     def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
         """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
+        before = self._deaths.widespread
         self._deaths.learn(failed.calls[-1], shrunk)
+        concerned = self._calls_of if self._deaths.widespread != before else [failed.function]
         self._spared |= {
             k
-            for k, call in enumerate(self._calls)
-            if k not in self._spared and self._deaths.spares(call, (call.function, "CKR_OK") in self.tally.pairs)
+            for name in concerned
+            for k in self._calls_of.get(name, ())
+            if k not in self._spared and self._deaths.spares(self._calls[k], (name, str(CKR.OK)) in self.tally.pairs)
         }
         self._crew.spare(self._spared)
 

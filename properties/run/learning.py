@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...model.call import Args, Call
-from ..engine.verdict import NULLS, null_arguments
+from ..engine.verdict import NULLS
 
 DEADLY: Final = 3
 """Deaths by one pattern, not a NULL pointer, after which all calls with it are spared."""
@@ -36,19 +36,20 @@ class Deaths:
     uses: Mapping[str, tuple[str, ...]]
     patterns: dict[str, Counter[frozenset[Feature]]] = field(default_factory=dict)
     killers: set[Call] = field(default_factory=set)
+    _given: dict[Call, frozenset[Feature]] = field(default_factory=dict)
 
     def learn(self, call: Call, shrunk: Call | None) -> None:
         """Learn from a call that killed; `shrunk` is the plainest one that does so too, where that was searched."""
         self.killers.add(call)
         own = self.patterns.setdefault(call.function, Counter())
-        given = features(call, self.uses[call.function])
-        null = self._nulls(call)
+        given = self._features(call)
+        null = given & NULLS
         same = shrunk is not None and shrunk.function == call.function
-        if null and not (same and shrunk is not None and not self._nulls(shrunk)):
+        if null and not (same and shrunk is not None and not self._features(shrunk) & NULLS):
             own[null] += 1
             return
         if same and shrunk is not None:
-            own.setdefault(features(shrunk, self.uses[shrunk.function]), 0)
+            own.setdefault(self._features(shrunk), 0)
         for pattern in [p for p in own if p <= given] or [given]:
             own[pattern] += 1
 
@@ -60,19 +61,23 @@ class Deaths:
         """
         if call in self.killers:
             return True
-        null = self._nulls(call)
-        if null & self._widespread():
+        given = self._features(call)
+        null = given & NULLS
+        if null & self.widespread:
             return True
-        given = features(call, self.uses[call.function])
         return any(
             pattern <= given and (bool(pattern & null) or (count >= DEADLY and (bool(pattern) or not worked)))
             for pattern, count in self.patterns.get(call.function, {}).items()
         )
 
-    def _nulls(self, call: Call) -> frozenset[Feature]:
-        return frozenset((name, getattr(call.args, name)) for name in null_arguments(call, self.uses[call.function]))
+    def _features(self, call: Call) -> frozenset[Feature]:
+        found = self._given.get(call)
+        if found is None:
+            found = self._given[call] = features(call, self.uses[call.function])
+        return found
 
-    def _widespread(self) -> frozenset[Feature]:
+    @property
+    def widespread(self) -> frozenset[Feature]:
         """Kinds of NULL pointer that killed in several functions."""
         places = Counter(x for own in self.patterns.values() for x in {x for p in own for x in p if x in NULLS})
         return frozenset(x for x, n in places.items() if n >= WIDESPREAD)
