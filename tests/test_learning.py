@@ -9,6 +9,9 @@ from p11conform.model.oracle import Model
 from p11conform.model.state import Mech
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.verdict import Kind, Severity, null_arguments
+from p11conform.properties.policy import harmless
+from p11conform.properties.reports.render.text import render
+from p11conform.properties.reports.results import report_json
 from p11conform.properties.run.campaign import Budget, check
 from p11conform.properties.run.learning import DEADLY, WIDESPREAD, Deaths
 
@@ -89,9 +92,27 @@ def test_a_run_tells_what_it_reached_and_what_it_did_not(core: Model) -> None:
     assert full is not None
     assert poor is not None
     assert {("session", "R/W"), ("session", "R/O"), ("login", "USER")} <= {(sort, what) for sort, what, _ in full.made}
-    assert (full.poor, poor.poor) == ("", "nobody ever logged in")
+    assert (full.poor, poor.poor) == ((), ("nobody ever logged in",))
     assert "C_Login" in full.succeeded
     assert dict(poor.never)["C_Login"] == "most often CKR_GENERAL_ERROR"
+
+
+def test_a_run_without_a_pin_says_so(core: Model) -> None:
+    results = check(
+        core, ONE_SLOT, Steady(core, ONE_SLOT), policy=harmless(frozenset()), budget=Budget(sequences=0, seconds=600)
+    )
+    assert results.reach is not None
+    (line,) = results.reach.poor
+    assert line.startswith("no PIN was given")
+
+
+def test_the_report_begins_with_what_was_reached_and_is_loud_where_that_is_little(core: Model) -> None:
+    results = check(core, ONE_SLOT, Locked(core, ONE_SLOT), budget=Budget(sequences=0, seconds=600))
+    shown = render(report_json(results, {"name": "simulated", "adapter": "simulated"}))
+    assert "THIS RUN PROVES LITTLE: nobody ever logged in" in shown
+    assert "C_Login: most often CKR_GENERAL_ERROR" in shown
+    assert "C_Login() as NOBODY → CKR_GENERAL_ERROR" in shown
+    assert "logged in: nobody" in shown
 
 
 class Passing(Steady):
@@ -114,6 +135,8 @@ def test_what_does_not_come_back_is_listed_apart(core: Model) -> None:
     assert results.findings == ()
     (seen,) = results.unconfirmed
     assert (seen.function, seen.seen, len(seen.at_calls)) == ("C_GetInfo", "CKR_PIN_LOCKED", 1)
+    (row,) = report_json(results, {"name": "simulated", "adapter": "simulated"})["unconfirmed"]
+    assert row == {"function": "C_GetInfo", "observed": "CKR_PIN_LOCKED", "times": 1, "after_calls": [*seen.at_calls]}
 
 
 def test_a_finding_tells_how_often_it_came_back(core: Model) -> None:

@@ -56,6 +56,7 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "text": explain(model, v, finding.functions),
         "first_seen_at_call": finding.first_call,
         "first_seen_at_second": round(finding.first_seconds, 3),
+        "confirmed": finding.confirmed,
     }
 
 
@@ -174,6 +175,7 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
         "sequences": tally.sequences,
         "states": len(tally.states),
         "seconds": round(results.seconds, 3),
+        "reach": results.reach.to_json() if results.reach is not None else None,
         "coverage": {
             "functions": sorted({f for f, _ in pairs}),
             "codes": sorted({code for _, code in pairs}),
@@ -182,6 +184,10 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
             "classes": classes_json(results),
         },
         "findings": [finding_json(model, f) for f in results.findings],
+        "unconfirmed": [
+            {"function": x.function, "observed": x.seen, "times": len(x.at_calls), "after_calls": list(x.at_calls)}
+            for x in results.unconfirmed
+        ],
         "inconclusive": [
             {"function": f, "observed": seen, "why": why, "count": n}
             for (f, seen, why), n in sorted(tally.inconclusive.items())

@@ -367,7 +367,14 @@ class Campaign:
             tuple(self._curve),
             ended or self._ended(),
             tuple(self._phases()),
-            reach(self._model, self.tally, self._calls, [self._calls[k] for k in self._spared]),
+            reach(
+                self._model,
+                self.tally,
+                self._calls,
+                [self._calls[k] for k in self._spared],
+                self.habits,
+                any(self._policy(self._initial, self._calls[k]) for k in self._calls_of.get("C_Login", ())),
+            ),
             tuple(Unconfirmed(*key, tuple(at)) for key, at in sorted(self.unconfirmed.items())),
         )
 

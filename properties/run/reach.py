@@ -1,13 +1,14 @@
 """What a run could reach of a module: what was made and begun, what never succeeded, and why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ...model.call import Call
 from ...model.oracle import Model
 from ...model.vocabulary import CKR
-from .tally import Tally
+from .habits import Habits
+from .tally import LOGIN, Tally
 
 LITTLE: Final = 1 / 3
 """A run in which a smaller part of the functions that are offered returned CKR_OK reached hardly anything."""
@@ -20,13 +21,15 @@ _ABSENT: Final = frozenset({str(CKR.FUNCTION_NOT_SUPPORTED), "absent"})
 class Reach:
     """What was reached: `made` holds sort, what, and how often; `never` the functions without CKR_OK, each with why.
 
-    `poor` says in a line why the run proves little, and is empty where it does not.
+    `refused` holds what the ways were planned round: the function, its arguments, who was logged in, and the answer.
+    `poor` says in lines why the run proves little, and is empty where it does not.
     """
 
     succeeded: tuple[str, ...]
     never: tuple[tuple[str, str], ...]
     made: tuple[tuple[str, str, int], ...]
-    poor: str
+    refused: tuple[tuple[str, str, str, str], ...]
+    poor: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -34,12 +37,25 @@ class Reach:
             "succeeded": list(self.succeeded),
             "never": dict(self.never),
             "made": [{"sort": sort, "what": what, "times": n} for sort, what, n in self.made],
-            "poor": self.poor,
+            "refused": [
+                {"function": f, "arguments": given, "login": login, "observed": seen}
+                for f, given, login, seen in self.refused
+            ],
+            "poor": list(self.poor),
         }
 
 
-def reach(model: Model, tally: Tally, calls: Collection[Call], spared: Collection[Call]) -> Reach:
-    """What a run reached; `calls` are all that it could have made, `spared` those that it left out as they kill."""
+def reach(
+    model: Model, tally: Tally, calls: Collection[Call], spared: Collection[Call], habits: Habits, pin_given: bool
+) -> Reach:
+    """What a run reached.
+
+    Args:
+        calls: all calls that it could have made.
+        spared: those that it left out as they kill.
+        habits: what it learnt that the module refuses.
+        pin_given: whether there was a PIN to log in with.
+    """
     known, avoided = {call.function for call in calls}, {call.function for call in spared}
     answers: dict[str, dict[str, int]] = {name: {} for name, f in model.functions.items() if f.returns_ok}
     for (function, seen), times in tally.pairs.items():
@@ -51,12 +67,25 @@ def reach(model: Model, tally: Tally, calls: Collection[Call], spared: Collectio
     )
     offered = sum(not _ABSENT & seen.keys() for seen in answers.values())
     made = tuple((sort, what, n) for (sort, what), n in sorted(tally.reached.items()))
-    poor = ""
-    if "C_Login" in answers and answers["C_Login"] and not any(sort == "login" for sort, _, _ in made):
-        poor = "nobody ever logged in"
-    elif len(succeeded) < LITTLE * offered:
-        poor = f"only {len(succeeded)} of {offered} functions offered ever returned CKR_OK"
-    return Reach(succeeded, never, made, poor)
+    poor: list[str] = []
+    if answers.get("C_Login") and not any(sort == LOGIN for sort, _, _ in made):
+        poor.append("nobody ever logged in")
+    elif not pin_given:
+        poor.append("no PIN was given, so nobody logged in; give one to have checked what needs a login")
+    if len(succeeded) < LITTLE * offered:
+        poor.append(f"only {len(succeeded)} of {offered} functions offered ever returned CKR_OK")
+    return Reach(succeeded, never, made, tuple(_refused(habits)), tuple(poor))
+
+
+def _refused(habits: Habits) -> Iterator[tuple[str, str, str, str]]:
+    """What was refused and never worked, in order."""
+    rows: list[tuple[str, str, str, str]] = []
+    for x, seen in habits.refused.items():
+        if x not in habits.worked:
+            given = ", ".join(f"{name}={getattr(value, 'name', value)}" for name, value in sorted(x.given, key=str))
+            login = x.login.name if x.login is not None else ""
+            rows.append((x.function, given, login, seen))
+    yield from sorted(dict.fromkeys(rows))
 
 
 def _why(seen: dict[str, int], known: bool, avoided: bool) -> str:

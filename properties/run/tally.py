@@ -3,12 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from ...model.call import Call
 from ...model.oracle import Model, applicable
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import Outcome, Verdict
+
+SESSION: Final = "session"
+LOGIN: Final = "login"
+OBJECT: Final = "object"
+OPERATION: Final = "operation"
+"""Sorts of what a run makes of a module; see `Tally.reached`."""
 
 
 @dataclass(slots=True)
@@ -93,17 +100,19 @@ def _made(call: Call) -> tuple[str, str] | None:
     args = call.args
     match call.function:
         case "C_OpenSession":
-            return "session", "R/W" if args.rw else "R/O"
+            return SESSION, "R/W" if args.rw else "R/O"
         case "C_Login":
-            return "login", args.user.name
-        case "C_CreateObject":
+            return LOGIN, args.user.name
+        case "C_CreateObject" | "C_DeriveKey" | "C_UnwrapKey":
             where = "token" if args.token else "session"
-            return "object", f"{args.kind.name}, {where}, by C_CreateObject"
-        case "C_GenerateKey" | "C_GenerateKeyPair" | "C_DeriveKey" | "C_UnwrapKey" | "C_CopyObject":
+            return OBJECT, f"{args.kind.name}, {where}, by {call.function}"
+        case "C_GenerateKey" | "C_GenerateKeyPair":
             where = "token" if args.token else "session"
-            return "object", f"{where}, by {call.function}"
+            return OBJECT, f"{args.mechanism.name}, {where}, by {call.function}"
+        case "C_CopyObject":
+            return OBJECT, f"a copy, {'token' if args.token else 'session'}, by {call.function}"
         case name if name.endswith("Init") and name != "C_FindObjectsInit":
-            return "operation", f"{name} {args.mechanism.name}"
-        case "C_FindObjectsInit":
-            return "operation", "C_FindObjectsInit"
+            return OPERATION, f"{name} {args.mechanism.name}"
+        case "C_FindObjectsInit" as name:
+            return OPERATION, name
     return None
