@@ -1,19 +1,21 @@
 """What is learnt of calls that kill: which are spared, and what becomes one finding."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from conftest import ONE_SLOT, Steady
 
 from p11conform.model.call import Args, Call, Data, Ending, Observation
 from p11conform.model.oracle import Model
-from p11conform.model.state import Mech
+from p11conform.model.state import Mech, State
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.engine.verdict import Kind, Severity, null_arguments
+from p11conform.properties.engine.verdict import Kind, Severity, judge, null_arguments
 from p11conform.properties.policy import harmless
+from p11conform.properties.reports.findings import explain
 from p11conform.properties.reports.render.text import render
 from p11conform.properties.reports.results import report_json
-from p11conform.properties.run.campaign import Budget, check
-from p11conform.properties.run.learning import DEADLY, WIDESPREAD, Deaths
+from p11conform.properties.run.campaign import LAST, Budget, check
+from p11conform.properties.run.learning import DEADLY, Deaths
 
 
 def deaths(model: Model, calls: Sequence[Call]) -> Deaths:
@@ -30,12 +32,13 @@ def test_a_null_pointer_that_kills_is_spared_at_once_and_nothing_else_of_its_fun
     assert not learnt.spares(Call("C_Encrypt", Args(data=Data.NULL)), worked=False)
 
 
-def test_a_kind_of_null_pointer_that_kills_in_several_functions_is_spared_everywhere(model: Model) -> None:
-    names = ("C_Digest", "C_Encrypt", "C_Sign", "C_Decrypt")
-    learnt = deaths(model, [Call(name, Args(data=Data.NULL)) for name in names[:WIDESPREAD]])
-    assert learnt.spares(Call(names[-1], Args(data=Data.NULL)), worked=True)
-    assert not learnt.spares(Call(names[-1]), worked=False)
-    assert not learnt.spares(Call("C_GetInfo", Args(null=True)), worked=False), "another kind of pointer"
+def test_null_pointers_of_a_kind_that_killed_are_put_off_everywhere(model: Model) -> None:
+    learnt = deaths(model, [Call("C_Digest", Args(data=Data.NULL))])
+    other = Call("C_Decrypt", Args(data=Data.NULL))
+    assert learnt.puts_off(other)
+    assert not learnt.spares(other, worked=True)
+    assert not learnt.puts_off(Call("C_Decrypt"))
+    assert not learnt.puts_off(Call("C_GetInfo", Args(null=True))), "another kind of pointer"
 
 
 def test_arguments_that_kill_are_spared_once_they_did_so_often(model: Model) -> None:
@@ -75,7 +78,54 @@ def test_deaths_of_null_pointers_are_one_finding_of_a_kind_of_their_own(core: Mo
     results = check(core, ONE_SLOT, Fragile(core, ONE_SLOT), budget=Budget(sequences=40, length=15, seconds=600))
     (found,) = results.findings
     assert (found.verdict.kind, found.verdict.severity) == (Kind.ROBUSTNESS, Severity.LOW)
-    assert len(found.functions) > WIDESPREAD - 1
+    assert len(found.functions) > FEW
+    assert {function for function, _ in found.nulls} == set(found.functions)
+    text = explain(core, found.verdict, found.functions, found.nulls)
+    assert "- C_GetInfo: NULL for a pointer that is needed" in text
+
+
+FEW = 3
+
+
+class Noting(Fragile):
+    """Notes which calls it is given."""
+
+    def __init__(self, model: Model, initial: State) -> None:
+        super().__init__(model, initial)
+        self.made: list[Call] = []
+
+    def call(self, call: Call) -> Observation:
+        self.made.append(call)
+        return super().call(call)
+
+
+def test_null_pointers_come_last_and_each_kills_but_a_few_times(core: Model) -> None:
+    module = Noting(core, ONE_SLOT)
+    calls = 6000
+    results = check(core, ONE_SLOT, module, budget=Budget(calls=calls, seconds=600))
+    deadly = [
+        (n, call) for n, call in enumerate(module.made) if null_arguments(call, core.functions[call.function].uses)
+    ]
+    (found,) = results.findings
+    looked_into = 12
+    assert len({call.function for n, call in deadly if n >= calls * (1 - LAST)}) > FEW
+    assert len(deadly) <= looked_into + len(found.functions)
+
+
+def without_reading(model: Model) -> Model:
+    """A model whose text says of NULL in C_GetInfo, without an open question, what it does."""
+    f = model.functions["C_GetInfo"]
+    rows = tuple(replace(r, reading=None) if r.id == "pointer-null" else r for r in f.rules)
+    return replace(model, functions={**model.functions, f.name: replace(f, rules=rows)})
+
+
+def test_a_death_by_null_is_a_crash_where_the_text_speaks_of_it(core: Model) -> None:
+    call, died = Call("C_GetInfo", Args(null=True)), Observation(ending=Ending.DIED)
+    for model, kind in ((core, Kind.ROBUSTNESS), (without_reading(core), Kind.DIED)):
+        verdict, _ = judge(model, frozenset({ONE_SLOT}), call, died)
+        assert verdict.kind is kind
+    plain, _ = judge(core, frozenset({ONE_SLOT}), Call("C_GetInfo"), died)
+    assert plain.kind is Kind.DIED
 
 
 class Locked(Steady):

@@ -86,6 +86,7 @@ FAILURES = [
     (Kind.ABSENT, Severity.MEDIUM, (INIT,), OPEN, Observation(ending=Ending.ABSENT)),
     (Kind.DIED, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
     (Kind.HUNG, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.HUNG)),
+    (Kind.ROBUSTNESS, Severity.LOW, (INIT,), NULL_INFO, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
 ]
 
 

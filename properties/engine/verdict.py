@@ -1,12 +1,12 @@
 """Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from ...model.call import Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
+from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
-from ...model.oracle import Model, following, legal_anyway, outputs, permitted, ruling
+from ...model.oracle import Model, following, forbids_ok, legal_anyway, outputs, permitted, ruling
 from ...model.rule import Effect, Rule, Strength, fact
 from ...model.state import Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
@@ -97,6 +97,14 @@ def null_arguments(call: Call, uses: Collection[str]) -> tuple[str, ...]:
     """The names of the arguments of a call that are such a NULL pointer."""
     return tuple(sorted(name for name, value in NULLS if name in uses and getattr(call.args, name) == value))
 
+
+def without_nulls(call: Call, uses: Collection[str]) -> Call:
+    """The call with what it should be in the place of such NULL pointers."""
+    plain = {name: getattr(_PLAIN, name) for name in null_arguments(call, uses)}
+    return replace(call, args=replace(call.args, **plain)) if plain else call
+
+
+_PLAIN = Args()
 
 _FAMILIES = {
     Kind.OPERATION_STATE: ("OPERATION",),
@@ -224,8 +232,7 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
     if seen.ending is not Ending.RETURNED:
         kind = _ENDINGS[seen.ending]
-        if kind is Kind.DIED and null_arguments(call, model.functions[call.function].uses):
-            # The text does not say what NULL does there.
+        if kind is Kind.DIED and _silent(model, beliefs, call):
             kind = Kind.ROBUSTNESS
         return Verdict(Outcome.FAIL, call, seen, kind, _union(model, beliefs, call)), ()
     if seen.misuse:
@@ -245,6 +252,22 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     gave = tuple(r for r in rules if r.code == seen.code)
     ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
     return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), after
+
+
+def _silent(model: Model, beliefs: Sequence[State], call: Call) -> bool:
+    """Whether a call has a NULL pointer of which the text does not say what it does.
+
+    It says so where it lets the call succeed with it, and where a row is about it that no open question is behind.
+    """
+    plain = without_nulls(call, model.functions[call.function].uses)
+    if plain == call:
+        return False
+    for s in beliefs:
+        given = ruling(model, s, call)
+        about = [r for r in given.rules if not r.when(s, plain.args)]
+        if any(forbids_ok(r) and r.reading is None for r in about) or (not about and CKR.OK in given.codes):
+            return False
+    return True
 
 
 def _union(model: Model, beliefs: Sequence[State], call: Call) -> frozenset[CKR]:

@@ -1,8 +1,8 @@
 """Findings: failures told apart by their cause, each with a short trace and a text that explains itself."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model.call import Call, arguments, code_text
@@ -22,7 +22,8 @@ class Finding:
 
     `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
     `first_call` and `first_seconds` tell when in the run the cause was first seen, and
-    `confirmed` how often of three tries the trace failed alike by itself.
+    `confirmed` how often of three tries the trace failed alike by itself. Where NULL pointers kill, `nulls` are the
+    arguments that do so, by function.
     """
 
     verdict: Verdict
@@ -31,6 +32,12 @@ class Finding:
     first_call: int
     first_seconds: float = field(default=0.0, compare=False)
     confirmed: int = 0
+    nulls: tuple[tuple[str, str], ...] = ()
+
+    def with_nulls(self, function: str, arguments: Iterable[str]) -> "Finding":
+        """The finding with more such arguments."""
+        more = {(function, name) for name in arguments}
+        return replace(self, nulls=tuple(sorted({*self.nulls, *more})))
 
     @property
     def id(self) -> str:
@@ -84,7 +91,17 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
+_POINTERS = {
+    "null": "a pointer that is needed",
+    "data": "the data",
+    "signature": "the signature",
+    "flaw": "the template",
+    "want": "the template of the search",
+}
+"""Arguments that are a NULL pointer, in words."""
+
+
+def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: tuple[tuple[str, str], ...] = ()) -> str:
     """Why a verdict is what it is, in sentences that someone with the standard open can check."""
     f = verdict.call.function
     signature = model.functions[f].signature
@@ -94,10 +111,9 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
         case Kind.DIED:
             lines = [f"The module died inside {f}: {verdict.observation.detail}."]
         case Kind.ROBUSTNESS:
-            nulls = ", ".join(null_arguments(verdict.call, model.functions[f].uses))
-            lines = [
-                f"The module died inside {f} of a NULL pointer ({nulls}); the text does not say what NULL does here."
-            ]
+            own = " and ".join(_POINTERS[name] for name in null_arguments(verdict.call, model.functions[f].uses))
+            lines = [f"The module died inside {f} of NULL for {own}; the text does not say what NULL does there."]
+            lines += [f"- {name}: NULL for {_POINTERS[argument]}" for name, argument in nulls]
         case Kind.HUNG:
             lines = [f"{f} did not return."]
         case Kind.ABSENT:

@@ -53,10 +53,11 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "rules": [{"code": str(r.code), "section": r.place, "why": explain_rule(r)} for r in v.rules],
         "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
         "trace": trace_json(finding.steps),
-        "text": explain(model, v, finding.functions),
+        "text": explain(model, v, finding.functions, finding.nulls),
         "first_seen_at_call": finding.first_call,
         "first_seen_at_second": round(finding.first_seconds, 3),
         "confirmed": finding.confirmed,
+        "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
     }
 
 
@@ -157,6 +158,7 @@ def run_json(run: Run, results: Results) -> dict[str, Any]:
         "profile": run.profile,
         "ended": {"how": results.ended.how.value, "why": results.ended.why},
         "phases": [asdict(phase) for phase in results.phases],
+        "lost_to_deaths": round(results.lost, 3),
     }
 
 

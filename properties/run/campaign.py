@@ -15,7 +15,7 @@ from operator import itemgetter
 from random import Random
 from typing import Final, Protocol
 
-from ...model.call import Args, Call, Ending
+from ...model.call import Call, Ending
 from ...model.oracle import Model, in_scope, ruling
 from ...model.rule import fact
 from ...model.state import State
@@ -31,6 +31,7 @@ from ..engine.verdict import (
     null_arguments,
     one_of,
     unexplained,
+    without_nulls,
 )
 from ..policy import MAKES_OBJECTS, Policy, anything
 from ..reports.findings import Finding
@@ -72,6 +73,12 @@ EXAMPLES: Final = 10
 
 SURVEY: Final = 0.05
 """The share of a check's time or calls that is spent at most on finding out what the module refuses."""
+
+LAST: Final = 0.1
+"""The share of a check's time or calls that is kept for NULL pointers once one of them has killed."""
+
+DEATHS: Final = 0.15
+"""The share of a check's time that deaths may take before no more NULL pointers are tried."""
 
 FLAT: Final = 3
 """Rounds without a new class after which there is no more to be had."""
@@ -167,7 +174,10 @@ class Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What a check found, counted, covered and could reach; `curve` has a point wherever new classes came."""
+    """What a check found, counted, covered and could reach; `curve` has a point wherever new classes came.
+
+    `lost` counts the seconds that went into deaths of the module.
+    """
 
     model: Model
     findings: tuple[Finding, ...]
@@ -179,6 +189,7 @@ class Results:
     phases: tuple[Phase, ...] = ()
     reach: Reach | None = None
     unconfirmed: tuple[Unconfirmed, ...] = ()
+    lost: float = 0.0
 
 
 Asked = Callable[[], str | None]
@@ -274,6 +285,11 @@ class Source(Enum):
     TOURS = "tours of small scopes"
     WALKS = "random walks"
     HYPOTHESIS = "random sequences"
+    NULLS = "NULL pointers"
+
+
+_FATAL: Final = frozenset(kind.value for kind in (Kind.DIED, Kind.HUNG, Kind.ROBUSTNESS))
+"""First words of the causes that cost a process."""
 
 
 class Counted(Enum):
@@ -342,6 +358,16 @@ class Campaign:
         self.habits = Habits(model)
         self._detours = Detours(model, by_function(all_calls(model, initial)), self._leads)
         self._spared: frozenset[int] = frozenset()
+        self._put_off: frozenset[int] = frozenset()
+        """Calls that wait until last, as NULL pointers like theirs kill."""
+        self._last = False
+        self._shares: dict[Source, _Share] = {}
+        self._hopeful: set[str] = set()
+        """Functions to whose success a way was found."""
+        self._null_visits: dict[tuple[str, tuple[str, ...]], Visit] = {}
+        """For each function and the arguments that are NULL pointers the first visit that has such a call."""
+        self._lost = 0.0
+        """Seconds that deaths took, and looking into them."""
         self._by_clock = self._budget.calls is None and self._budget.sequences is None
         """Whether what is cheap is done the more; else the clock has no say but to end the check."""
         self._started = time.monotonic()
@@ -352,6 +378,9 @@ class Campaign:
         self.survey()
         self.derived()
         self.rounds()
+        if self._put_off:
+            self.nulls()
+            self.rounds()
         return self.results()
 
     def results(self, ended: Ended | None = None) -> Results:
@@ -374,8 +403,10 @@ class Campaign:
                 [self._calls[k] for k in self._spared],
                 self.habits,
                 any(self._policy(self._initial, self._calls[k]) for k in self._calls_of.get("C_Login", ())),
+                self._hopeful,
             ),
             tuple(Unconfirmed(*key, tuple(at)) for key, at in sorted(self.unconfirmed.items())),
+            self._lost,
         )
 
     def _ended(self) -> Ended:
@@ -387,6 +418,8 @@ class Campaign:
     def _phases(self) -> Iterator[Phase]:
         """What was done of each source; random ones have no whole."""
         for source in Source:
+            if source is Source.NULLS and not self._put_off:
+                continue
             endless = source in (Source.WALKS, Source.HYPOTHESIS)
             whole = not endless and source in self._whole
             total = self._given[source] if whole else None
@@ -468,6 +501,7 @@ class Campaign:
                     named = self._named(some)
                     sweeps += [Sweep(self._named(way), named[i : i + SWEEP], look) for i in range(0, len(named), SWEEP)]
             new = search.found[before:]
+            self._hopeful |= {w.goal.function for w in new if w.goal.row is None}
             now = [w for w in new if w.goal.given is None]
             shown += now
             beside.append([w for w in new if w.goal.given is not None])
@@ -484,11 +518,20 @@ class Campaign:
         for w in found:
             look = self._named(closing(w, self._model, self._initial))
             k = self._numbers[w.calls[-1]]
+            function = w.calls[-1].function
+            if nulls := null_arguments(w.calls[-1], self._uses[function]):
+                self._null_visits.setdefault((function, nulls), Visit(self._named(w.calls[:-1]), ((k, look),)))
             if len(look) > len(goals.get(k, ())):
                 goals[k] = look
-        # Those that make objects come last, so that the look at the end shows what any of them left behind.
-        in_order = sorted(goals.items(), key=lambda goal: self._calls[goal[0]].function in MAKES_OBJECTS)
-        return Visit(self._named(found[0].calls[:-1]), tuple(in_order))
+        return Visit(self._named(found[0].calls[:-1]), tuple(sorted(goals.items(), key=self._when)))
+
+    def _when(self, goal: tuple[int, tuple[int, ...]]) -> tuple[bool, bool]:
+        """Whether a call comes late in a visit: NULL pointers last, as they may kill, before them what makes objects.
+
+        So the look at the end shows what any of these left behind.
+        """
+        call = self._calls[goal[0]]
+        return bool(null_arguments(call, self._uses[call.function])), call.function in MAKES_OBJECTS
 
     def _again(self, shown: Sequence[Witness]) -> None:
         """Run sequences again that were to show a row that is yet to be seen."""
@@ -513,16 +556,35 @@ class Campaign:
     def _named(self, calls: Iterable[Call]) -> tuple[int, ...]:
         return tuple(map(self._numbers.__getitem__, calls))
 
+    # NULL pointers.
+
+    def nulls(self) -> None:
+        """Each function once with each NULL pointer that was put off, as long as deaths leave time for more."""
+        self._last = True
+        self._crew.spare(self._spared)
+        self._do(Source.NULLS, self._deadly())
+        self._whole.add(Source.NULLS)
+
+    def _deadly(self) -> Iterator[Visit]:
+        for visit in self._null_visits.values():
+            if self._by_clock and self._lost > DEATHS * self._elapsed():
+                return
+            ((k, _),) = visit.goals
+            if k in self._put_off and k not in self._spared:
+                yield visit
+
     # Rounds.
 
     def rounds(self) -> None:
         """Pieces of work from all sources, until none has anything new or the budget is spent."""
-        shares = {
-            Source.SWEEPS: _Share(iter(self._shuffled())),
-            Source.TOURS: _Share(self._tours()),
-            Source.WALKS: _Share(self._walks()),
-            Source.HYPOTHESIS: _Share(self._generated()),
-        }
+        if not self._shares:
+            self._shares = {
+                Source.SWEEPS: _Share(iter(self._shuffled())),
+                Source.TOURS: _Share(self._tours()),
+                Source.WALKS: _Share(self._walks()),
+                Source.HYPOTHESIS: _Share(self._generated()),
+            }
+        shares = self._shares
         flat = 0
         while not self._over() and flat < FLAT and self._pieces != 0 and any(not x.over for x in shares.values()):
             known = len(self._classes)
@@ -587,10 +649,11 @@ class Campaign:
 
     def _left(self) -> float:
         """The seconds that are left, none where the calls are spent or the check is asked to stop."""
-        calls = self._budget.calls
-        if self._asked() is not None or (calls is not None and self.tally.calls >= calls):
+        calls, share = self._budget.calls, 1.0 - LAST if self._put_off and not self._last else 1.0
+        if self._asked() is not None or (calls is not None and self.tally.calls >= calls * share):
             return 0.0
-        return self._budget.seconds - self._elapsed()
+        # With calls nothing is to depend on the clock but the end.
+        return self._budget.seconds * (share if calls is None else 1.0) - self._elapsed()
 
     def _may_look(self) -> bool:
         """Whether a failure may still be looked into. Its calls may go beyond the budget's, its time hardly so."""
@@ -622,6 +685,7 @@ class Campaign:
 
     def _take(self, source: Source, done: Done) -> None:
         before = self.tally.calls
+        self._lost += done.lost
         self.tally.add(done.tally)
         for function, (count, seconds) in done.costs.items():
             n, total = self._costs.get(function, (0, 0.0))
@@ -655,6 +719,12 @@ class Campaign:
         return max(by_time, min(1.0, self.tally.calls / calls)), None
 
     def _learn(self, failed: Failed, first: int) -> None:
+        since = time.monotonic()
+        self._look_into(failed, first)
+        if failed.cause[0] in _FATAL:
+            self._lost += time.monotonic() - since
+
+    def _look_into(self, failed: Failed, first: int) -> None:
         unclear = unexplained(failed.cause) and self._looked_into[failed.cause] < UNEXPLAINED
         k = None if unclear else self._known(failed.cause, failed.seen)
         if k is None:
@@ -682,9 +752,17 @@ class Campaign:
             self._causes.setdefault((failed.cause, failed.seen), k)
             self._causes[final.cause, final.observation.text] = k
         found = self.findings[k]
-        if failed.function not in found.functions:
-            functions = tuple(sorted({*found.functions, found.verdict.call.function, failed.function}))
-            self.findings[k] = replace(found, functions=functions)
+        died = {x.verdict.call.function for x in self.findings if x.verdict.kind is Kind.DIED}
+        if found.verdict.kind is Kind.ROBUSTNESS and failed.function in died:
+            # It dies without NULL pointers, too.
+            self._keep_away(failed, None)
+            return
+        functions = {*found.functions, found.verdict.call.function, failed.function}
+        if functions != {*found.functions}:
+            found = self.findings[k] = replace(found, functions=tuple(sorted(functions)))
+        if found.verdict.kind is Kind.ROBUSTNESS:
+            nulls = null_arguments(failed.calls[-1], self._uses[failed.calls[-1].function])
+            self.findings[k] = found.with_nulls(failed.calls[-1].function, nulls)
         if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
             self._keep_away(failed, found.verdict.call)
 
@@ -711,16 +789,14 @@ class Campaign:
 
     def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
         """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
-        before = self._deaths.widespread
+        before = self._deaths.nulls
         self._deaths.learn(failed.calls[-1], shrunk)
-        concerned = self._calls_of if self._deaths.widespread != before else [failed.function]
-        self._spared |= {
-            k
-            for name in concerned
-            for k in self._calls_of.get(name, ())
-            if k not in self._spared and self._deaths.spares(self._calls[k], (name, str(CKR.OK)) in self.tally.pairs)
-        }
-        self._crew.spare(self._spared)
+        name = failed.function
+        worked = (name, str(CKR.OK)) in self.tally.pairs
+        self._spared |= {k for k in self._calls_of.get(name, ()) if self._deaths.spares(self._calls[k], worked)}
+        if self._deaths.nulls != before:
+            self._put_off = frozenset(k for k, call in enumerate(self._calls) if self._deaths.puts_off(call))
+        self._crew.spare(self._spared if self._last else self._spared | self._put_off)
 
     def _shrunk(self, failed: Failed) -> tuple[Steps, Verdict] | None:
         """The fewest and plainest calls that show a failure, and its verdict there; None if it does not show again."""
@@ -736,9 +812,7 @@ class Campaign:
             return None
         if original.kind is Kind.ROBUSTNESS:
             # A call that kills without the NULL pointer too has nothing to do with it.
-            nulls = null_arguments(calls[-1], self._uses[calls[-1].function])
-            plain = {name: getattr(Args(), name) for name in nulls}
-            without = (*calls[:-1], replace(calls[-1], args=replace(calls[-1].args, **plain)))
+            without = (*calls[:-1], without_nulls(calls[-1], self._uses[calls[-1].function]))
             other = self._replay(without).failure
             if other is not None and other.kind is Kind.DIED and other.call == without[-1]:
                 calls, original = without, other

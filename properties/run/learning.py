@@ -11,9 +11,6 @@ from ..engine.verdict import NULLS
 DEADLY: Final = 3
 """Deaths by one pattern, not a NULL pointer, after which all calls with it are spared."""
 
-WIDESPREAD: Final = 3
-"""Functions in which one kind of NULL pointer killed, after which it is spared in every function."""
-
 Feature = tuple[str, Any]
 """An argument that is not plain, by name and value."""
 
@@ -30,7 +27,8 @@ def features(call: Call, uses: Sequence[str]) -> frozenset[Feature]:
 class Deaths:
     """What is known of the calls that kill a module: by function the patterns of arguments, and how often each did.
 
-    A pattern that has a NULL pointer in it is that pointer alone, and it is spared at its first death.
+    A pattern that has a NULL pointer in it is that pointer alone. It is spared at its first death, and NULL pointers of
+    its kind are put off from then on, whatever the function.
     """
 
     uses: Mapping[str, tuple[str, ...]]
@@ -63,8 +61,6 @@ class Deaths:
             return True
         given = self._features(call)
         null = given & NULLS
-        if null & self.widespread:
-            return True
         return any(
             pattern <= given and (bool(pattern & null) or (count >= DEADLY and (bool(pattern) or not worked)))
             for pattern, count in self.patterns.get(call.function, {}).items()
@@ -77,7 +73,10 @@ class Deaths:
         return found
 
     @property
-    def widespread(self) -> frozenset[Feature]:
-        """Kinds of NULL pointer that killed in several functions."""
-        places = Counter(x for own in self.patterns.values() for x in {x for p in own for x in p if x in NULLS})
-        return frozenset(x for x, n in places.items() if n >= WIDESPREAD)
+    def nulls(self) -> frozenset[Feature]:
+        """Kinds of NULL pointer that killed."""
+        return frozenset(x for own in self.patterns.values() for p in own for x in p & NULLS)
+
+    def puts_off(self, call: Call) -> bool:
+        """Whether a call has a NULL pointer of a kind that killed, if not in its function."""
+        return bool(self._features(call) & self.nulls)

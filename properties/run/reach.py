@@ -46,7 +46,13 @@ class Reach:
 
 
 def reach(
-    model: Model, tally: Tally, calls: Collection[Call], spared: Collection[Call], habits: Habits, pin_given: bool
+    model: Model,
+    tally: Tally,
+    calls: Collection[Call],
+    spared: Collection[Call],
+    habits: Habits,
+    pin_given: bool,
+    hopeful: Collection[str],
 ) -> Reach:
     """What a run reached.
 
@@ -55,6 +61,7 @@ def reach(
         spared: those that it left out as they kill.
         habits: what it learnt that the module refuses.
         pin_given: whether there was a PIN to log in with.
+        hopeful: functions to whose success a way was found.
     """
     known, avoided = {call.function for call in calls}, {call.function for call in spared}
     answers: dict[str, dict[str, int]] = {name: {} for name, f in model.functions.items() if f.returns_ok}
@@ -63,7 +70,9 @@ def reach(
             answers[function][seen] = times
     succeeded = tuple(name for name, seen in answers.items() if _OK in seen)
     never = tuple(
-        (name, _why(seen, name in known, name in avoided)) for name, seen in answers.items() if _OK not in seen
+        (name, _why(seen, name in known, name in avoided, name in hopeful))
+        for name, seen in answers.items()
+        if _OK not in seen
     )
     offered = sum(not _ABSENT & seen.keys() for seen in answers.values())
     made = tuple((sort, what, n) for (sort, what), n in sorted(tally.reached.items()))
@@ -88,11 +97,16 @@ def _refused(habits: Habits) -> Iterator[tuple[str, str, str, str]]:
     yield from sorted(dict.fromkeys(rows))
 
 
-def _why(seen: dict[str, int], known: bool, avoided: bool) -> str:
+def _why(seen: dict[str, int], known: bool, avoided: bool, hopeful: bool) -> str:
     """Why a function never returned CKR_OK."""
     if not seen:
-        return "never called: nothing led to a state in which it may be" if known else "never called: not in scope"
+        return (
+            "never called: nothing led to a state in which it may be, or what may be done to the token forbids it"
+            if known
+            else "never called: not in scope"
+        )
     if seen.keys() <= _ABSENT:
         return "not offered"
     often = max(seen, key=lambda text: (seen[text], text))
-    return f"{'some calls left out as they kill; ' if avoided else ''}most often {often}"
+    why = "" if hopeful else "the text lets it succeed in no state that was reached; "
+    return f"{why}{'some calls left out as they kill; ' if avoided else ''}most often {often}"

@@ -106,12 +106,16 @@ class Failed:
 
 @dataclass(slots=True)
 class Done:
-    """What came of a piece of work; calls in `news` are counted from its beginning."""
+    """What came of a piece of work; calls in `news` are counted from its beginning.
+
+    `lost` counts the seconds that went into a new process after each death of the module.
+    """
 
     tally: Tally = field(default_factory=Tally)
     news: list[New] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
     costs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    lost: float = 0.0
 
 
 class Worker:
