@@ -194,3 +194,38 @@ def test_a_finding_tells_how_often_it_came_back(core: Model) -> None:
     module.wrong = 10**9
     results = check(core, ONE_SLOT, module, budget=Budget(sequences=0, seconds=600))
     assert {f.confirmed for f in results.findings} == {3}
+
+
+class Constant(Steady):
+    """Gives the same answer to every call of a function."""
+
+    def call(self, call: Call) -> Observation:
+        return Observation(CKR.MECHANISM_INVALID) if call.function == "C_GetMechanismInfo" else super().call(call)
+
+
+def test_a_function_that_always_gives_the_same_answer_is_one_finding_and_a_note(core: Model) -> None:
+    results = check(core, ONE_SLOT, Constant(core, ONE_SLOT), budget=Budget(sequences=0, seconds=600))
+    (found,) = results.findings
+    assert (found.verdict.kind, found.functions) == (Kind.ALWAYS, ("C_GetMechanismInfo",))
+    assert "returned CKR_MECHANISM_INVALID whatever the call" in explain(core, found.verdict, found.functions)
+    report = report_json(results, {"name": "simulated", "adapter": "simulated"})
+    note = {"kind": "always answers", "about": "CKR_MECHANISM_INVALID", "functions": ["C_GetMechanismInfo"]}
+    assert note in report["notes"]
+
+
+class Zero(Steady):
+    """Gives every session handle 0."""
+
+    def call(self, call: Call) -> Observation:
+        seen = super().call(call)
+        outputs = tuple((name, 0 if name == "handle" else value) for name, value in seen.outputs)
+        return replace(seen, outputs=outputs)
+
+
+def test_a_handle_that_is_0_is_one_finding_and_hides_nothing(core: Model) -> None:
+    budget = Budget(sequences=0, seconds=600)
+    whole = check(core, ONE_SLOT, Steady(core, ONE_SLOT), budget=budget).tally.pairs
+    results = check(core, ONE_SLOT, Zero(core, ONE_SLOT), budget=budget)
+    (found,) = results.findings
+    assert (found.verdict.kind, found.functions) == (Kind.DATA_EFFECT, ("C_OpenSession",))
+    assert results.tally.pairs.keys() == whole.keys()

@@ -49,7 +49,7 @@ class Severity(Enum):
 
 
 class Kind(Enum):
-    """What sort of failure it is."""
+    """What sort of failure it is. ALWAYS: several failures of a function that gives one answer whatever the call is."""
 
     MISSING_ERROR = "missing error"
     WRONG_CODE = "wrong code"
@@ -64,6 +64,7 @@ class Kind(Enum):
     DIED = "died"
     HUNG = "hung"
     ROBUSTNESS = "robustness"
+    ALWAYS = "always answers"
 
 
 _SEVERITY = {
@@ -80,12 +81,16 @@ _SEVERITY = {
     Kind.DIED: Severity.HIGH,
     Kind.HUNG: Severity.HIGH,
     Kind.ROBUSTNESS: Severity.LOW,
+    Kind.ALWAYS: Severity.MEDIUM,
 }
 
 ANOTHER_CODE = "another code"
 """Begins the cause of a failure by whatever wrong code where certain facts hold."""
 
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+HARMLESS = frozenset({("handle", 0)})
+"""Outputs that are wrong, and do no harm to what follows: a new handle that is 0 names what was made all the same."""
 
 NULLS = frozenset(
     {("null", True), ("data", Data.NULL), ("signature", Data.NULL), ("flaw", Flaw.NULL), ("want", Want.NULL)}
@@ -186,6 +191,8 @@ class Verdict:
         match self.kind:
             case Kind.ROBUSTNESS:
                 return (kind,)
+            case Kind.ALWAYS:
+                return (kind, self.observation.text, self.call.function)
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
                 return (kind, self.call.function)
             case Kind.CALLBACK_MISUSE:
@@ -223,7 +230,7 @@ def _family(code: int) -> str:
 
 
 def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
-    """The verdict on an observation, and the beliefs after it; none are left after a failure."""
+    """The verdict on an observation, and the beliefs after it; of failures only those that are `HARMLESS` leave any."""
     verdict, after = follow(model, tuple(beliefs), call, seen)
     return verdict, frozenset(after)
 
@@ -245,7 +252,11 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     if not after:
         assert mismatch is not None
         kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
-        return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), ()
+        verdict = Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch)
+        if (mismatch.output, mismatch.seen) not in HARMLESS:
+            return verdict, ()
+        right = replace(seen, outputs=tuple(x for x in seen.outputs if x not in HARMLESS))
+        return verdict, _follow(model, [s for s, _ in allowing], call, right)[0]
     rules = allowing[0][1].rules
     if len(allowing) > 1:
         rules = tuple(dict.fromkeys(r for _, given in allowing for r in given.rules))

@@ -91,6 +91,9 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+_HANDLES = {0: "0, which no handle may be", 2: "that of something else that is still there"}
+"""What is wrong with a new handle, by the value of the output; numbers of ours are no numbers of the module."""
+
 _POINTERS = {
     "null": "a pointer that is needed",
     "data": "the data",
@@ -114,6 +117,9 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: t
             own = " and ".join(_POINTERS[name] for name in null_arguments(verdict.call, model.functions[f].uses))
             lines = [f"The module died inside {f} of NULL for {own}; the text does not say what NULL does there."]
             lines += [f"- {name}: NULL for {_POINTERS[argument]}" for name, argument in nulls]
+        case Kind.ALWAYS:
+            lines = [f"{f} (section {signature.section}) returned {seen} whatever the call; the text wants more:"]
+            lines += [f"- here {', '.join(permitted_text(verdict)) or 'nothing'} is permitted"]
         case Kind.HUNG:
             lines = [f"{f} did not return."]
         case Kind.ABSENT:
@@ -138,7 +144,11 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: t
         case Kind.SESSION_STATE | Kind.DATA_EFFECT if verdict.mismatch is not None:
             m = verdict.mismatch
             wanted = " or ".join(map(str, m.permitted))
-            lines.append(f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}.")
+            lines.append(
+                f"Its new handle is {_HANDLES[m.seen]} (section {m.section})."
+                if m.output == "handle"
+                else f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}."
+            )
         case _ if verdict.rules:
             lines.append("What applies here is another code:")
             lines += [f"- {explain_rule(r)}" for r in verdict.rules]

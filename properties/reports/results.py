@@ -78,11 +78,13 @@ class Note(Enum):
 
     STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token lists, and that only ever met
     trouble of the environment. INCONSISTENT: an open question of the text that one function answers in two ways.
+    CONSTANT: functions that always gave the same answer, and it is no success.
     """
 
     STUB = "stub"
     DEAD = "dead mechanism"
     INCONSISTENT = "inconsistent"
+    CONSTANT = "always answers"
 
 
 def notes_json(results: Results) -> list[dict[str, Any]]:
@@ -94,10 +96,15 @@ def notes_json(results: Results) -> list[dict[str, Any]]:
         if ok not in seen and function not in stubs:
             dead.setdefault(mechanism, set()).add(function)
     both = {row["id"]: row["inconsistent"] for row in readings_json(results) if row["inconsistent"]}
+    constant: dict[str, list[str]] = {}
+    for function, answer in tally.constants():
+        if answer not in (ok, unsupported):
+            constant.setdefault(answer, []).append(function)
     found = [
         *((Note.STUB, unsupported, stubs) for _ in stubs[:1]),
         *((Note.DEAD, mechanism, sorted(functions)) for mechanism, functions in sorted(dead.items())),
         *((Note.INCONSISTENT, id, functions) for id, functions in both.items()),
+        *((Note.CONSTANT, answer, functions) for answer, functions in sorted(constant.items())),
     ]
     return [{"kind": kind.value, "about": about, "functions": functions} for kind, about, functions in found]
 

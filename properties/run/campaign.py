@@ -314,6 +314,23 @@ def _looks_like(verdict: Verdict, failed: Failed) -> bool:
     return (verdict.call.function, verdict.observation.text) == (failed.function, failed.seen)
 
 
+def one_for_each_constant(findings: Sequence[Finding], tally: Tally) -> list[Finding]:
+    """The findings, those of a function that always gives the same answer taken together as one."""
+    kept = list(findings)
+    for name, _ in tally.constants():
+        own = [f for f in kept if {*f.functions, name} == {name} == {f.verdict.call.function}]
+        if len(own) < 2:
+            continue
+        shown = min(own, key=lambda f: len(f.steps))
+        verdict = replace(shown.verdict, kind=Kind.ALWAYS, mismatch=None, lapse=None)
+        first = min(own, key=lambda f: f.first_call)
+        one = Finding(
+            verdict, (name,), shown.steps, first.first_call, first.first_seconds, min(f.confirmed for f in own)
+        )
+        kept = [f for f in kept if f not in own] + [one]
+    return kept
+
+
 class Campaign:
     """A check of one module by a crew; every new failure is shrunk at once."""
 
@@ -386,7 +403,8 @@ class Campaign:
     def results(self, ended: Ended | None = None) -> Results:
         """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
-        findings = tuple(sorted(self.findings, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
+        found = one_for_each_constant(self.findings, self.tally)
+        findings = tuple(sorted(found, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         return Results(
             self._model,
             findings,

@@ -64,7 +64,7 @@ class Habits:
 
     def learn(self, initial: State, way: Sequence[Call], replay: Replay) -> None:
         """Learn from a way that was gone, up to the first call that was refused, was not made or failed."""
-        steps, failed = iter(replay.steps), replay.failure is not None
+        steps, failed = iter(replay.steps), not replay.beliefs
         for n, (attempt, call) in enumerate(zip(self._along(initial, way), way, strict=True), 1):
             step = next(steps, None)
             if step is None or step[0] != call:

@@ -1,7 +1,7 @@
 """What a run counts and covers, step by step or a whole run's at once."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +10,9 @@ from ...model.oracle import Model, applicable
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import Outcome, Verdict
+
+OFTEN: Final = 20
+"""Calls of a function after which it counts as constant, if it gave but one answer."""
 
 SESSION: Final = "session"
 LOGIN: Final = "login"
@@ -40,6 +43,16 @@ class Tally:
     choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
     mechanisms: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     reached: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def constants(self) -> Iterator[tuple[str, str]]:
+        """Functions that always gave the same answer, often enough to tell, each with it."""
+        answers: dict[str, list[tuple[str, int]]] = {}
+        for (function, seen), times in sorted(self.pairs.items()):
+            answers.setdefault(function, []).append((seen, times))
+        for function, given in answers.items():
+            ((seen, times), *others) = given
+            if not others and times >= OFTEN:
+                yield function, seen
 
     def count(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
         """Count a step that was seen so often where these states were believed."""
