@@ -154,8 +154,8 @@ class Recorded:
         self.items.append(item)
         return item
 
-    def replay(self, calls: Sequence[Call]) -> Replay:
-        return self.alone.replay(calls)
+    def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
+        return self.alone.replay(calls, fresh=fresh)
 
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
         self.told.append(len(classes))

@@ -81,7 +81,7 @@ FAILURES = [
     (Kind.SESSION_STATE, Severity.HIGH, READY, LOGIN, saw(CKR.USER_ALREADY_LOGGED_IN)),
     (Kind.SESSION_STATE, Severity.HIGH, USER_IN, INFO, saw(state=CKS.RW_PUBLIC_SESSION)),
     (Kind.SESSION_STATE, Severity.HIGH, USER_IN, LOGOUT, saw(CKR.USER_NOT_LOGGED_IN)),
-    (Kind.DATA_EFFECT, Severity.HIGH, (INIT,), OPEN, saw(handle=0)),
+    (Kind.DATA_EFFECT, Severity.HIGH, READY, OPEN, saw(handle=2)),
     (Kind.DATA_EFFECT, Severity.HIGH, READY, Call("C_GetTokenInfo"), saw(sessions=2)),
     (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, LOGIN, saw(CKR.MUTEX_BAD)),
     (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, WRONG_PIN, saw(CKR.CANCEL)),
@@ -89,6 +89,7 @@ FAILURES = [
     (Kind.ABSENT, Severity.MEDIUM, (INIT,), OPEN, Observation(ending=Ending.ABSENT)),
     (Kind.DIED, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
     (Kind.HUNG, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.HUNG)),
+    (Kind.ROBUSTNESS, Severity.LOW, (INIT,), NULL_INFO, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
 ]
 
 
@@ -103,7 +104,19 @@ def test_failure(
 
 
 def test_every_kind_is_reached() -> None:
-    assert {row[0] for row in FAILURES} == set(Kind)
+    of_several = {Kind.ALWAYS}
+    assert {row[0] for row in FAILURES} == set(Kind) - of_several
+
+
+def test_a_new_handle_that_is_0_is_a_failure_and_the_sequence_goes_on(model: Model) -> None:
+    verdict, driver = last(model, (INIT,), OPEN, saw(handle=0))
+    assert (verdict.outcome, verdict.kind, verdict.severity) == (Outcome.FAIL, Kind.DATA_EFFECT, Severity.HIGH)
+    assert [s.sessions[0].open for s in driver.beliefs] == [True]
+    assert not driver.failed
+    assert driver.can(LOGIN)
+    ((calls, noted),) = driver.noted
+    assert (calls, noted) == ((INIT, OPEN), verdict)
+    assert "Its new handle is 0, which no handle may be" in explain(model, verdict, ())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ...model.oracle import Model, in_scope
 from ...model.state import State
 from ..policy import Policy
 from .packed import States
-from .verdict import Outcome, Verdict, follow
+from .verdict import Verdict, follow
 
 FULL: Final = 25_000
 """How many steps are remembered, a kilobyte and more each, before all are forgotten and remembering begins anew."""
@@ -30,7 +30,7 @@ class Step:
 
     def __init__(self, before: "Belief", answer: int, verdict: Verdict, after: "Belief", also: "Step | None") -> None:
         self.before, self.answer, self.verdict, self.after, self.also = before, answer, verdict, after, also
-        self.over = not after.states or verdict.outcome is Outcome.FAIL
+        self.over = not after.states
         self.onward = after.steps
 
 

@@ -1,11 +1,12 @@
 """Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from ...model.call import Call, Ending, Observation, code_text, is_unnamed
+from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
+from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, following, legal_anyway, outputs, permitted, ruling
 from ...model.precedence import Relation
 from ...model.rule import Effect, Rule, Strength, fact
@@ -50,7 +51,7 @@ class Severity(Enum):
 
 
 class Kind(Enum):
-    """What sort of failure it is."""
+    """What sort of failure it is. ALWAYS: several failures of a function that gives one answer whatever the call is."""
 
     MISSING_ERROR = "missing error"
     WRONG_CODE = "wrong code"
@@ -64,6 +65,8 @@ class Kind(Enum):
     ABSENT = "absent function"
     DIED = "died"
     HUNG = "hung"
+    ROBUSTNESS = "robustness"
+    ALWAYS = "always answers"
 
 
 _SEVERITY = {
@@ -79,12 +82,36 @@ _SEVERITY = {
     Kind.ABSENT: Severity.MEDIUM,
     Kind.DIED: Severity.HIGH,
     Kind.HUNG: Severity.HIGH,
+    Kind.ROBUSTNESS: Severity.LOW,
+    Kind.ALWAYS: Severity.MEDIUM,
 }
 
 ANOTHER_CODE = "another code"
 """Begins the cause of a failure by whatever wrong code where certain facts hold."""
 
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+HARMLESS = frozenset({("handle", 0)})
+"""Outputs that are wrong, and do no harm to what follows: a new handle that is 0 names what was made all the same."""
+
+NULLS = frozenset(
+    {("null", True), ("data", Data.NULL), ("signature", Data.NULL), ("flaw", Flaw.NULL), ("want", Want.NULL)}
+)
+"""Arguments, by name and value, that are a NULL pointer where the function needs one that is not."""
+
+
+def null_arguments(call: Call, uses: Collection[str]) -> tuple[str, ...]:
+    """The names of the arguments of a call that are such a NULL pointer."""
+    return tuple(sorted(name for name, value in NULLS if name in uses and getattr(call.args, name) == value))
+
+
+def without_nulls(call: Call, uses: Collection[str]) -> Call:
+    """The call with what it should be in the place of such NULL pointers."""
+    plain = {name: getattr(_PLAIN, name) for name in null_arguments(call, uses)}
+    return replace(call, args=replace(call.args, **plain)) if plain else call
+
+
+_PLAIN = Args()
 
 _FAMILIES = {
     Kind.OPERATION_STATE: ("OPERATION",),
@@ -176,6 +203,10 @@ class Verdict:
         if self.lapse is not None:
             return (Kind.OPERATION_STATE.value, self.lapse.fact)
         match self.kind:
+            case Kind.ROBUSTNESS:
+                return (kind,)
+            case Kind.ALWAYS:
+                return (kind, self.observation.text, self.call.function)
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
                 return (kind, self.call.function)
             case Kind.CALLBACK_MISUSE:
@@ -213,7 +244,7 @@ def _family(code: int) -> str:
 
 
 def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
-    """The verdict on an observation, and the beliefs after it; none are left after a failure."""
+    """The verdict on an observation, and the beliefs after it; of failures only those that are `HARMLESS` leave any."""
     verdict, after = follow(model, tuple(beliefs), call, seen)
     return verdict, frozenset(after)
 
@@ -221,7 +252,10 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
 def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation) -> tuple[Verdict, Sequence[State]]:
     """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
     if seen.ending is not Ending.RETURNED:
-        return Verdict(Outcome.FAIL, call, seen, _ENDINGS[seen.ending], _union(model, beliefs, call)), ()
+        kind = _ENDINGS[seen.ending]
+        if kind is Kind.DIED and _silent(model, beliefs, call):
+            kind = Kind.ROBUSTNESS
+        return Verdict(Outcome.FAIL, call, seen, kind, _union(model, beliefs, call)), ()
     if seen.misuse:
         return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), ()
     ruled = [(s, ruling(model, s, call)) for s in beliefs]
@@ -232,7 +266,11 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     if not after:
         assert mismatch is not None
         kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
-        return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), ()
+        verdict = Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch)
+        if (mismatch.output, mismatch.seen) not in HARMLESS:
+            return verdict, ()
+        right = replace(seen, outputs=tuple(x for x in seen.outputs if x not in HARMLESS))
+        return verdict, _follow(model, [s for s, _ in allowing], call, right)[0]
     rules = allowing[0][1].rules
     if len(allowing) > 1:
         rules = tuple(dict.fromkeys(r for _, given in allowing for r in given.rules))
@@ -250,6 +288,22 @@ def _advice(model: Model, call: Call, seen: Observation, given: Ruling) -> tuple
     orders = model.orders[call.function].advise
     found = ((r, orders.get((r.code, CKR(seen.code)))) for r in given.firm)
     return tuple(Advice(r, relation) for r, relation in found if relation is not None)
+
+
+def _silent(model: Model, beliefs: Sequence[State], call: Call) -> bool:
+    """Whether a call has a NULL pointer of which the text does not say what it does.
+
+    It says so where it lets the call succeed with it, and where a row is about it that no open question is behind.
+    """
+    plain = without_nulls(call, model.functions[call.function].uses)
+    if plain == call:
+        return False
+    for s in beliefs:
+        given = ruling(model, s, call)
+        about = [r for r in given.rules if not r.when(s, plain.args)]
+        if any(forbids_ok(r) and r.reading is None for r in about) or (not about and CKR.OK in given.codes):
+            return False
+    return True
 
 
 def _union(model: Model, beliefs: Sequence[State], call: Call) -> frozenset[CKR]:

@@ -1,8 +1,8 @@
 """Findings: failures told apart by their cause, each with a short trace and a text that explains itself."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model.call import Call, arguments, code_text
@@ -10,7 +10,7 @@ from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
 from ...model.rule import Rule, Strength
 from ...model.vocabulary import CKR
-from ..engine.verdict import Kind, Steps, Verdict
+from ..engine.verdict import Kind, Steps, Verdict, null_arguments
 
 SETUP = frozenset({"C_Initialize", "C_OpenSession", "C_InitToken"})
 """Functions whose successful calls at the start of a trace only lead up to what it shows."""
@@ -21,7 +21,9 @@ class Finding:
     """A failure with a cause of its own.
 
     `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
-    `first_call` and `first_seconds` tell when in the run the cause was first seen.
+    `first_call` and `first_seconds` tell when in the run the cause was first seen, and
+    `confirmed` how often of three tries the trace failed alike by itself. Where NULL pointers kill, `nulls` are the
+    arguments that do so, by function.
     """
 
     verdict: Verdict
@@ -29,6 +31,13 @@ class Finding:
     steps: Steps
     first_call: int
     first_seconds: float = field(default=0.0, compare=False)
+    confirmed: int = 0
+    nulls: tuple[tuple[str, str], ...] = ()
+
+    def with_nulls(self, function: str, arguments: Iterable[str]) -> "Finding":
+        """The finding with more such arguments."""
+        more = {(function, name) for name in arguments}
+        return replace(self, nulls=tuple(sorted({*self.nulls, *more})))
 
     @property
     def id(self) -> str:
@@ -82,7 +91,20 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
+_HANDLES = {0: "0, which no handle may be", 2: "that of something else that is still there"}
+"""What is wrong with a new handle, by the value of the output; numbers of ours are no numbers of the module."""
+
+_POINTERS = {
+    "null": "a pointer that is needed",
+    "data": "the data",
+    "signature": "the signature",
+    "flaw": "the template",
+    "want": "the template of the search",
+}
+"""Arguments that are a NULL pointer, in words."""
+
+
+def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: tuple[tuple[str, str], ...] = ()) -> str:
     """Why a verdict is what it is, in sentences that someone with the standard open can check."""
     f = verdict.call.function
     signature = model.functions[f].signature
@@ -91,6 +113,13 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
     match verdict.kind:
         case Kind.DIED:
             lines = [f"The module died inside {f}: {verdict.observation.detail}."]
+        case Kind.ROBUSTNESS:
+            own = " and ".join(_POINTERS[name] for name in null_arguments(verdict.call, model.functions[f].uses))
+            lines = [f"The module died inside {f} of NULL for {own}; the text does not say what NULL does there."]
+            lines += [f"- {name}: NULL for {_POINTERS[argument]}" for name, argument in nulls]
+        case Kind.ALWAYS:
+            lines = [f"{f} (section {signature.section}) returned {seen} whatever the call; the text wants more:"]
+            lines += [f"- here {', '.join(permitted_text(verdict)) or 'nothing'} is permitted"]
         case Kind.HUNG:
             lines = [f"{f} did not return."]
         case Kind.ABSENT:
@@ -115,7 +144,11 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
         case Kind.SESSION_STATE | Kind.DATA_EFFECT if verdict.mismatch is not None:
             m = verdict.mismatch
             wanted = " or ".join(map(str, m.permitted))
-            lines.append(f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}.")
+            lines.append(
+                f"Its new handle is {_HANDLES[m.seen]} (section {m.section})."
+                if m.output == "handle"
+                else f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}."
+            )
         case _ if verdict.rules:
             lines.append("What applies here is another code:")
             lines += [f"- {explain_rule(r)}" for r in verdict.rules]

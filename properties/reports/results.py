@@ -53,9 +53,11 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "rules": [{"code": str(r.code), "section": r.place, "why": explain_rule(r)} for r in v.rules],
         "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
         "trace": trace_json(finding.steps),
-        "text": explain(model, v, finding.functions),
+        "text": explain(model, v, finding.functions, finding.nulls),
         "first_seen_at_call": finding.first_call,
         "first_seen_at_second": round(finding.first_seconds, 3),
+        "confirmed": finding.confirmed,
+        "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
     }
 
 
@@ -76,11 +78,13 @@ class Note(Enum):
 
     STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token lists, and that only ever met
     trouble of the environment. INCONSISTENT: an open question of the text that one function answers in two ways.
+    CONSTANT: functions that always gave the same answer, and it is no success.
     """
 
     STUB = "stub"
     DEAD = "dead mechanism"
     INCONSISTENT = "inconsistent"
+    CONSTANT = "always answers"
 
 
 def notes_json(results: Results) -> list[dict[str, Any]]:
@@ -92,10 +96,15 @@ def notes_json(results: Results) -> list[dict[str, Any]]:
         if ok not in seen and function not in stubs:
             dead.setdefault(mechanism, set()).add(function)
     both = {row["id"]: row["inconsistent"] for row in readings_json(results) if row["inconsistent"]}
+    constant: dict[str, list[str]] = {}
+    for function, answer in tally.constants():
+        if answer not in (ok, unsupported):
+            constant.setdefault(answer, []).append(function)
     found = [
         *((Note.STUB, unsupported, stubs) for _ in stubs[:1]),
         *((Note.DEAD, mechanism, sorted(functions)) for mechanism, functions in sorted(dead.items())),
         *((Note.INCONSISTENT, id, functions) for id, functions in both.items()),
+        *((Note.CONSTANT, answer, functions) for answer, functions in sorted(constant.items())),
     ]
     return [{"kind": kind.value, "about": about, "functions": functions} for kind, about, functions in found]
 
@@ -156,6 +165,7 @@ def run_json(run: Run, results: Results) -> dict[str, Any]:
         "profile": run.profile,
         "ended": {"how": results.ended.how.value, "why": results.ended.why},
         "phases": [asdict(phase) for phase in results.phases],
+        "lost_to_deaths": round(results.lost, 3),
     }
 
 
@@ -174,6 +184,7 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
         "sequences": tally.sequences,
         "states": len(tally.states),
         "seconds": round(results.seconds, 3),
+        "reach": results.reach.to_json() if results.reach is not None else None,
         "coverage": {
             "functions": sorted({f for f, _ in pairs}),
             "codes": sorted({code for _, code in pairs}),
@@ -182,6 +193,10 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
             "classes": classes_json(results),
         },
         "findings": [finding_json(model, f) for f in results.findings],
+        "unconfirmed": [
+            {"function": x.function, "observed": x.seen, "times": len(x.at_calls), "after_calls": list(x.at_calls)}
+            for x in results.unconfirmed
+        ],
         "inconclusive": [
             {"function": f, "observed": seen, "why": why, "count": n}
             for (f, seen, why), n in sorted(tally.inconclusive.items())

@@ -145,6 +145,8 @@ class Driver:
         self._told_answers: Counter[tuple[str, int]] = Counter()
         self._answers: Counter[tuple[str, int]] = Counter()
         self._news: list[New] = []
+        self.noted: list[tuple[tuple[Call, ...], Verdict]] = []
+        """Sequences whose last call failed without an end of it, each when it was first seen, with the verdict."""
         self._aspects: dict[int, int] = {}
         self.oracle = Compiled(model, initial, self.calls, self._ready.observation, policy, full)
         self.oracle.forgetting = self._forget
@@ -199,11 +201,13 @@ class Driver:
                 step = self._first(k, i)
                 if step is None:
                     continue
+                self._look_at(step)
             else:
                 journal[i] = k + 1
                 answer = (made.get(k) or make(k))()
                 if answer != step.answer:
                     step = self.oracle.step(step.before, k, answer)
+                    self._look_at(step)
             i += 1
             trail.append(step)
             last, steps = step, step.onward
@@ -222,6 +226,11 @@ class Driver:
         answer = (self._ready.made.get(number) or self._ready.make(number))()
         self._time(number, time.perf_counter() - start)
         return self.oracle.step(belief, number, answer)
+
+    def _look_at(self, step: Step) -> None:
+        """Note a failure after which the sequence goes on; what led there is not known to be needed."""
+        if step.verdict.outcome is Outcome.FAIL and not step.over:
+            self.noted.append(((*(x.verdict.call for x in self.trail), step.verdict.call), step.verdict))
 
     @property
     def made(self) -> int:
@@ -280,7 +289,7 @@ class Driver:
     @property
     def failed(self) -> bool:
         """Whether the sequence ended with a failure."""
-        return bool(self.trail) and self.trail[-1].verdict.outcome is Outcome.FAIL
+        return self.over and self.trail[-1].verdict.outcome is Outcome.FAIL
 
     def ended(self) -> Replay:
         """What came of the sequence that was just run; the failure of a short one is blamed on what explains it."""

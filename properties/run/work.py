@@ -106,12 +106,16 @@ class Failed:
 
 @dataclass(slots=True)
 class Done:
-    """What came of a piece of work; calls in `news` are counted from its beginning."""
+    """What came of a piece of work; calls in `news` are counted from its beginning.
+
+    `lost` counts the seconds that went into a new process after each death of the module.
+    """
 
     tally: Tally = field(default_factory=Tally)
     news: list[New] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
     costs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    lost: float = 0.0
 
 
 class Worker:
@@ -128,6 +132,7 @@ class Worker:
         """Do a piece of work; a long one ends early once there is `enough`."""
         driver = self.driver
         driver.take()
+        driver.noted = []
         self._failures, self._start = [], driver.made
         match item:
             case Visit():
@@ -145,10 +150,12 @@ class Worker:
     def part(self) -> Done:
         """What came of the piece of work since the last part, or since it was begun; what follows is another part."""
         driver = self.driver
-        costs = driver.costs
+        costs, at = driver.costs, driver.made - self._start
+        noted = [Failed(calls, (), x.cause, x.call.function, x.observation.text, at) for calls, x in driver.noted]
+        driver.noted = []
         tally, news = driver.take()
         news = [New(x.function, x.seen, x.aspect, x.calls - self._start) for x in news]
-        done = Done(tally, news, self._failures, costs)
+        done = Done(tally, news, [*self._failures, *noted], costs)
         self._failures, self._start = [], driver.made
         return done
 

@@ -268,9 +268,14 @@ def _elsewhere(initial: State) -> Iterator[Place]:
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
 
+def places(initial: State) -> Iterator[Place]:
+    """All places worth looking around from."""
+    yield from (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial))
+
+
 def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
     """Each place whose way the text lets succeed in this scope, with a state that the way may lead to."""
-    for place in (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial)):
+    for place in places(initial):
         s = initial
         for call in place.way:
             if call.function not in model.functions or not may_succeed(model, s, call) or not in_scope(model, s, call):

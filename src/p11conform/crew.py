@@ -20,7 +20,7 @@ from .adapters.wire import Raw, decode
 from .messages import Believed, Measure, News, Numbered, Order, Part, Rerun, Step, Task, Tell, briefing, order_of
 from .model.call import Call, Observation
 from .pace import Pace
-from .properties.engine.verdict import Outcome, judge
+from .properties.engine.verdict import Beliefs, Outcome, judge, null_arguments
 from .properties.run.blame import blame
 from .properties.run.campaign import numbered_calls
 from .properties.run.driver import BLAMED, Replay
@@ -86,11 +86,12 @@ class RemoteWorker:
                     _add(whole, self._ask(Done, order_of(left, until - time.monotonic()), told))
                     return whole
                 except Lost as lost:
-                    fatal = self._fatal(lost)
+                    since, fatal = time.monotonic(), self._fatal(lost)
                     if fatal:
                         self._note_death(whole, fatal, lost.observation)
                     outside = 0 if fatal else outside + 1
                     self._module.reset(True)
+                    whole.lost += time.monotonic() - since
                 except ModuleUnusable:
                     if journal.doing != FINALIZE.function:
                         raise
@@ -99,10 +100,37 @@ class RemoteWorker:
                     self._module.renew()
                 self._see_that_it_lives(outside)
                 made = journal.calls()
-                rest = _rest(left, made) if made and journal.begun != begun else left
+                rest = self._rest(left, made) if made and journal.begun != begun else left
                 if rest is None or time.monotonic() > until:
                     return whole
                 left = rest
+
+    def _rest(self, item: Item, made: tuple[int, ...]) -> Item | None:
+        """What is left of a piece of work whose calls led to a death: of a visit the calls that come later there.
+
+        Where it was a NULL pointer that killed, other calls with one are left out: their turn comes last.
+        """
+        if isinstance(item, Sweep):
+            later = item.calls[item.calls.index(made[-1]) + 1 :] if made[-1] in item.calls else ()
+            later = tuple(k for k in later if not (self._null(made[-1]) and self._null(k)))
+            return replace(item, calls=later) if later else None
+        if not isinstance(item, Visit):
+            return None
+        here = list(made[len(item.way) :])
+        goals = list(item.goals)
+        while goals:
+            k, look = goals.pop(0)
+            if here and here[0] == k:
+                here.pop(0)
+                # A look may follow at once, or only where the last call changed something.
+                if not here or set(here) <= set(look):
+                    break
+        goals = [(k, look) for k, look in goals if not (self._null(made[-1]) and self._null(k))]
+        return Visit(item.way, tuple(goals)) if goals and len(made) >= len(item.way) else None
+
+    def _null(self, number: int) -> bool:
+        call = self._calls[number]
+        return bool(null_arguments(call, self._task.model.functions[call.function].uses))
 
     def replay(self, calls: Sequence[Call], *, fresh: bool) -> Replay:
         """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
@@ -124,7 +152,7 @@ class RemoteWorker:
                     fatal = self._fatal(lost)
                     self._module.reset(True)
                     if fatal and lost.doing != FINALIZE.function:
-                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed())
+                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed(self._along(steps)))
                 except ModuleUnusable:
                     if self._module.journal.doing != FINALIZE.function:
                         raise
@@ -173,6 +201,13 @@ class RemoteWorker:
         whole.tally.count(model, (), call, verdict, 1)
         whole.failures.append(Failed(calls, (), verdict.cause, call.function, seen.text, whole.tally.calls))
 
+    def _along(self, steps: Sequence[tuple[Call, Observation]]) -> Beliefs:
+        """The states that the module may have been in after what was seen."""
+        beliefs: Beliefs = frozenset({self._task.initial})
+        for call, seen in steps:
+            _, beliefs = judge(self._task.model, beliefs, call, seen)
+        return beliefs
+
     def _judged(self, steps: Sequence[tuple[Call, Observation]], believed: Believed) -> Replay:
         """A sequence with the verdict on its last step."""
         if not steps:
@@ -218,25 +253,6 @@ def measure_pace(task: Task, open_module: Open) -> Pace:
         worker = RemoteWorker(task, numbered_calls(task.model, task.initial), open_module)
         stack.callback(worker.close)
         return worker.pace()
-
-
-def _rest(item: Item, made: tuple[int, ...]) -> Item | None:
-    """What is left of a piece of work whose calls led to a death: of a visit the calls that come later there."""
-    if isinstance(item, Sweep):
-        later = item.calls[item.calls.index(made[-1]) + 1 :] if made[-1] in item.calls else ()
-        return replace(item, calls=later) if later else None
-    if not isinstance(item, Visit):
-        return None
-    here = list(made[len(item.way) :])
-    goals = list(item.goals)
-    while goals:
-        k, look = goals.pop(0)
-        if here and here[0] == k:
-            here.pop(0)
-            # A look may follow at once, or only where the last call changed something.
-            if not here or set(here) <= set(look):
-                break
-    return Visit(item.way, tuple(goals)) if goals and len(made) >= len(item.way) else None
 
 
 class Crew:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from rich.markup import escape
 
 from ....model.table import TABLE
-from ...run.campaign import How
+from ...run.campaign import CONFIRMATIONS, How
+from ...run.tally import LOGIN, OBJECT, OPERATION, SESSION
 from ..findings import show_call
 from ..results import Note, read_trace
 
@@ -39,6 +40,7 @@ def render(report: Mapping[str, Any]) -> str:
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The whole report, in lines."""
     yield from _head(report)
+    yield from _reach(report["reach"])
     for finding in report["findings"]:
         yield from ("", *_finding(finding))
     yield from _lists(report)
@@ -112,6 +114,35 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"not all of: {escape('; '.join(map(_phase, undone)))}"
 
 
+def _reach(reach: Mapping[str, Any] | None) -> Iterator[str]:
+    """What could be reached of the module, and loudly where that is little."""
+    if reach is None:
+        return
+    for line in reach["poor"]:
+        yield f"[bold red]THIS RUN PROVES LITTLE: {escape(line)}[/]"
+    made: dict[str, list[str]] = {sort: [] for sort in (SESSION, LOGIN, OBJECT, OPERATION)}
+    for row in reach["made"]:
+        made[row["sort"]].append(row["what"])
+    objects = sorted({what.partition(",")[0] for what in made[OBJECT]})
+    yield (
+        f"reached: sessions {', '.join(made[SESSION]) or 'none'}; logged in: {', '.join(made[LOGIN]) or 'nobody'}; "
+        f"objects made: {escape(', '.join(objects) or 'none')}; operations begun: {len(made[OPERATION])} kinds"
+    )
+    every = len(reach["succeeded"]) + len(reach["never"])
+    yield f"returned CKR_OK at least once: {len(reach['succeeded'])} of {every} functions"
+    yield from _cut(
+        "[bold]Never returned CKR_OK[/]:", (f"{name}: {why}" for name, why in reach["never"].items()), space=False
+    )
+    yield from _cut(
+        "[bold]Refused[/], and planned round:",
+        (
+            f"{r['function']}({r['arguments']}){' as ' + r['login'] if r['login'] else ''} → {r['observed']}"
+            for r in reach["refused"]
+        ),
+        space=False,
+    )
+
+
 def _phase(phase: Mapping[str, Any]) -> str:
     whole = f" of {phase['total']}" if phase["total"] is not None else ""
     return f"{phase['name']} ({phase['done']}{whole} pieces done)"
@@ -121,14 +152,16 @@ def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     yield finding_line(finding)
     yield from (f"    {escape(line)}" for line in finding["text"].splitlines())
     yield f"    permitted: {escape(', '.join(finding['permitted']) or 'nothing')}"
+    if finding["confirmed"] < CONFIRMATIONS:
+        yield f"    confirmed by itself in a fresh process only {times(finding['confirmed'])} of {CONFIRMATIONS}"
     yield from trace_lines(finding)
 
 
-def _cut(title: str, rows: Iterable[str]) -> Iterator[str]:
-    """A list under its title, its end left to the JSON where it is long."""
+def _cut(title: str, rows: Iterable[str], *, space: bool = True) -> Iterator[str]:
+    """A list under its title, after an empty line if there is to be `space`; its end left to the JSON where long."""
     all_rows = list(rows)
     if all_rows:
-        yield from ("", title, *(f"    {escape(row)}" for row in all_rows[:MANY]))
+        yield from (*([""] if space else []), title, *(f"    {escape(row)}" for row in all_rows[:MANY]))
         if len(all_rows) > MANY:
             yield f"    … and {len(all_rows) - MANY} more, which --json has"
 
@@ -139,6 +172,13 @@ def _lists(report: Mapping[str, Any]) -> Iterator[str]:
         (row for row in report["inconclusive"] if row["function"] not in stubs), key=lambda row: -row["count"]
     )
     yield from chain(
+        _cut(
+            "[bold]Seen, but not confirmed[/] (no findings; they did not come back by themselves):",
+            (
+                f"{r['function']} → {r['observed']}, {times(r['times'])}, first after {r['after_calls'][0]} calls"
+                for r in report["unconfirmed"]
+            ),
+        ),
         _cut(
             "[bold]Inconclusive[/] (legal, and proves nothing):",
             (f"{r['function']} → {r['observed']}, {times(r['count'])}: {r['why']}" for r in inconclusive),
