@@ -48,8 +48,10 @@ class Adapter(Protocol):
     def call(self, call: Call) -> Observation:
         """Make one call. A death or a hang of the module is an observation too, where the adapter can survive it."""
 
-    def reset(self, restore_token: bool) -> None:
+    def reset(self, restore_token: bool) -> bool | None:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
+
+        False if they could not be.
 
         Raises:
             StillInitialized: if the library cannot be finalised.

@@ -12,11 +12,27 @@ from typing import Any, Final, TypeAlias
 
 from . import wire
 from .base import Adapter, Binding, ModuleUnusable
+from .census import census
 from .journal import Journal, note
 from .measure import login_works, measure
 from .modules.module import initialize_here
 from .raw import Raw
-from .wire import Calls, Kind, Load, LogIn, Measure, News, Provision, Reset, Restore, Supports, Work, decode, encode
+from .wire import (
+    Calls,
+    Kind,
+    Load,
+    LogIn,
+    Measure,
+    News,
+    Provision,
+    Reset,
+    Restore,
+    Supports,
+    TakeCensus,
+    Work,
+    decode,
+    encode,
+)
 
 
 class Line:
@@ -119,6 +135,9 @@ class _Child:
                 yield login_works(command.library, command.slot_id, command.user, command.pin, command.init_reserved)
             case Provision():
                 yield initialize_here(command.library, command.labels, command.pins, command.init_reserved)
+            case TakeCensus():
+                pin, reserved = command.user_pin, command.init_reserved
+                yield census(command.library, command.slot_id, pin, reserved, remove=command.remove)
             case Work():
                 yield self._task(self._adapter, command.order, self._line)
 

@@ -52,7 +52,7 @@ class Simulated:
             self._state = self._initial
         else:
             (ended,) = successors(self._model, self._state, Call("C_Finalize"), CKR.OK)
-            self._state = replace(self._initial, slots=ended.slots)
+            self._state = replace(self._initial, slots=ended.slots, objects=ended.objects)
 
     def ready(self, calls: Sequence[Call]) -> Ready:
         """Calls that can be made by their number."""

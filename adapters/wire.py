@@ -126,13 +126,23 @@ class Provision(Struct, frozen=True, tag=True):
     init_reserved: str | None
 
 
+class TakeCensus(Struct, frozen=True, tag=True):
+    """See what a token holds, with `remove` after what is ours was destroyed; answered by a Census."""
+
+    library: str
+    slot_id: int
+    user_pin: bytes | None
+    init_reserved: str | None
+    remove: bool
+
+
 class Work(Struct, frozen=True, tag=True):
     """For the program to understand; answered by a value of its own."""
 
     order: Raw
 
 
-Command = Load | Supports | Calls | Reset | Measure | LogIn | Provision | Work
+Command = Load | Supports | Calls | Reset | Measure | LogIn | Provision | TakeCensus | Work
 
 
 # Answers from there.

@@ -20,7 +20,7 @@ from ...model.oracle import Model, in_scope, ruling
 from ...model.rule import fact
 from ...model.state import State
 from ..engine.verdict import Beliefs, Severity, Steps, Verdict, explains, judge, one_of, unexplained
-from ..policy import MAKES_OBJECTS, Policy, anything
+from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
 from ..search.setups import going_on
@@ -405,7 +405,7 @@ class Campaign:
             if len(look) > len(goals.get(k, ())):
                 goals[k] = look
         # Those that make objects come last, so that the look at the end shows what any of them left behind.
-        in_order = sorted(goals.items(), key=lambda goal: self._calls[goal[0]].function in MAKES_OBJECTS)
+        in_order = sorted(goals.items(), key=lambda goal: makes_objects(self._calls[goal[0]].function))
         return Visit(self._named(found[0].calls[:-1]), tuple(in_order))
 
     def _again(self, shown: Sequence[Witness]) -> None:

@@ -4,19 +4,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
 from ...model.call import Call, Ending, Observation
 from ...model.oracle import Model
-from ...model.state import Slot, State
+from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.aspects import aspect
 from ..engine.beliefs import FULL, Belief, Compiled, Step
 from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
-from ..policy import Policy, anything
+from ..policy import LEAST, Policy, anything
 from .blame import blame
+from .restore import Restoring, contents_known, token_contents
 from .tally import Tally
 
 LONGEST: Final = 60_000
@@ -53,8 +55,8 @@ class Target(Protocol):
     def ready(self, calls: Sequence[Call]) -> Ready:
         """Calls that can be made by their number in a list, which may grow."""
 
-    def reset(self, restore_token: bool) -> None:
-        """Start a new sequence."""
+    def reset(self, restore_token: bool) -> bool | None:
+        """Start a new sequence; False if the token could not be put back."""
 
     def supports(self, call: Call) -> bool:
         """Whether the call can be made."""
@@ -88,15 +90,6 @@ class New:
     calls: int
 
 
-def token_contents(s: State) -> tuple[object, ...]:
-    """What the tokens keep once the library is finalised."""
-
-    def kept(x: Slot) -> tuple[object, ...]:
-        return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
-
-    return (*map(kept, s.slots), *(x for x in s.objects if x.exists and x.token))
-
-
 class Driver:
     """A module with the model beside it, one sequence at a time.
 
@@ -117,7 +110,6 @@ class Driver:
         full: int = FULL,
     ) -> None:
         self.model = model
-        self.policy = policy
         self.initial = initial
         self.target = target
         self.calls = list(calls)
@@ -131,6 +123,7 @@ class Driver:
         """Calls that are not made, whatever the policy says."""
         self.numbered: Callable[[Call], None] = lambda _: None
         """Told of each call that is given the next number here."""
+        self.putting_back = False
         self._numbers = {call: k for k, call in enumerate(self.calls)}
         self._ready = target.ready(self.calls)
         self._supported: dict[int, bool] = {}
@@ -138,6 +131,9 @@ class Driver:
         self._begin = begin
         self._tally = Tally()
         self._at_start = token_contents(initial)
+        self._restoring = None if policy is anything else Restoring(model, initial, policy, target.supports)
+        """Tokens of our own have a quicker way back, which the target knows."""
+        self._full = full
         self._hits: Counter[Step] = Counter()
         self._since: dict[Step, int] = {}
         self._seen: set[tuple[str, str, int]] = set()
@@ -146,12 +142,17 @@ class Driver:
         self._answers: Counter[tuple[str, int]] = Counter()
         self._news: list[New] = []
         self._aspects: dict[int, int] = {}
-        self.oracle = Compiled(model, initial, self.calls, self._ready.observation, policy, full)
-        self.oracle.forgetting = self._forget
-        self.belief = self.oracle.start
+        self._follow(policy)
         self.trail: list[Step] = []
         self._restore = True
         self.begin()
+
+    def _follow(self, policy: Policy) -> None:
+        """Begin to follow the module, and to hold to a policy."""
+        self.policy = policy
+        self.oracle = Compiled(self.model, self.initial, self.calls, self._ready.observation, policy, self._full)
+        self.oracle.forgetting = self._forget
+        self.belief = self.oracle.start
 
     # One sequence.
 
@@ -161,14 +162,45 @@ class Driver:
         self._begin()
         self._note()
         self._made, self._counted = self.made, 0
-        self.target.reset(self._restore or not self._clean())
-        self._restore = False
-        self.belief = self.oracle.start
+        start = time.perf_counter()
+        restore = self._restore or not self._put_back()
         self.trail = []
+        if self.target.reset(restore) is False:
+            # What the token holds is not known any more; what needs neither PIN nor token object still goes.
+            self._count()
+            self._follow(LEAST)
+            self._tally.lowered = True
+        if restore or self.putting_back:
+            self._tally.restores += 1
+            self._tally.restoring += time.perf_counter() - start
+        self._restore = self.putting_back = False
+        self.belief = self.oracle.start
 
-    def _clean(self) -> bool:
+    def _contents(self) -> Sequence[State]:
+        """States that tell what the token keeps, none if nothing does."""
         believed = self.oracle.believed(self.belief)
-        return bool(believed) and all(token_contents(s) == self._at_start for s in believed)
+        last = self.trail[-1] if self.trail else None
+        if self._restoring is None or last is None:
+            return believed
+        return contents_known(believed, self.oracle.believed(last.before), last.verdict)
+
+    def _as_at_start(self, states: Sequence[State]) -> bool:
+        return bool(states) and all(token_contents(s) == self._at_start for s in states)
+
+    def _put_back(self) -> bool:
+        """Whether the token is as it was at first, perhaps by calls that put it back."""
+        believed = self._contents()
+        if self._as_at_start(believed):
+            return True
+        if self._restoring is None or self.policy is LEAST:
+            return False
+        self.putting_back = True
+        return self._restoring.restore(believed, self._plain, partial(self.target.reset, False))
+
+    def _plain(self, call: Call) -> Observation:
+        """Make a call that is no part of a sequence."""
+        number = self.number(call)
+        return self._ready.observation((self._ready.made.get(number) or self._ready.make(number))())
 
     def number(self, call: Call) -> int:
         """The number of a call, a new one where it has none."""

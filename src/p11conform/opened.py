@@ -49,10 +49,9 @@ def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
         user_pin=opening.user_pin,
         so_pin=opening.so_pin,
         init_reserved=opening.init_reserved,
-        expendable=opening.expendable,
         timeout=opening.timeout,
     )
-    return subject.user_module(request, opening.kind)
+    return subject.user_module(request, opening.kind, opening.level)
 
 
 @contextmanager

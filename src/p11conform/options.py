@@ -13,6 +13,7 @@ from .adapters.isolated import Kind
 from .exits import fail
 from .model.oracle import Model, build
 from .model.vocabulary import Version
+from .properties.policy import Level
 
 DEFAULT_SEED: Final = 11
 SPECS: Final = [str(v) for v in (Version.V2_01, Version.V2_20, Version.V2_40)]
@@ -49,6 +50,16 @@ def module_options(command: Command) -> Command:
         click.option("--profile", type=click.Path(path_type=Path), help="Facts about the slots, not measured ones."),
         click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
         click.option(
+            "--allow-token-objects",
+            is_flag=True,
+            help="Let the check make objects on the token, and destroy them again.",
+        ),
+        click.option(
+            "--allow-pins",
+            is_flag=True,
+            help="As --allow-token-objects; the user PIN is changed and put back, and given wrongly once at a time.",
+        ),
+        click.option(
             "--allow-destructive",
             is_flag=True,
             help="Let the check initialise the token anew, again and again: everything on it is lost, the user PIN is "
@@ -68,9 +79,18 @@ _BY_PATH_ONLY: Final = {
     "ask_pin": "--ask-pin",
     "ask_so_pin": "--ask-so-pin",
     "init_reserved": "--init-reserved",
+    "allow_token_objects": "--allow-token-objects",
+    "allow_pins": "--allow-pins",
     "allow_destructive": "--allow-destructive",
 }
 """Options that mean nothing for a module that p11conform makes tokens for itself."""
+
+_GIVES: Final = {
+    "allow_token_objects": Level.TOKEN_OBJECTS,
+    "allow_pins": Level.PINS,
+    "allow_destructive": Level.EVERYTHING,
+}
+"""How far each option gives a token over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +106,7 @@ class Opening:
     init_reserved: str | None
     profile: Path | None
     timeout: float
-    expendable: bool
+    level: Level
 
     def __repr__(self) -> str:
         return f"Opening({self.module!r})"
@@ -117,7 +137,7 @@ class Opening:
             init_reserved=given["init_reserved"],
             profile=given["profile"],
             timeout=given["timeout"],
-            expendable=given["allow_destructive"],
+            level=max((level for name, level in _GIVES.items() if given[name]), default=Level.SESSION_OBJECTS),
         )
 
 

@@ -1,22 +1,27 @@
 """What is tested: a module by name or by path, made ready, with the model's view of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from .adapters.base import Adapter
+from .adapters.census import Census, census_isolated
 from .adapters.isolated import Isolated, Kind, measure_isolated
 from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, softhsm2
 from .adapters.modules.module import Module
 from .adapters.simulated import Varied
 from .crew import Open
+from .model.call import Args, Call, Ending, Observation
 from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
-from .model.state import LIMIT_UNKNOWN, Object, Pin, Slot, State
-from .model.vocabulary import CKF, CKU
-from .properties.policy import Right, Rights
+from .model.state import LIMIT_UNKNOWN, Mech, Object, Pin, Slot, State
+from .model.state import Kind as Kinds
+from .model.vocabulary import CKF, CKR, CKU
+from .properties.engine.verdict import Outcome, Steps, judge
+from .properties.policy import Level, Rights
+from .properties.reports.findings import Finding
 
 SIMULATED = "simulated"
 SOFTHSM2 = "softhsm2"
@@ -28,7 +33,8 @@ class Subject:
     """A module that is ready to be tested.
 
     `about` describes it for the report. `open` gives a fresh adapter, `isolated` one in a process that runs a program
-    of the caller's; None where there is nothing to isolate. `discard` removes what was provisioned.
+    of the caller's; None where there is nothing to isolate. `discard` removes what was provisioned. `census` tells what
+    a stranger's token holds; `outlived` is a sequence that shows a session object that outlives its process, if any.
     """
 
     name: str
@@ -40,6 +46,8 @@ class Subject:
     discard: Callable[[], None]
     token: Mapping[str, str] = field(default_factory=dict)
     """Label and serial number of the token that sessions are opened on."""
+    census: Callable[..., Census] | None = None
+    outlived: Steps = ()
 
 
 OBJECTS = 5
@@ -66,7 +74,7 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
         SIMULATED,
         {"name": SIMULATED, "adapter": "simulated"},
         initial,
-        Rights(Right.ANYTHING),
+        Rights(Level.OURS),
         lambda: Varied(model, initial, seed),
         None,
         lambda: None,
@@ -85,20 +93,116 @@ def softhsm2_module(kind: Kind, timeout: float) -> Subject:
     except BaseException:
         module.discard()
         raise
-    return _subject(module, measured, Rights(Right.ANYTHING), kind, timeout)
+    return _subject(module, measured, Rights(Level.OURS), kind, timeout)
 
 
-def user_module(request: library.Request, kind: Kind) -> Subject:
-    """A module of the user's, whose token is written to only if the request says that it is expendable.
+def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSION_OBJECTS) -> Subject:
+    """A module of the user's, whose token was given over up to a level; what it does not allow lowers the level.
 
     Raises:
         ModuleUnusable: if the library, the token or a PIN cannot be used.
     """
-    module, measured = library.provision(request)
     given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
-    users = frozenset(user for user, pin in given if pin is not None)
-    rights = Rights(Right.EXPENDABLE) if request.expendable else Rights(Right.HARMLESS, users)
-    return _subject(module, measured, rights, kind, request.timeout)
+    rights = Rights(level, frozenset(user for user, pin in given if pin is not None))
+    if level >= Level.EVERYTHING and CKU.SO not in rights.users:
+        rights = rights.below(
+            Level.PINS, "the token is not initialised anew: that needs the SO PIN, which was not given"
+        )
+    if level >= Level.PINS and CKU.USER not in rights.users:
+        rights = rights.below(Level.TOKEN_OBJECTS, "no PIN is changed: that needs the user PIN, which was not given")
+    request = replace(
+        request,
+        makes_objects=rights.level >= Level.TOKEN_OBJECTS,
+        changes_pins=rights.level >= Level.PINS,
+        expendable=rights.level >= Level.EVERYTHING,
+    )
+    module, measured = library.provision(request)
+    if rights.level >= Level.EVERYTHING and (trouble := library.trouble_with_new_token(request, module.binding)):
+        why = f"the token is not initialised anew: tried once, it cannot be ({trouble})"
+        request = replace(request, expendable=False)
+        rights = rights.below(Level.PINS, why)
+        module, measured = library.provision(request)
+    taken = partial(
+        census_isolated,
+        request.library,
+        module.binding.slots[0],
+        request.user_pin,
+        request.init_reserved,
+        timeout=request.timeout,
+    )
+    outlived: Steps = ()
+    if rights.level < Level.TOKEN_OBJECTS:
+        outlived = _outlived(module, rights, taken, kind, request.timeout)
+    if outlived:
+        rights = replace(rights, objects=False, reduced=(*rights.reduced, _OUTLIVED))
+    tested = _subject(module, measured, rights, kind, request.timeout)
+    return replace(tested, census=taken, outlived=outlived)
+
+
+NOT_PUT_BACK = (
+    "the token could not be put back in the midst of the check, which went on without PINs and token objects; "
+    "look at it, and initialise it by hand if need be"
+)
+_OUTLIVED = "no more objects are made: a session object outlived its session and its process, and was destroyed"
+
+_PROBES = (
+    (Call("C_CreateObject", Args(kind=Kinds.DATA)),),
+    (
+        Call("C_CreateObject"),
+        Call("C_GenerateKey", Args(mechanism=Mech.AES_KEY_GEN)),
+        Call("C_GenerateKeyPair", Args(mechanism=Mech.EC_KEY_PAIR_GEN)),
+        Call("C_GenerateKeyPair", Args(mechanism=Mech.RSA_PKCS_KEY_PAIR_GEN)),
+    ),
+)
+"""Calls that make session objects, to see whether they end with their process: at first one alone."""
+
+
+def _outlived(module: Module, rights: Rights, taken: Callable[..., Census], kind: Kind, timeout: float) -> Steps:
+    """A sequence that shows that a session object outlives its process, empty if none does; it is destroyed."""
+    login = (Call("C_Login"),) if CKU.USER in rights.users else ()
+    before = taken()
+    for probes in _PROBES:
+        steps: list[tuple[Call, Observation]] = []
+        with Isolated(kind, module.library, module.binding, module.environment, timeout=timeout) as adapter:
+            for call in (module.binding.initialize, Call("C_OpenSession"), *login, *probes):
+                seen = adapter.call(call)
+                steps.append((call, seen))
+                if seen.ending is not Ending.RETURNED:
+                    break
+        if any(x.ours for x in before.missing(taken())):
+            taken(remove=True)
+            made = next(x for x in steps if x[0] in probes and x[1].code == CKR.OK)
+            begin = [x for x in steps if x[0] not in probes]
+            again = [(call, Observation()) for call in (Call("C_Finalize"), *(x for x, _ in begin))]
+            found = (Call("C_FindObjects"), Observation(outputs=(("strangers", 1),)))
+            return (*begin, made, *again, (Call("C_FindObjectsInit"), Observation()), found)
+    return ()
+
+
+def outlived_finding(model: Model, tested: Subject) -> tuple[Finding, ...]:
+    """The finding that a session object outlives its process, where one does."""
+    beliefs, verdict = frozenset({tested.initial}), None
+    for call, seen in tested.outlived:
+        verdict, beliefs = judge(model, beliefs, call, seen)
+        if not beliefs:
+            break
+    if verdict is None or verdict.outcome is not Outcome.FAIL:
+        return ()
+    return (Finding(verdict, (verdict.call.function,), tested.outlived, 0),)
+
+
+def token_lines(before: Census, after: Census) -> list[str]:
+    """What a check changed on the token, and how to remove what is left of ours."""
+    gone, new = after.missing(before), before.missing(after)
+    lines = [f"{len(before.objects)} objects before, {len(after.objects)} after"]
+    lines += [f"gone: {x.label or 'an object without a label'}" for x in gone]
+    lines += [
+        f"left: {x.label or 'an object without a label'}; destroy it, for instance with pkcs11-tool --delete-object"
+        for x in new
+    ]
+    if before.flags != after.flags:
+        lines.append(f"token flags 0x{before.flags:x} before, 0x{after.flags:x} after")
+    return lines
 
 
 def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, timeout: float) -> Subject:

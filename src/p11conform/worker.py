@@ -45,9 +45,9 @@ def _missing(_number: int) -> Callable[[], int]:
 
 
 class _Target:
-    """The module of this process, once it is loaded (implements `driver.Target`); its token is put back by the parent.
+    """The module of this process, once it is loaded (implements `driver.Target`).
 
-    `put_back` is tried before: it may put the token back by calls in this process, and says whether it did.
+    Its token is put back by the parent, where the driver cannot do it by calls.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -55,7 +55,6 @@ class _Target:
         self._ready: _Ready
         self._adapter: Adapter | None = None
         self._line: Line
-        self.put_back: Callable[[Adapter], bool] = lambda _: False
 
     def attach(self, adapter: Adapter, line: Line) -> None:
         """Make calls by this adapter from now on."""
@@ -69,16 +68,15 @@ class _Target:
         self._ready = _Ready(calls)
         return self._ready
 
-    def reset(self, restore_token: bool) -> None:
-        """Start a new sequence. What happens before it is named, not numbered."""
+    def reset(self, restore_token: bool) -> bool:
+        """Start a new sequence; False if the token could not be put back. What happens before it is not numbered."""
         if self._adapter is None:
-            return
+            return True
         note("C_Finalize")
         self._adapter.reset(restore_token)
         self._journal.begin()
         note("")
-        if restore_token and not self.put_back(self._adapter):
-            self._line.restore()
+        return not restore_token or self._line.restore()
 
     def supports(self, call: Call) -> bool:
         """Whether the call can be made."""
