@@ -3,13 +3,14 @@
 Values never leave this module but as hashes. A private object is seen only by the user.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from ..model.state import Pin
 from ..model.vocabulary import CKF, CKR, CKU
+from .base import Binding
 from .callbacks import notify
 from .cryptoki import CData, ffi, new
 from .isolated import NO_ENVIRONMENT, TIMEOUT, ask_once
@@ -40,10 +41,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The flags of a token, less those that count tries, and its objects."""
+    """The flags of a token, less those that count tries, and its objects; `login` is the code of the user's C_Login.
+
+    It is CKR_OK where no PIN was given.
+    """
 
     flags: int = 0
     objects: tuple[Found, ...] = ()
+    login: int = CKR.OK
 
     def missing(self, other: "Census") -> tuple[Found, ...]:
         """The objects of another census that are not in this one, each as often as it is missing."""
@@ -66,29 +71,68 @@ def census(
     Raises:
         ModuleUnusable: if the library does not load, does not initialise, or opens no session on the slot.
     """
-    with initialized(library, init_reserved) as module, _session(module, slot_id, user_pin, write=remove) as session:
+    with initialized(library, init_reserved) as module:
+        session = _session(module, slot_id, write=remove)
+        login = CKR.OK if user_pin is None else _log_in(module, session, user_pin)
         if remove:
-            for handle in _handles(module, session):
-                if _label(module, session, handle).startswith(PREFIX):
-                    module.call("C_DestroyObject", session, handle)
-        info = new("CK_TOKEN_INFO *")
-        flags = int(info.flags) & ~_COUNTS if module.call("C_GetTokenInfo", slot_id, info) == CKR.OK else 0
+            _destroy_ours(module, session)
+        flags = _token_flags(module, slot_id) & ~_COUNTS
         objects = (_found(module, session, handle) for handle in _handles(module, session))
-        return Census(flags, tuple(sorted(objects, key=lambda x: (x.label, x.content))))
+        return Census(flags, tuple(sorted(objects, key=lambda x: (x.label, x.content))), login)
+
+
+def clear(library: str, binding: Binding, *, changed_pin: bool) -> bool:
+    """Destroy what is ours on the first slot's token, in this process; whether nothing of it is left.
+
+    If the user PIN may have been `changed_pin`, it is put back before. A PIN is not tried if few tries are left.
+
+    Raises:
+        ModuleUnusable: as `census` does.
+    """
+    user, other, slot_id = binding.pins.get(Pin.USER.name), binding.pins.get(Pin.OTHER.name), binding.slots[0]
+    with initialized(library, binding.init_reserved) as module:
+        session = _session(module, slot_id, write=True)
+        if user is not None and _log_in(module, session, user) != CKR.OK:
+            last = _token_flags(module, slot_id) & (CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED)
+            if not changed_pin or other is None or last:
+                return False
+            old, new_one = (new("CK_UTF8CHAR[]", pin) for pin in (other, user))
+            if module.call("C_SetPIN", session, old, len(other), new_one, len(user)) != CKR.OK:
+                return False
+            if _log_in(module, session, user) != CKR.OK:
+                return False
+        _destroy_ours(module, session)
+        return not any(_is_ours(module, session, handle) for handle in _handles(module, session))
 
 
 _COUNTS: Final = CKF.USER_PIN_COUNT_LOW | CKF.SO_PIN_COUNT_LOW
 
 
-@contextmanager
-def _session(module: Library, slot_id: int, user_pin: bytes | None, *, write: bool) -> Iterator[int]:
-    """A session, with the user logged in if the PIN is given and is right."""
+def _session(module: Library, slot_id: int, *, write: bool) -> int:
     session = new("CK_SESSION_HANDLE *")
     flags = CKF.SERIAL_SESSION | (CKF.RW_SESSION if write else 0)
     module.demand("C_OpenSession", slot_id, flags, ffi.NULL, notify, session)
-    if user_pin is not None:
-        module.call("C_Login", session[0], CKU.USER, new("CK_UTF8CHAR[]", user_pin), len(user_pin))
-    yield session[0]
+    return int(session[0])
+
+
+def _log_in(module: Library, session: int, pin: bytes) -> int:
+    return module.call("C_Login", session, CKU.USER, new("CK_UTF8CHAR[]", pin), len(pin))
+
+
+def _token_flags(module: Library, slot_id: int) -> int:
+    """The flags of a token, 0 where it does not tell."""
+    info = new("CK_TOKEN_INFO *")
+    return int(info.flags) if module.call("C_GetTokenInfo", slot_id, info) == CKR.OK else 0
+
+
+def _destroy_ours(module: Library, session: int) -> None:
+    for handle in _handles(module, session):
+        if _is_ours(module, session, handle):
+            module.call("C_DestroyObject", session, handle)
+
+
+def _is_ours(module: Library, session: int, handle: int) -> bool:
+    return _label(module, session, handle).startswith(PREFIX)
 
 
 def _handles(module: Library, session: int) -> Sequence[int]:

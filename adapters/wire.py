@@ -88,6 +88,12 @@ class Supports(Struct, frozen=True, tag=True):
     call: Call
 
 
+class TriesLeft(Struct, frozen=True, tag=True):
+    """Whether the token says that the PIN of a user may be tried; answered by a bool."""
+
+    user: CKU
+
+
 class Calls(Struct, frozen=True, tag=True):
     """Make calls; each is answered by an Observation, as soon as it has returned."""
 
@@ -136,13 +142,21 @@ class TakeCensus(Struct, frozen=True, tag=True):
     remove: bool
 
 
+class Clear(Struct, frozen=True, tag=True):
+    """Put back what a token keeps, without initialising it; answered by a bool, whether that is done."""
+
+    library: str
+    binding: Binding
+    changed_pin: bool
+
+
 class Work(Struct, frozen=True, tag=True):
     """For the program to understand; answered by a value of its own."""
 
     order: Raw
 
 
-Command = Load | Supports | Calls | Reset | Measure | LogIn | Provision | TakeCensus | Work
+Command = Load | Supports | TriesLeft | Calls | Reset | Measure | LogIn | Provision | TakeCensus | Clear | Work
 
 
 # Answers from there.

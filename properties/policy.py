@@ -7,7 +7,7 @@ such a call is not made.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ from ..model.vocabulary import CKU
 
 Policy = Callable[[State, Call], bool]
 """Whether a call may be made in a state."""
+
+Guesses = Callable[[State, Call], frozenset[CKU]]
+"""Whose PIN a call may give wrongly in a state."""
 
 # What a call may do to a token.
 
@@ -262,9 +265,35 @@ class Rights:
         levels = (self.level,) if self.level is Level.OURS else tuple(x for x in Level if x <= self.level)
         return (*(f"{x.words}: {x.sentence}" for x in levels), *self.reduced)
 
+    @property
+    def guesses(self) -> Guesses:
+        """Whose PIN a call may give wrongly, where each try is to be weighed."""
+        return partial(_guessed, self) if self.level is Level.PINS else nobody
+
+    def possible(self) -> "Rights":
+        """The same, lowered to what the given PINs are enough for."""
+        rights = self
+        if rights.level is Level.EVERYTHING and CKU.SO not in self.users:
+            why = "the token is not initialised anew: that needs the SO PIN"
+            rights = rights.below(Level.PINS, why)
+        if Level.PINS <= rights.level <= Level.EVERYTHING and CKU.USER not in self.users:
+            why = "no PIN is changed: that needs the user PIN"
+            rights = rights.below(Level.TOKEN_OBJECTS, why)
+        return rights
+
     def below(self, level: Level, why: str) -> "Rights":
         """The same at a lower level, with the reason."""
         return replace(self, level=min(self.level, level), reduced=(*self.reduced, why))
+
+
+def _guessed(rights: Rights, s: State, call: Call) -> frozenset[CKU]:
+    cases = [_Case(s, call, x, KNOWN, rights.level, rights.users, rights.objects) for x in KNOWN.of(s, call) or ()]
+    return frozenset(user for case in cases for user in case.touch.counts if not case.gives_right_pin(user))
+
+
+def nobody(s: State, call: Call) -> frozenset[CKU]:  # noqa: ARG001
+    """Nobody's PIN: for a token whose tries need not be weighed."""
+    return frozenset()
 
 
 def anything(s: State, call: Call) -> bool:  # noqa: ARG001
@@ -315,6 +344,11 @@ class _Case:
         if "session" in self.uses:
             return (slot_of(s, a),) if session_valid(s, a) else s.slots
         return (s.slots[a.slot],) if a.slot < len(s.slots) else s.slots
+
+    def gives_right_pin(self, user: CKU) -> bool:
+        """Whether the PIN in the call is surely that of the user."""
+        now = {slot.so_pin if user is CKU.SO else slot.user_pin for slot in self.slots} - {Pin.NULL}
+        return {self.call.args.pin} == (now or {RIGHT_PIN[user]})
 
 
 def _careful(case: _Case) -> bool:
@@ -378,14 +412,11 @@ def _may_count(case: _Case, user: CKU) -> bool:
     """
     if user not in case.users or not case.names(user):
         return False
-    pin = case.call.args.pin
     if case.level < Level.PINS:
-        return pin == RIGHT_PIN[user]
-    slots = case.slots
-    now = {slot.so_pin if user is CKU.SO else slot.user_pin for slot in slots} - {Pin.NULL}
-    if {pin} == (now or {RIGHT_PIN[user]}):
+        return case.call.args.pin == RIGHT_PIN[user]
+    if case.gives_right_pin(user):
         return True
-    return user is CKU.USER and not any(slot.user_failed for slot in slots)
+    return user is CKU.USER and not any(slot.user_failed for slot in case.slots)
 
 
 def _expendable(case: _Case) -> bool:

@@ -9,7 +9,8 @@ from p11conform.model.call import Args, Call, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import Pin, State, Trait
 from p11conform.model.vocabulary import CKR, CKU
-from p11conform.properties.policy import Level, on_token
+from p11conform.properties.engine.verdict import Kind
+from p11conform.properties.policy import Level, Rights, on_token
 from p11conform.properties.run.driver import Driver
 from p11conform.properties.run.restore import Restoring, token_contents
 
@@ -43,9 +44,16 @@ class Recorded(Steady):
         self.made: list[str] = []
         self.own_ways: list[bool] = []
         self.fails: str | None = None
+        self.answers: dict[str, Observation] = {}
+        self.left = True
+
+    def tries_left(self, user: CKU) -> bool:  # noqa: ARG002
+        return self.left
 
     def call(self, call: Call) -> Observation:
         self.made.append(call.function)
+        if call.function in self.answers:
+            return self.answers[call.function]
         return Observation(CKR.FUNCTION_FAILED) if call.function == self.fails else super().call(call)
 
     def reset(self, restore_token: bool) -> bool:  # type: ignore[override]
@@ -126,8 +134,54 @@ def test_plans_obey_the_level(model: Model) -> None:
         return Observation(CKR.OK)
 
     way = Restoring(model, START, on_token(Level.PINS, EVERYBODY))
-    assert not way.restore([s], make, lambda: None)
+    assert not way.restore([s], make, lambda _: None).done
     assert made == []
     changed = replace(START, slots=(replace(START.slots[0], user_pin=Pin.OTHER),))
-    assert way.restore([changed], make, lambda: None)
+    assert way.restore([changed], make, lambda _: None).done
     assert [c.function for c in made] == ["C_Initialize", "C_OpenSession", "C_SetPIN"]
+
+
+def test_a_way_of_putting_back_that_fails_is_judged_and_the_next_is_taken(model: Model) -> None:
+    module = Recorded(model, START)
+    driver = Driver(model, START, module, on_token(Level.EVERYTHING, EVERYBODY))
+    driver.replay((INIT, OPEN, MADE))
+    module.answers["C_DestroyObject"] = Observation(CKR.SESSION_HANDLE_INVALID)
+    driver.begin()
+    (broken,) = driver.broken
+    assert broken.calls[:4] == (INIT, OPEN, MADE, FINALIZE)
+    assert broken.calls[-1].function == broken.verdict.call.function == "C_DestroyObject"
+    assert broken.verdict.kind is Kind.SESSION_STATE
+    assert not driver.lowered, "the token was initialised anew"
+    assert token_contents(module._state) == token_contents(START)
+
+
+def test_what_the_text_lets_fail_is_no_failure_of_putting_back(model: Model) -> None:
+    module = Recorded(model, START)
+    driver = Driver(model, START, module, on_token(Level.EVERYTHING, EVERYBODY))
+    driver.replay((INIT, OPEN, MADE))
+    module.fails = "C_DestroyObject"
+    driver.begin()
+    assert driver.broken == []
+
+
+def test_after_a_failure_it_is_not_judged_what_puts_back(model: Model) -> None:
+    module = Recorded(model, START)
+    driver = Driver(model, START, module, on_token(Level.EVERYTHING, EVERYBODY))
+    module.answers["C_GetSessionInfo"] = Observation(CKR.PIN_EXPIRED)
+    driver.replay((INIT, OPEN, MADE, Call("C_GetSessionInfo")))
+    assert driver.failed
+    module.answers["C_DestroyObject"] = Observation(CKR.SESSION_HANDLE_INVALID)
+    driver.begin()
+    assert "C_DestroyObject" in module.made
+    assert driver.broken == []
+
+
+def test_no_wrong_pin_is_given_while_the_token_says_that_few_tries_are_left(model: Model) -> None:
+    module = Recorded(model, START)
+    rights = Rights(Level.PINS, EVERYBODY)
+    driver = Driver(model, START, module, rights.policy, guesses=rights.guesses)
+    right, wrong = Call("C_Login"), WRONG[0]
+    for left in (True, False, True):
+        module.left = left
+        made = [call for call, _ in driver.replay((INIT, OPEN, wrong, right)).steps]
+        assert (wrong in made, right in made) == (left, True)

@@ -4,17 +4,17 @@ Nothing is written to the token unless its owner gave it up; then it is initiali
 the SO PIN and loses what it held. A PIN is tried once, and not at all where the token says that it may be the last try.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
-from ...model.call import Args, Call
+from ...model.call import Call, Observation
 from ...model.state import Pin
-from ...model.vocabulary import CKF, CKR, CKU
-from ..base import Binding, ModuleUnusable
-from ..census import census_isolated
-from ..isolated import NO_ENVIRONMENT, Isolated, Kind, login_isolated, measure_isolated
+from ...model.vocabulary import CKR, CKU
+from ..base import Binding, ModuleUnusable, risk
+from ..isolated import NO_ENVIRONMENT, Isolated, Kind, ask_once, login_isolated, measure_isolated
 from ..measure import Measured, MeasuredSlot
+from ..wire import Clear
 from .module import NEW_TOKEN, Module
 
 
@@ -24,7 +24,7 @@ class Request:
 
     `makes_objects` says that objects are made on the token, and destroyed again; `changes_pins` that the user PIN may
     be changed and given wrongly, so that others than the given ones are needed; `expendable` that the token may be
-    initialised anew, for which both PINs are needed.
+    initialised anew, for which both PINs are needed. The SO PIN may be empty: there are tokens that begin with none.
     """
 
     library: str
@@ -37,6 +37,16 @@ class Request:
     changes_pins: bool = False
     expendable: bool = False
     timeout: float = 10.0
+
+    @property
+    def given(self) -> tuple[tuple[CKU, bytes], ...]:
+        """The PINs, and whose they are."""
+        pins = ((CKU.USER, self.user_pin), (CKU.SO, self.so_pin))
+        return tuple((user, pin) for user, pin in pins if pin is not None)
+
+    def without(self, user: CKU) -> "Request":
+        """The same without the PIN of a user."""
+        return replace(self, user_pin=None) if user is CKU.USER else replace(self, so_pin=None)
 
 
 def choose(measured: Measured, request: Request) -> MeasuredSlot:
@@ -68,18 +78,15 @@ def provision(request: Request) -> tuple[Module, Measured]:
         ModuleUnusable: if the library cannot be used, no token fits, or a PIN is missing, empty, was given wrongly of
             late, or is refused. Nothing is tried before all that is known.
     """
-    given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
-    for user, pin in given:
-        if pin == b"":
-            raise ModuleUnusable(f"{request.library}: the {WHO[user]} PIN is empty; give it, or leave it out")
-    if request.expendable and not (request.so_pin and request.user_pin):
+    if request.user_pin == b"":
+        raise ModuleUnusable(f"{request.library}: the user PIN is empty; give it, or leave it out")
+    if request.expendable and None in (request.so_pin, request.user_pin):
         raise ModuleUnusable(f"{request.library}: to initialise the token again both PINs are needed; give them")
     measured = measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout)
     slot = choose(measured, request)
-    tried = [(user, pin) for user, pin in given if pin is not None]
-    for user, _ in tried:
+    for user, _ in request.given:
         _see_that_tries_are_left(request, slot, user)
-    for user, pin in tried:
+    for user, pin in request.given:
         _try_pin(request, slot, user, pin)
     empty = next((s for s in measured.slots if not s.token_present and s.id != slot.id), None)
     known = {Pin.USER: request.user_pin, Pin.SO: request.so_pin}
@@ -97,7 +104,7 @@ def provision(request: Request) -> tuple[Module, Measured]:
         environment=NO_ENVIRONMENT,
         binding=binding,
         owned=False,
-        restore=_way_back(request, slot, binding),
+        restore=_way_back(request, binding),
         discard=_leave_alone,
     )
     return module, measured
@@ -106,12 +113,6 @@ def provision(request: Request) -> tuple[Module, Measured]:
 WHO: Final = {CKU.SO: "SO", CKU.USER: "user"}
 """Whose PIN it is, in words."""
 
-_RISKS: Final = {
-    CKU.SO: (CKF.SO_PIN_LOCKED, CKF.SO_PIN_FINAL_TRY, CKF.SO_PIN_COUNT_LOW),
-    CKU.USER: (CKF.USER_PIN_LOCKED, CKF.USER_PIN_FINAL_TRY, CKF.USER_PIN_COUNT_LOW),
-}
-"""Token flags (3.2) with which a PIN is not tried, the gravest first."""
-
 
 def _see_that_tries_are_left(request: Request, slot: MeasuredSlot, user: CKU) -> None:
     """See that the token does not say that a PIN was given wrongly of late.
@@ -119,7 +120,7 @@ def _see_that_tries_are_left(request: Request, slot: MeasuredSlot, user: CKU) ->
     Raises:
         ModuleUnusable: if it does: a try might be the last one.
     """
-    flag = next((flag for flag in _RISKS[user] if slot.flags & flag), None)
+    flag = risk(slot.flags, user)
     if flag is not None:
         raise ModuleUnusable(
             f"{request.library}: the {WHO[user]} PIN is not tried, as the token has CKF_{flag.name} set; log in with "
@@ -136,10 +137,10 @@ def _try_pin(request: Request, slot: MeasuredSlot, user: CKU, pin: bytes) -> Non
         )
 
 
-def _way_back(request: Request, slot: MeasuredSlot, binding: Binding) -> Callable[[], bool | None]:
+def _way_back(request: Request, binding: Binding) -> Callable[[], bool | None]:
     if request.expendable:
         return _reinitialize(request, binding)
-    return _clear(request, slot, binding) if request.makes_objects else _leave_alone
+    return _clear(request, binding) if request.makes_objects else _leave_alone
 
 
 def _made_up(slot: MeasuredSlot, given: dict[Pin, bytes | None]) -> dict[Pin, bytes | None]:
@@ -159,49 +160,55 @@ def _reinitialize(request: Request, binding: Binding) -> Callable[[], bool]:
     """Put a token back that its owner gave up: initialised anew, with the PINs that it had. False if it cannot be."""
 
     def restore() -> bool:
-        return trouble_with_new_token(request, binding) is None
+        try:
+            return all(seen.code == CKR.OK for _, seen in new_token(request, binding))
+        except ModuleUnusable:
+            return False
 
     return restore
 
 
-def trouble_with_new_token(request: Request, binding: Binding) -> str | None:
-    """Initialise a token anew, with the PINs that it had; what went wrong, None if nothing did."""
-    try:
-        with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
-            for call in (binding.initialize, *NEW_TOKEN):
-                seen = module.call(call)
-                if seen.text != str(CKR.OK):
-                    return f"{call.function} gives {seen.text}"
-    except ModuleUnusable as error:
-        return str(error)
-    return None
+def new_token(request: Request, binding: Binding) -> Iterator[tuple[Call, Observation]]:
+    """Initialise a token anew, with the PINs that it had: the calls and their answers, up to one that is not CKR_OK.
+
+    Raises:
+        ModuleUnusable: if the library cannot be loaded.
+    """
+    with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
+        for call in (binding.initialize, *NEW_TOKEN):
+            seen = module.call(call)
+            yield call, seen
+            if seen.code != CKR.OK:
+                return
 
 
-def _clear(request: Request, slot: MeasuredSlot, binding: Binding) -> Callable[[], bool]:
+def refused(request: Request) -> Iterator[tuple[CKU, str]]:
+    """Whose PINs the token refuses now, and how, each tried once at most.
+
+    Raises:
+        ModuleUnusable: if the library or the token cannot be used at all.
+    """
+    slot = choose(measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout), request)
+    for user, pin in request.given:
+        try:
+            _see_that_tries_are_left(request, slot, user)
+            _try_pin(request, slot, user, pin)
+        except ModuleUnusable as error:
+            yield user, str(error)
+
+
+def _clear(request: Request, binding: Binding) -> Callable[[], bool]:
     """Put the user PIN back, and destroy what p11conform left on a token. False if either cannot be done."""
+    order = Clear(request.library, binding, request.changes_pins)
 
     def restore() -> bool:
         try:
-            if request.changes_pins and not _pin_is_back(request, binding):
-                return False
-            found = census_isolated(
-                request.library, slot.id, request.user_pin, request.init_reserved, remove=True, timeout=request.timeout
-            )
+            done: bool = ask_once(bool, order, timeout=request.timeout, secrets=tuple(binding.pins.values()))
         except ModuleUnusable:
             return False
-        return not any(x.ours for x in found.objects)
+        return done
 
     return restore
-
-
-def _pin_is_back(request: Request, binding: Binding) -> bool:
-    """Whether the user PIN is the given one, once the only other that is ever set was changed to it, if need be."""
-    with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
-        for call in (binding.initialize, Call("C_OpenSession")):
-            module.call(call)
-        if module.call(Call("C_Login")).code == CKR.OK:
-            return True
-        return module.call(Call("C_SetPIN", Args(pin=Pin.OTHER, new_pin=Pin.USER))).code == CKR.OK
 
 
 def _leave_alone() -> None:

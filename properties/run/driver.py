@@ -11,12 +11,12 @@ from typing import Final, Protocol
 from ...model.call import Call, Ending, Observation
 from ...model.oracle import Model
 from ...model.state import State
-from ...model.vocabulary import CKR
+from ...model.vocabulary import CKR, CKU
 from ..engine.aspects import aspect
 from ..engine.beliefs import FULL, Belief, Compiled, Step
 from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
-from ..policy import LEAST, Policy, anything
+from ..policy import LEAST, Guesses, Policy, anything, nobody
 from .blame import blame
 from .restore import Restoring, contents_known, token_contents
 from .tally import Tally
@@ -61,6 +61,9 @@ class Target(Protocol):
     def supports(self, call: Call) -> bool:
         """Whether the call can be made."""
 
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the token says that no PIN of a user was given wrongly of late, and none is locked (3.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replay:
@@ -78,6 +81,18 @@ class Replay:
         """The failure that ended the sequence, if one did."""
         last = self.verdicts[-1] if self.verdicts else None
         return last if last is not None and last.outcome is Outcome.FAIL else None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Putting back failed: the calls of the sequence before, those that were to put back, and the verdict on the last.
+
+    `at` counts the calls made up to then.
+    """
+
+    calls: tuple[Call, ...]
+    verdict: Verdict
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +122,9 @@ class Driver:
         calls: Iterable[Call] = (),
         journal: Entries | None = None,
         begin: Callable[[], None] = lambda: None,
+        undoing: Callable[[Sequence[Call]], None] = lambda _: None,
         full: int = FULL,
+        guesses: Guesses = nobody,
     ) -> None:
         self.model = model
         self.initial = initial
@@ -123,17 +140,23 @@ class Driver:
         """Calls that are not made, whatever the policy says."""
         self.numbered: Callable[[Call], None] = lambda _: None
         """Told of each call that is given the next number here."""
-        self.putting_back = False
+        self.broken: list[Broken] = []
+        """Failures of putting back, since somebody took them."""
+        self.lowered = False
+        """Whether less is done, as the token could not be put back."""
+        self._putting_back = False
         self._numbers = {call: k for k, call in enumerate(self.calls)}
         self._ready = target.ready(self.calls)
         self._supported: dict[int, bool] = {}
         self._journal = [0] * LONGEST if journal is None else journal
         self._begin = begin
+        self._undoing = undoing
         self._tally = Tally()
         self._at_start = token_contents(initial)
         self._restoring = None if policy is anything else Restoring(model, initial, policy, target.supports)
         """Tokens of our own have a quicker way back, which the target knows."""
-        self._full = full
+        self._full, self._guesses = full, guesses
+        self._noted = 0
         self._hits: Counter[Step] = Counter()
         self._since: dict[Step, int] = {}
         self._seen: set[tuple[str, str, int]] = set()
@@ -150,7 +173,8 @@ class Driver:
     def _follow(self, policy: Policy) -> None:
         """Begin to follow the module, and to hold to a policy."""
         self.policy = policy
-        self.oracle = Compiled(self.model, self.initial, self.calls, self._ready.observation, policy, self._full)
+        observation = self._ready.observation
+        self.oracle = Compiled(self.model, self.initial, self.calls, observation, policy, self._full, self._guesses)
         self.oracle.forgetting = self._forget
         self.belief = self.oracle.start
 
@@ -166,15 +190,19 @@ class Driver:
         restore = self._restore or not self._put_back()
         self.trail = []
         if self.target.reset(restore) is False:
-            # What the token holds is not known any more; what needs neither PIN nor token object still goes.
-            self._count()
-            self._follow(LEAST)
-            self._tally.lowered = True
-        if restore or self.putting_back:
+            self.lower()
+        if restore or self._putting_back:
             self._tally.restores += 1
             self._tally.restoring += time.perf_counter() - start
-        self._restore = self.putting_back = False
+        self._restore = self._putting_back = False
         self.belief = self.oracle.start
+
+    def lower(self) -> None:
+        """Go on with what needs neither PIN nor token object: what the token holds is not known any more."""
+        if not self.lowered:
+            self._count()
+            self._follow(LEAST)
+            self.lowered = True
 
     def _contents(self) -> Sequence[State]:
         """States that tell what the token keeps, none if nothing does."""
@@ -192,14 +220,28 @@ class Driver:
         believed = self._contents()
         if self._as_at_start(believed):
             return True
-        if self._restoring is None or self.policy is LEAST:
+        if self._restoring is None:
             return False
-        self.putting_back = True
-        return self._restoring.restore(believed, self._plain, partial(self.target.reset, False))
+        if self.lowered:
+            return True  # as far as it is known; nothing is done to it any more
+        self._putting_back = True
+        before = tuple(x.verdict.call for x in self.trail)
+        way = self._restoring.restore(believed, self._undo, partial(self._finalise, before), sound=not self.failed)
+        if way.failure is not None:
+            self.broken.append(Broken((*before, *way.calls), way.failure, self.made))
+        return way.done
 
-    def _plain(self, call: Call) -> Observation:
-        """Make a call that is no part of a sequence."""
+    def _finalise(self, before: Sequence[Call], since: Sequence[Call]) -> None:
+        """Finalise the library so that calls can put the token back, after those of the sequence and these."""
+        self.target.reset(False)
+        self._undoing((*before, *since))
+        self._noted = 0
+
+    def _undo(self, call: Call) -> Observation:
+        """Make a call that puts back, and is no part of a sequence."""
         number = self.number(call)
+        self._journal[self._noted] = number + 1
+        self._noted += 1
         return self._ready.observation((self._ready.made.get(number) or self._ready.make(number))())
 
     def number(self, call: Call) -> int:
@@ -247,7 +289,7 @@ class Driver:
     def _first(self, number: int, place: int) -> Step | None:
         """The step of a call that was not made here before, if it can be made at all, or that ended it here before."""
         belief = self.belief
-        if not self.may(number):
+        if not (self.may(number) and all(self.target.tries_left(x) for x in self.oracle.guessed(belief, number))):
             return None
         self._journal[place] = number + 1
         start = time.perf_counter()
@@ -328,6 +370,7 @@ class Driver:
     def tally(self) -> Tally:
         """What was counted so far, up to the last call."""
         self._count()
+        self._tally.lowered |= self.lowered
         return self._tally
 
     def count_sequence(self) -> None:
@@ -339,8 +382,7 @@ class Driver:
 
         What was seen since then, and not told of, is forgotten: so it does not matter who does which piece of work.
         """
-        self._count()
-        taken = self._tally, self._news
+        taken = self.tally, self._news
         self._tally, self._news, self.costs = Tally(), [], {}
         self._answers = Counter(self._told_answers)
         self._seen = set()

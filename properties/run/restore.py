@@ -7,14 +7,14 @@ goes on from there; the dearest initialises the token anew.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ...model.call import Args, Call, Ending, InitArgs, Observation
 from ...model.oracle import Model, following, in_scope, may_succeed
 from ...model.state import Login, Object, Pin, Search, Slot, State, Trait
 from ...model.vocabulary import CKR, CKU
-from ..engine.verdict import Verdict
+from ..engine.verdict import Outcome, Verdict, judge
 from ..policy import Policy, keeps_token
 
 DEPTH: Final = 6
@@ -25,6 +25,9 @@ LONGEST: Final = 40
 
 Make = Callable[[Call], Observation]
 """Makes a call."""
+
+Finalise = Callable[[Sequence[Call]], object]
+"""Finalises the library, after these calls to put back."""
 
 Contents = tuple[object, ...]
 
@@ -51,6 +54,45 @@ def contents_known(believed: Sequence[State], before: Sequence[State], last: Ver
     return before if keeps_token(last.call.function, failed=failed) else believed
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How putting back went: whether it is done, and where a call of it failed, the calls up to that one and why."""
+
+    done: bool
+    calls: tuple[Call, ...] = ()
+    failure: Verdict | None = None
+
+
+class _Judged:
+    """Judges the calls that put back, from what was believed before; after a failure nothing is known any more."""
+
+    def __init__(self, model: Model, believed: Sequence[State]) -> None:
+        self._model, self._beliefs = model, frozenset(believed)
+        self.calls: list[Call] = []
+        self.failing: tuple[Call, ...] = ()
+        self.failure: Verdict | None = None
+
+    def finalised(self) -> None:
+        """Note that the library is finalised."""
+        begun = [s for s in self._beliefs if s.initialized]
+        if begun or self.calls:
+            self.calls.append(_FINALIZE)
+        ended = (following(self._model, s, _FINALIZE, CKR.OK)[0] for s in begun)
+        self._beliefs = frozenset((*(s for s in self._beliefs if not s.initialized), *ended))
+
+    def sees(self, call: Call, seen: Observation) -> bool:
+        """Judge an answer; whether it is CKR_OK."""
+        self.calls.append(call)
+        if self._beliefs:
+            verdict, self._beliefs = judge(self._model, self._beliefs, call, seen)
+            if verdict.outcome is Outcome.FAIL:
+                self.failing, self.failure, self._beliefs = tuple(self.calls), verdict, frozenset()
+        return seen.code == CKR.OK
+
+
+_FINALIZE: Final = Call("C_Finalize")
+
+
 class Restoring:
     """The way back to a start.
 
@@ -64,31 +106,42 @@ class Restoring:
         self._plans: dict[tuple[Contents, bool], tuple[Call, ...] | None] = {}
         self._login_first = False
 
-    def restore(self, believed: Sequence[State], make: Make, finalise: Callable[[], object]) -> bool:
-        """Put back what the tokens keep, of which these states tell; whether every call went as planned.
+    def restore(self, believed: Sequence[State], make: Make, finalise: Finalise, *, sound: bool = True) -> Way:
+        """Put back what the tokens keep, of which these states tell, and judge the calls that do if that is `sound`.
 
         `finalise` ends what the library does. It is not finalised afterwards.
         """
+        judged = _Judged(self._model, believed if sound else ())
+
+        def again() -> None:
+            judged.finalised()
+            finalise(judged.calls)
+
+        def made(call: Call) -> bool:
+            return judged.sees(call, make(call))
+
         ends = {token_contents(s): self._finalised(s) for s in believed}
         # Where several are believed, what is not there cannot be destroyed, and shows itself by that.
         s = max(ends.values(), key=self._lacking, default=None)
+        done = False
         if s is not None:
-            for login_first in (self._login_first, True):
-                finalise()
-                s, done = self._follow(s, self._plan(s, login_first), make)
+            for login_first in dict.fromkeys((self._login_first, True)):
+                again()
+                s, done = self._follow(s, self._plan(s, login_first), made)
                 if done:
                     self._login_first = login_first
-                    return True
-        finalise()
-        _, done = self._follow(self._unknown(), self._anew(), make)
-        return done
+                    break
+        if not done:
+            again()
+            _, done = self._follow(self._unknown(), self._anew(), made)
+        return Way(done, judged.failing, judged.failure)
 
-    def _follow(self, s: State, plan: Sequence[Call] | None, make: Make) -> tuple[State, bool]:
+    def _follow(self, s: State, plan: Sequence[Call] | None, made: Callable[[Call], bool]) -> tuple[State, bool]:
         """Make the calls of a plan until one does not succeed; the state then, with the library finalised."""
         if plan is None:
             return s, False
         for call in plan:
-            if make(call).code != CKR.OK:
+            if not made(call):
                 return self._finalised(s), False
             s = following(self._model, s, call, CKR.OK)[0]
         return s, True

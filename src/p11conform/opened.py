@@ -59,8 +59,8 @@ def workers(model: Model, tested: subject.Subject, jobs: int, opening: Opening) 
     """Those who work on a module: as many as there are to be, on tokens made for them where one is not enough."""
     if tested.isolated is None:
         with tested.open() as adapter:
-            calls = numbered_calls(model, tested.initial)
-            yield Alone(Driver(model, tested.initial, adapter, tested.rights.policy, calls=calls))
+            calls, rights = numbered_calls(model, tested.initial), tested.rights
+            yield Alone(Driver(model, tested.initial, adapter, rights.policy, calls=calls, guesses=rights.guesses))
         return
     with ExitStack() as stack:
         modules = [tested.isolated]

@@ -46,6 +46,7 @@ def module_options(command: Command) -> Command:
         click.option("--so-pin-file", type=click.Path(path_type=Path), help="File that holds the SO PIN."),
         click.option("--ask-pin", is_flag=True, help=f"Ask for the user PIN. [or in {PIN}]"),
         click.option("--ask-so-pin", is_flag=True, help=f"Ask for the SO PIN. [or in {SO_PIN}]"),
+        click.option("--empty-so-pin", is_flag=True, help="The SO PIN is empty, as on a token that has none yet."),
         click.option("--init-reserved", metavar="TEXT", help="String that the library wants in pReserved."),
         click.option("--profile", type=click.Path(path_type=Path), help="Facts about the slots, not measured ones."),
         click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
@@ -78,6 +79,7 @@ _BY_PATH_ONLY: Final = {
     "so_pin_file": "--so-pin-file",
     "ask_pin": "--ask-pin",
     "ask_so_pin": "--ask-so-pin",
+    "empty_so_pin": "--empty-so-pin",
     "init_reserved": "--init-reserved",
     "allow_token_objects": "--allow-token-objects",
     "allow_pins": "--allow-pins",
@@ -133,7 +135,7 @@ class Opening:
             slot=given["slot"],
             label=given["token_label"],
             user_pin=_read_pin("user", given["pin_file"], given["ask_pin"], PIN, pin) if by_path else None,
-            so_pin=_read_pin("SO", given["so_pin_file"], given["ask_so_pin"], SO_PIN, so_pin) if by_path else None,
+            so_pin=_read_so_pin(given, so_pin) if by_path else None,
             init_reserved=given["init_reserved"],
             profile=given["profile"],
             timeout=given["timeout"],
@@ -158,6 +160,15 @@ def _read_pin(name: str, file: Path | None, ask: bool, variable: str, given: str
     if not pin:
         fail(f"{where}: the {name} PIN there is empty, and would cost a try; give one, or leave it out")
     return pin
+
+
+def _read_so_pin(given: dict[str, Any], variable: str | None) -> bytes | None:
+    """The SO PIN. An empty one is none of the mistakes of `_read_pin` where it is said that it is empty."""
+    if not given["empty_so_pin"]:
+        return _read_pin("SO", given["so_pin_file"], given["ask_so_pin"], SO_PIN, variable)
+    if given["so_pin_file"] is not None or given["ask_so_pin"] or variable:
+        fail("--empty-so-pin: an SO PIN is given beside it; leave one of them out")
+    return b""
 
 
 def model_of(spec: str, readings: tuple[str, ...]) -> Model:

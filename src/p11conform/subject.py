@@ -1,11 +1,11 @@
 """What is tested: a module by name or by path, made ready, with the model's view of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .adapters.base import Adapter
+from .adapters.base import Adapter, ModuleUnusable
 from .adapters.census import Census, census_isolated
 from .adapters.isolated import Isolated, Kind, measure_isolated
 from .adapters.measure import Measured, MeasuredSlot
@@ -13,7 +13,7 @@ from .adapters.modules import library, softhsm2
 from .adapters.modules.module import Module
 from .adapters.simulated import Varied
 from .crew import Open
-from .model.call import Args, Call, Ending, Observation
+from .model.call import Args, Call, Ending, Observation, code_text
 from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Mech, Object, Pin, Slot, State
@@ -34,7 +34,7 @@ class Subject:
 
     `about` describes it for the report. `open` gives a fresh adapter, `isolated` one in a process that runs a program
     of the caller's; None where there is nothing to isolate. `discard` removes what was provisioned. `census` tells what
-    a stranger's token holds; `outlived` is a sequence that shows a session object that outlives its process, if any.
+    a stranger's token holds; `shown` are sequences that failed while it was made ready.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Subject:
     token: Mapping[str, str] = field(default_factory=dict)
     """Label and serial number of the token that sessions are opened on."""
     census: Callable[..., Census] | None = None
-    outlived: Steps = ()
+    shown: tuple[Steps, ...] = ()
 
 
 OBJECTS = 5
@@ -102,26 +102,18 @@ def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSI
     Raises:
         ModuleUnusable: if the library, the token or a PIN cannot be used.
     """
-    given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
-    rights = Rights(level, frozenset(user for user, pin in given if pin is not None))
-    if level >= Level.EVERYTHING and CKU.SO not in rights.users:
-        rights = rights.below(
-            Level.PINS, "the token is not initialised anew: that needs the SO PIN, which was not given"
-        )
-    if level >= Level.PINS and CKU.USER not in rights.users:
-        rights = rights.below(Level.TOKEN_OBJECTS, "no PIN is changed: that needs the user PIN, which was not given")
-    request = replace(
-        request,
-        makes_objects=rights.level >= Level.TOKEN_OBJECTS,
-        changes_pins=rights.level >= Level.PINS,
-        expendable=rights.level >= Level.EVERYTHING,
-    )
+    rights = Rights(level, frozenset(user for user, _ in request.given)).possible()
+    request = _for(request, rights)
     module, measured = library.provision(request)
-    if rights.level >= Level.EVERYTHING and (trouble := library.trouble_with_new_token(request, module.binding)):
-        why = f"the token is not initialised anew: tried once, it cannot be ({trouble})"
-        request = replace(request, expendable=False)
-        rights = rights.below(Level.PINS, why)
-        module, measured = library.provision(request)
+    shown: tuple[Steps, ...] = ()
+    if rights.level >= Level.EVERYTHING:
+        steps, trouble = _new_token(request, module)
+        if trouble:
+            shown += (steps,)
+            why = f"the token is not initialised anew: tried once, it cannot be ({trouble})"
+            rights = rights.below(Level.PINS, why)
+            request, rights = _without_lost_pins(request, rights)
+            module, measured = library.provision(_for(request, rights))
     taken = partial(
         census_isolated,
         request.library,
@@ -130,13 +122,40 @@ def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSI
         request.init_reserved,
         timeout=request.timeout,
     )
-    outlived: Steps = ()
     if rights.level < Level.TOKEN_OBJECTS:
-        outlived = _outlived(module, rights, taken, kind, request.timeout)
-    if outlived:
-        rights = replace(rights, objects=False, reduced=(*rights.reduced, _OUTLIVED))
+        rights, more = _probed(module, rights, taken, kind, request.timeout)
+        shown += more
     tested = _subject(module, measured, rights, kind, request.timeout)
-    return replace(tested, census=taken, outlived=outlived)
+    return replace(tested, census=taken, shown=shown)
+
+
+def _for(request: library.Request, rights: Rights) -> library.Request:
+    """The request as far as the rights go."""
+    return replace(
+        request,
+        makes_objects=rights.level >= Level.TOKEN_OBJECTS,
+        changes_pins=rights.level >= Level.PINS,
+        expendable=rights.level >= Level.EVERYTHING,
+    )
+
+
+def _new_token(request: library.Request, module: Module) -> tuple[Steps, str]:
+    """Initialise a token anew, to see whether that works: what was called, and what went wrong, if anything did."""
+    steps: list[tuple[Call, Observation]] = []
+    try:
+        steps.extend(library.new_token(request, module.binding))
+    except ModuleUnusable as error:
+        return tuple(steps), str(error)
+    call, seen = steps[-1]
+    return tuple(steps), "" if seen.code == CKR.OK else f"{call.function} gives {seen.text}"
+
+
+def _without_lost_pins(request: library.Request, rights: Rights) -> tuple[library.Request, Rights]:
+    """The same without the PINs that do not work any more, where initialising the token went wrong half-way."""
+    for user, why in library.refused(request):
+        request = request.without(user)
+        rights = replace(rights, users=rights.users - {user}, reduced=(*rights.reduced, why))
+    return request, rights.possible()
 
 
 NOT_PUT_BACK = (
@@ -144,6 +163,11 @@ NOT_PUT_BACK = (
     "look at it, and initialise it by hand if need be"
 )
 _OUTLIVED = "no more objects are made: a session object outlived its session and its process, and was destroyed"
+_STAYS = (
+    "no more objects are made: a session object outlived its session and its process, and could not be destroyed; "
+    "see below how to remove it"
+)
+_UNSEEN = "no objects are made: whether session objects end with their process could not be seen"
 
 _PROBES = (
     (Call("C_CreateObject", Args(kind=Kinds.DATA)),),
@@ -157,38 +181,59 @@ _PROBES = (
 """Calls that make session objects, to see whether they end with their process: at first one alone."""
 
 
-def _outlived(module: Module, rights: Rights, taken: Callable[..., Census], kind: Kind, timeout: float) -> Steps:
-    """A sequence that shows that a session object outlives its process, empty if none does; it is destroyed."""
+def _probed(
+    module: Module, rights: Rights, taken: Callable[..., Census], kind: Kind, timeout: float
+) -> tuple[Rights, tuple[Steps, ...]]:
+    """What may still be done once it is known whether session objects end with their process, and what shows it."""
+    try:
+        before = taken()
+        for probes in _PROBES:
+            steps = _probe(module, rights, probes, kind, timeout)
+            if any(x.ours for x in before.missing(taken())):
+                stays = any(x.ours for x in before.missing(taken(remove=True)))
+                rights = replace(rights, objects=False, reduced=(*rights.reduced, _STAYS if stays else _OUTLIVED))
+                return rights, (_outlived(steps, probes),)
+    except ModuleUnusable as error:
+        return replace(rights, objects=False, reduced=(*rights.reduced, f"{_UNSEEN} ({error})")), ()
+    return rights, ()
+
+
+def _probe(module: Module, rights: Rights, probes: Sequence[Call], kind: Kind, timeout: float) -> Steps:
+    """Make session objects in a process of their own, which ends."""
     login = (Call("C_Login"),) if CKU.USER in rights.users else ()
-    before = taken()
-    for probes in _PROBES:
-        steps: list[tuple[Call, Observation]] = []
-        with Isolated(kind, module.library, module.binding, module.environment, timeout=timeout) as adapter:
-            for call in (module.binding.initialize, Call("C_OpenSession"), *login, *probes):
-                seen = adapter.call(call)
-                steps.append((call, seen))
-                if seen.ending is not Ending.RETURNED:
-                    break
-        if any(x.ours for x in before.missing(taken())):
-            taken(remove=True)
-            made = next(x for x in steps if x[0] in probes and x[1].code == CKR.OK)
-            begin = [x for x in steps if x[0] not in probes]
-            again = [(call, Observation()) for call in (Call("C_Finalize"), *(x for x, _ in begin))]
-            found = (Call("C_FindObjects"), Observation(outputs=(("strangers", 1),)))
-            return (*begin, made, *again, (Call("C_FindObjectsInit"), Observation()), found)
-    return ()
+    steps: list[tuple[Call, Observation]] = []
+    with Isolated(kind, module.library, module.binding, module.environment, timeout=timeout) as adapter:
+        for call in (module.binding.initialize, Call("C_OpenSession"), *login, *probes):
+            seen = adapter.call(call)
+            steps.append((call, seen))
+            if seen.ending is not Ending.RETURNED:
+                break
+    return tuple(steps)
 
 
-def outlived_finding(model: Model, tested: Subject) -> tuple[Finding, ...]:
-    """The finding that a session object outlives its process, where one does."""
-    beliefs, verdict = frozenset({tested.initial}), None
-    for call, seen in tested.outlived:
+def _outlived(steps: Steps, probes: Sequence[Call]) -> Steps:
+    """The sequence that shows that a session object outlived its process: a search finds it again."""
+    made = next(x for x in steps if x[0] in probes and x[1].code == CKR.OK)
+    begin = [x for x in steps if x[0] not in probes]
+    again = [(call, Observation()) for call in (Call("C_Finalize"), *(x for x, _ in begin))]
+    found = (Call("C_FindObjects"), Observation(outputs=(("strangers", 1),)))
+    return (*begin, made, *again, (Call("C_FindObjectsInit"), Observation()), found)
+
+
+def shown_findings(model: Model, tested: Subject) -> tuple[Finding, ...]:
+    """The failures that showed while the module was made ready."""
+    return tuple(finding for steps in tested.shown for finding in _judged(model, tested.initial, steps))
+
+
+def _judged(model: Model, initial: State, steps: Steps) -> Iterator[Finding]:
+    """The failure that a sequence ends with, if it does."""
+    beliefs, verdict, made = frozenset({initial}), None, 0
+    for made, (call, seen) in enumerate(steps, 1):  # noqa: B007
         verdict, beliefs = judge(model, beliefs, call, seen)
-        if not beliefs:
+        if not beliefs or verdict.outcome is Outcome.FAIL:
             break
-    if verdict is None or verdict.outcome is not Outcome.FAIL:
-        return ()
-    return (Finding(verdict, (verdict.call.function,), tested.outlived, 0),)
+    if verdict is not None and verdict.outcome is Outcome.FAIL:
+        yield Finding(verdict, (verdict.call.function,), steps[:made], 0)
 
 
 def token_lines(before: Census, after: Census) -> list[str]:
@@ -200,6 +245,11 @@ def token_lines(before: Census, after: Census) -> list[str]:
         f"left: {x.label or 'an object without a label'}; destroy it, for instance with pkcs11-tool --delete-object"
         for x in new
     ]
+    if after.login != before.login:
+        lines.append(
+            f"the user PIN is refused now ({code_text(after.login)}); it may be one that p11conform set: have the SO "
+            "set it anew, by C_InitPIN"
+        )
     if before.flags != after.flags:
         lines.append(f"token flags 0x{before.flags:x} before, 0x{after.flags:x} after")
     return lines

@@ -106,7 +106,7 @@ class _Check:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     tested: subject.Subject | None = None
     campaign: Campaign | None = None
-    outlived: tuple[Finding, ...] = ()
+    shown: tuple[Finding, ...] = ()
     census: tuple[str, ...] = ()
 
     @property
@@ -157,8 +157,8 @@ class _Check:
     def _run(self) -> Results:
         self.tested = opened(self.opening, self.model, self.seed)
         tested, display = self.tested, Display()
-        self.outlived = subject.outlived_finding(self.model, tested)
-        for finding in self.outlived:
+        self.shown = subject.shown_findings(self.model, tested)
+        for finding in self.shown:
             display.found(finding)
         with (
             _discarding(tested),
@@ -185,7 +185,7 @@ class _Check:
 
     def _whole(self, results: Results) -> Results:
         """The results with what was found before the campaign."""
-        return replace(results, findings=(*self.outlived, *results.findings))
+        return replace(results, findings=(*self.shown, *results.findings))
 
     @contextmanager
     def _censused(self, tested: subject.Subject) -> Iterator[None]:
@@ -193,7 +193,12 @@ class _Check:
         if tested.census is None:
             yield
             return
-        before = tested.census()
+        try:
+            before = tested.census()
+        except ModuleUnusable as error:
+            self.census = (f"what the token holds could not be seen: {error}",)
+            yield
+            return
         try:
             yield
         finally:
