@@ -1,19 +1,26 @@
 """A token of somebody else's: PINs that may be tried, how far it was given over, and that it is as it was."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from conftest import INIT, LOGIN, OPEN
 
-from p11conform import subject
+from p11conform import cli, subject
 from p11conform.adapters.base import ModuleUnusable
 from p11conform.adapters.census import Census, census_isolated
 from p11conform.adapters.isolated import Isolated, Kind, login_isolated, measure_isolated
 from p11conform.adapters.modules import library, softhsm2
 from p11conform.adapters.modules.library import Request
 from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.crew import RemoteWorker
+from p11conform.exits import Exit
+from p11conform.messages import Task
 from p11conform.model.call import Args, Call
 from p11conform.model.oracle import Model
 from p11conform.model.state import Object, Pin, Session, State
@@ -21,6 +28,8 @@ from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKF, CKR, CKU
 from p11conform.properties.engine.verdict import Severity
 from p11conform.properties.policy import Level, makes_objects
+from p11conform.properties.run.tally import Tally
+from p11conform.properties.run.work import Tour
 
 pytestmark = pytest.mark.module
 
@@ -178,3 +187,157 @@ def test_putting_back_that_fails_is_said_and_raises_nothing(stranger: Request, m
     assert module.restore()
     monkeypatch.setenv("SHIM_INIT", str(int(CKR.SESSION_EXISTS)))
     assert module.restore() is False
+
+
+def slot_of(request: Request) -> int:
+    """The ID of the slot that a request is about."""
+    return library.choose(measure_isolated(request.library), request).id
+
+
+Check = Callable[..., dict[str, Any]]
+"""Runs `p11conform check` on the stranger's token with these options, and gives the report."""
+
+
+@pytest.fixture
+def check(stranger: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Checks the stranger's token for a short while, with both PINs."""
+
+    def run(*options: str, so: bool = True) -> dict[str, Any]:
+        monkeypatch.setenv("P11CONFORM_PIN", PIN.decode())
+        if so:
+            monkeypatch.setenv("P11CONFORM_SO_PIN", SO_PIN.decode())
+        report = tmp_path / "report.json"
+        command = ["check", stranger.library, "--token-label", "mine", "--json", str(report), *options]
+        result = CliRunner().invoke(cli.main, [*command, "--calls", "2500", "--seconds", "60"])
+        assert result.exit_code in (Exit.CONFORMS, Exit.FINDINGS), result.output
+        found: dict[str, Any] = json.loads(report.read_text())
+        return found
+
+    return run
+
+
+def said(report: dict[str, Any]) -> str:
+    return "\n".join((*report["run"]["rights"]["lines"], *report["run"]["token"]["census"]))
+
+
+def answers(report: dict[str, Any], function: str) -> set[str]:
+    return {code for name, code in report["coverage"]["pairs"] if name == function}
+
+
+def test_a_default_check_of_a_module_that_keeps_session_objects_leaves_nothing_and_makes_no_more(
+    stranger: Request, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIM_KEEPS", "1")
+    report = check()
+    shown = [f for f in report["findings"] if f["function"] == "C_FindObjects" and f["severity"] == "high"]
+    assert [step["function"] for step in shown[0]["trace"]][-3:] == ["C_Login", "C_FindObjectsInit", "C_FindObjects"]
+    assert "outlived" in said(report)
+    assert all(answers(report, name) == set() for name in TABLE if makes_objects(name))
+    assert objects(stranger).objects == ()
+    assert report["run"]["token"]["census"] == ["0 objects before, 0 after"]
+
+
+BELOW = {
+    "no SO PIN": ({}, False, "pins", "needs the SO PIN"),
+    "not again": ({"SHIM_INIT": str(int(CKR.FUNCTION_NOT_SUPPORTED))}, True, "pins", "CKR_FUNCTION_NOT_SUPPORTED"),
+    "open sessions": (
+        {"SHIM_INIT": str(int(CKR.SESSION_EXISTS))},
+        True,
+        "pins",
+        "C_InitToken gives CKR_SESSION_EXISTS",
+    ),
+    "broken": ({"SHIM_BREAKS": "broken"}, True, "token objects", "CKR_FUNCTION_FAILED"),
+}
+
+
+@pytest.mark.parametrize("case", BELOW)
+def test_a_token_that_does_not_allow_all_is_checked_as_far_as_it_goes(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    shim, so, level, why = BELOW[case]
+    for name, value in shim.items():
+        monkeypatch.setenv(name, str(tmp_path / value) if name == "SHIM_BREAKS" else value)
+    report = check("--allow-destructive", so=so)
+    assert report["run"]["rights"]["level"] == level
+    assert why in said(report)
+    assert report["calls"] > 1000
+    assert not any(line.startswith("left") for line in report["run"]["token"]["census"])
+
+
+def test_that_a_token_cannot_be_initialised_again_is_judged(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHIM_INIT", str(int(CKR.OPERATION_ACTIVE)))
+    report = check("--allow-destructive")
+    assert [f["observed"] for f in report["findings"] if f["function"] == "C_InitToken"] == ["CKR_OPERATION_ACTIVE"]
+
+
+@pytest.mark.parametrize("option", ["--allow-pins", "--allow-token-objects"])
+def test_no_wrong_pin_is_given_to_a_token_that_says_that_one_try_is_left(
+    stranger: Request, check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setenv("SHIM_FINAL", str(tmp_path / "final"))
+    report = check(option)
+    tried = (tmp_path / "tries").read_text()
+    assert "!" not in tried
+    assert ("-" in tried) is (option == "--allow-pins"), "a wrong one is given where there is no such flag"
+    assert "CKR_PIN_INCORRECT" in answers(report, "C_Login") or option != "--allow-pins"
+    assert login_isolated(stranger.library, slot_of(stranger), CKU.USER, PIN) == CKR.OK
+
+
+def at_work(request: Request, level: Level, model: Model, *sequences: Sequence[Call]) -> tuple[Tally, list[str]]:
+    """What a worker counted that ran these sequences at a level, and what the token had before and after, in lines."""
+    tested = subject.user_module(request, Kind.RAW, level)
+    assert tested.isolated is not None
+    assert tested.census is not None
+    before = tested.census()
+    calls = tuple({call for sequence in sequences for call in sequence})
+    tours = [Tour((((), tuple(map(calls.index, sequence))),)) for sequence in sequences]
+    tally = Tally()
+    worker = RemoteWorker(Task(model, tested.initial, tested.rights), calls, tested.isolated)
+    with closing(worker):
+        for tour in tours:
+            done = worker.do(tour, 60.0)
+            assert done.failures == []
+            tally.add(done.tally)
+    return tally, subject.token_lines(before, tested.census())
+
+
+CHANGED = Call("C_SetPIN", Args(pin=Pin.USER, new_pin=Pin.OTHER))
+
+
+def test_what_cannot_be_destroyed_is_named_with_a_way_to_remove_it(
+    stranger: Request, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIM_STUCK", "1")
+    tally, lines = at_work(stranger, Level.TOKEN_OBJECTS, model, (INIT, OPEN, LOGIN, MADE), (INIT, OPEN, LOGIN, MADE))
+    assert tally.lowered
+    assert tally.pairs["C_CreateObject", "CKR_OK"] == 1, "and no more"
+    assert lines[0] == "0 objects before, 1 after"
+    assert lines[1].startswith("left: p11conform-object-")
+    assert "pkcs11-tool" in lines[1]
+
+
+@pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS, Level.EVERYTHING])
+def test_at_the_end_all_that_is_ours_is_gone_and_the_pins_are_in_force(
+    stranger: Request, model: Model, level: Level
+) -> None:
+    changing = (CHANGED,) if level >= Level.PINS else ()
+    sequence = (INIT, OPEN, LOGIN, MADE, PRIVATE, *changing)
+    tally, lines = at_work(stranger, level, model, sequence, sequence)
+    assert tally.pairs["C_CreateObject", "CKR_OK"] == 4
+    assert (tally.restores, tally.lowered) == (1, False), "and at the end another one"
+    assert lines == ["0 objects before, 0 after"]
+    for user, pin in stranger.given:
+        assert login_isolated(stranger.library, slot_of(stranger), user, pin) == CKR.OK
+
+
+def test_an_so_pin_is_empty_only_where_that_is_said(stranger: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("P11CONFORM_SO_PIN", "")
+    command = ["check", stranger.library, "--token-label", "mine", "--seconds", "1"]
+    refused = CliRunner().invoke(cli.main, command)
+    assert refused.exit_code == Exit.USAGE
+    assert "empty" in refused.output
+    tried = CliRunner().invoke(cli.main, [*command, "--empty-so-pin"])
+    assert tried.exit_code == Exit.UNUSABLE
+    assert "the SO PIN is refused" in tried.output
+    monkeypatch.setenv("P11CONFORM_SO_PIN", SO_PIN.decode())
+    assert CliRunner().invoke(cli.main, [*command, "--empty-so-pin"]).exit_code == Exit.USAGE
