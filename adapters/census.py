@@ -96,10 +96,11 @@ def clear(library: str, binding: Binding, *, changed_pin: bool) -> bool:
             last = _token_flags(module, slot_id) & (CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED)
             if not changed_pin or other is None or last:
                 return False
-            old, new_one = (new("CK_UTF8CHAR[]", pin) for pin in (other, user))
-            if module.call("C_SetPIN", session, old, len(other), new_one, len(user)) != CKR.OK:
+            # Logged in first: not every token lets the PIN be changed without.
+            if _log_in(module, session, other) != CKR.OK:
                 return False
-            if _log_in(module, session, user) != CKR.OK:
+            old, to = (new("CK_UTF8CHAR[]", pin) for pin in (other, user))
+            if module.call("C_SetPIN", session, old, len(other), to, len(user)) != CKR.OK:
                 return False
         _destroy_ours(module, session)
         return not any(_is_ours(module, session, handle) for handle in _handles(module, session))

@@ -260,10 +260,10 @@ def _calls(s: State, start: State) -> Iterator[Call]:
 
 
 def _login_first(s: State, start: State) -> Iterator[Call]:
-    """As `_calls`, with nothing done to objects before the user is logged in: some tokens want that."""
+    """As `_calls`, with no objects looked for and no PIN changed before the user is logged in: some tokens want that."""
     for call in _calls(s, start):
-        in_session = s.sessions[call.args.session] if "Object" in call.function else None
-        if in_session is None or s.slots[in_session.slot].login == Login.USER:
+        wants = "Object" in call.function or call.function == "C_SetPIN"
+        if not wants or s.slots[s.sessions[call.args.session].slot].login == Login.USER:
             yield call
 
 
