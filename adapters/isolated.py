@@ -13,7 +13,23 @@ from .base import Binding, ModuleUnusable, Ready
 from .journal import Journal
 from .process import Lost, Process, Supervisor
 from .ready import Plain
-from .wire import Calls, Command, Kind, Load, LogIn, Measure, Provision, Raw, Reset, Supports, Work, encode
+from .wire import (
+    Calls,
+    Clear,
+    Command,
+    Kind,
+    Load,
+    LogIn,
+    Measure,
+    Provision,
+    Raw,
+    Reset,
+    Supports,
+    TakeCensus,
+    TriesLeft,
+    Work,
+    encode,
+)
 
 if TYPE_CHECKING:
     from .measure import Measured
@@ -40,7 +56,7 @@ def _ask(process: Process, library: str, kind: Any, command: Command) -> Any:
 
 def ask_once(
     kind: Any,
-    command: Measure | LogIn | Provision,
+    command: Measure | LogIn | Provision | TakeCensus | Clear,
     environment: Mapping[str, str] = NO_ENVIRONMENT,
     timeout: float = TIMEOUT,
     *,
@@ -199,21 +215,27 @@ class Isolated:
         """The calls of a list; none of them is any quicker for it."""
         return Plain(self, calls)
 
-    def reset(self, restore_token: bool) -> None:
-        """Finalise the library and forget all handles; a process that is gone, or fails to, is replaced."""
+    def reset(self, restore_token: bool) -> bool:
+        """Finalise the library and forget all handles; a process that is gone, or fails to, is replaced.
+
+        False if the token was to be put back, and could not be.
+        """
         finalised = self._finalise(restore_token)
-        if restore_token or self._over or not finalised:
-            self._restore()
+        restored = self._restore() if restore_token or self._over or not finalised else True
         if not finalised:
             self._process = self._load()
         self._over = False
+        return restored is not False
 
-    def renew(self) -> None:
-        """Go on in a new process, with the token restored: nothing is left there of what was called before."""
+    def renew(self) -> bool:
+        """Go on in a new process, with the token restored: nothing is left there of what was called before.
+
+        False if the token could not be.
+        """
         if self._process is not None:
             self._process.close()
             self._process = None
-        self.reset(True)
+        return self.reset(True)
 
     def supports(self, call: Call) -> bool:
         """Whether the adapter there can make the call at all."""
@@ -222,6 +244,11 @@ class Isolated:
                 self._process = self._load()
             self._supported[call] = _ask(self._process, self._library, bool, Supports(call))
         return self._supported[call]
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the first slot's token has none of the flags `RISKS` of a user; False where it does not tell."""
+        left: bool = _ask(self._present(), self._library, bool, TriesLeft(user))
+        return left
 
     def close(self) -> None:
         """Give the module up, and its process."""

@@ -11,8 +11,9 @@ from typing import Self
 
 from ..model.call import Call, Ending, Observation
 from ..model.state import Pin
+from ..model.vocabulary import CKR, CKU
 from .application import Application
-from .base import Binding, Ready
+from .base import Binding, Ready, risk
 from .callbacks import MUTEXES
 from .calls.concrete import arguments, blank, called, noted
 from .calls.table import CALLS
@@ -95,6 +96,12 @@ class Raw:
             and app.knows(call.args, concrete.pins)
             and concrete.possible(app.binding, call.args)
         )
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the first slot's token has none of the flags `RISKS` of a user; False where it does not tell."""
+        lane = self.lane
+        code = lane.own_call("C_GetTokenInfo", self.application.slots.id(0), lane.token_info)
+        return code == CKR.OK and risk(lane.token_info.flags, user) is None
 
     def close(self) -> None:
         """Finalise the library; it stays loaded.

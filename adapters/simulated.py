@@ -13,7 +13,7 @@ from ..model.call import Call, Observation
 from ..model.oracle import Model, applicable, outputs, permitted, prevailing, successors
 from ..model.rule import Rule
 from ..model.state import State
-from ..model.vocabulary import CKR, ENVIRONMENT
+from ..model.vocabulary import CKR, CKU, ENVIRONMENT
 from .base import Ready
 from .ready import Plain
 
@@ -52,7 +52,7 @@ class Simulated:
             self._state = self._initial
         else:
             ended, *_ = _in_order(successors(self._model, self._state, Call("C_Finalize"), CKR.OK))
-            self._state = replace(self._initial, slots=ended.slots)
+            self._state = replace(self._initial, slots=ended.slots, objects=ended.objects)
 
     def ready(self, calls: Sequence[Call]) -> Ready:
         """Calls that can be made by their number."""
@@ -61,6 +61,11 @@ class Simulated:
     def supports(self, call: Call) -> bool:
         """Whatever the table holds."""
         return call.function in self._model.functions
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether no PIN of a user was given wrongly since the last right one."""
+        slot = self._state.slots[0]
+        return not (slot.so_failed if user is CKU.SO else slot.user_failed)
 
     def close(self) -> None:
         """Nothing is held."""

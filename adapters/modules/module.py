@@ -27,7 +27,7 @@ class Module:
     `environment` is what the process that loads the library needs beside its own, `namespaces` are the files of those
     that it joins. `owned` says that the tokens are
     ours and may be initialised, emptied and locked. `restore` puts the tokens back as they were when the module was
-    made ready, while the library is finalised. `discard` removes all that was made.
+    made ready, while the library is finalised; it says False where it cannot. `discard` removes all that was made.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Module:
     environment: Mapping[str, str]
     binding: Binding
     owned: bool
-    restore: Callable[[], None]
+    restore: Callable[[], bool | None]
     discard: Callable[[], None]
     namespaces: tuple[str, ...] = ()
 

@@ -18,6 +18,7 @@ from ...model.oracle import Model
 from ...model.table import TABLE
 from ...model.vocabulary import CKR
 from ..engine.verdict import Steps
+from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
 from .findings import Finding, cited, explain, explain_rule, permitted_text
 
@@ -141,16 +142,30 @@ class Run:
     """How a check was run: what its results depend on beside the module, the version of the standard and the seed.
 
     `program` is the version of p11conform, `date` when it began, in UTC. `rights` says what might be done to the token,
-    `token` which one it was, `profile` the file that gave the facts about its slots.
+    None where that is not known; `token` which one it was, `census` in lines what changed on it, `profile` the file
+    that gave the facts about its slots.
     """
 
     budget: Budget = field(default_factory=Budget)
     jobs: int = 1
-    rights: str = "anything"
+    rights: Rights | None = field(default_factory=lambda: Rights(Level.OURS))
     token: Mapping[str, str] = field(default_factory=dict)
+    census: tuple[str, ...] = ()
     profile: str | None = None
     program: str = field(default_factory=lambda: version("p11conform"))
     date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def rights_json(rights: Rights | None) -> dict[str, Any]:
+    """What might be done to the token: the level, and a line for each thing that it allows, or that lowered it."""
+    return {"level": "none" if rights is None else rights.level.words, "lines": list(rights.lines if rights else ())}
+
+
+def restores_json(results: Results) -> dict[str, Any]:
+    """How often the token was put back, how long that took, and what share that is of the check."""
+    tally, seconds = results.tally, results.seconds
+    share = tally.restoring / seconds if seconds else 0.0
+    return {"times": tally.restores, "seconds": round(tally.restoring, 3), "share": round(share, 3)}
 
 
 def run_json(run: Run, results: Results) -> dict[str, Any]:
@@ -160,8 +175,9 @@ def run_json(run: Run, results: Results) -> dict[str, Any]:
         "date": run.date,
         "budget": asdict(run.budget),
         "jobs": run.jobs,
-        "rights": run.rights,
-        "token": dict(run.token),
+        "rights": rights_json(run.rights),
+        "token": {**run.token, "census": list(run.census)},
+        "restores": restores_json(results),
         "profile": run.profile,
         "ended": {"how": results.ended.how.value, "why": results.ended.why},
         "phases": [asdict(phase) for phase in results.phases],
@@ -338,7 +354,7 @@ _COMPARED: Mapping[str, tuple[str, ...]] = {
     "calls at most": ("run", "budget", "calls"),
     "sequences at most": ("run", "budget", "sequences"),
     "seed": ("seed",),
-    "rights": ("run", "rights"),
+    "rights": ("run", "rights", "level"),
     "token": ("run", "token", "label"),
     "profile": ("run", "profile"),
     "end": ("run", "ended", "how"),

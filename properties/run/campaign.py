@@ -33,7 +33,7 @@ from ..engine.verdict import (
     unexplained,
     without_nulls,
 )
-from ..policy import MAKES_OBJECTS, Policy, anything
+from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing, goals
@@ -549,7 +549,7 @@ class Campaign:
         So the look at the end shows what any of these left behind.
         """
         call = self._calls[goal[0]]
-        return bool(null_arguments(call, self._uses[call.function])), call.function in MAKES_OBJECTS
+        return bool(null_arguments(call, self._uses[call.function])), makes_objects(call.function)
 
     def _again(self, shown: Sequence[Witness]) -> None:
         """Run sequences again that were to show a row that is yet to be seen."""

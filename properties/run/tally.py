@@ -29,11 +29,16 @@ class Tally:
     question of the text that a call met, what the module did: the interpretation and the code. `choices` holds the
     same by function and by the rows that applied. `mechanisms` holds how each function did with each mechanism where
     the text let it succeed: CKR_OK, and trouble of the environment. `reached` counts what calls that returned CKR_OK
-    made: sessions, logins, objects and operations, each by sort and what it is.
+    made: sessions, logins, objects and operations, each by sort and what it is. `restores` counts how often the token
+    was put back, `restoring` the seconds that it took; `lowered` says that it could not be in the end, so that less was
+    tried.
     """
 
     calls: int = 0
     sequences: int = 0
+    restores: int = 0
+    restoring: float = field(default=0.0, compare=False)
+    lowered: bool = False
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     fired: set[tuple[str, int, str]] = field(default_factory=set)
     states: set[int] = field(default_factory=set)
@@ -94,6 +99,9 @@ class Tally:
         """Count all that another one has."""
         self.calls += other.calls
         self.sequences += other.sequences
+        self.restores += other.restores
+        self.restoring += other.restoring
+        self.lowered |= other.lowered
         for name in _COUNTED:
             getattr(self, name).update(getattr(other, name))
         self.fired |= other.fired

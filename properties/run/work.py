@@ -21,7 +21,7 @@ from ..engine.packed import Flat
 from ..engine.reads import Leaves
 from ..search.chooser import ENDING, OTHERS_PER_ENDING, Chooser, chooser, conformance_machine
 from ..search.goals import by_function
-from .driver import Driver, New
+from .driver import Broken, Driver, New
 from .tally import Tally
 
 Numbers = tuple[int, ...]
@@ -155,9 +155,15 @@ class Worker:
         driver.noted = []
         tally, news = driver.take()
         news = [New(x.function, x.seen, x.aspect, x.calls - self._start) for x in news]
-        done = Done(tally, news, [*self._failures, *noted], costs)
-        self._failures, self._start = [], driver.made
+        done = Done(tally, news, [*self._failures, *noted, *map(self._broken, driver.broken)], costs)
+        self._failures, self._start, driver.broken = [], driver.made, []
         return done
+
+    def _broken(self, broken: Broken) -> Failed:
+        """The failure of a call that was to put the token back."""
+        v = broken.verdict
+        at = max(broken.at - self._start, 0)
+        return Failed(broken.calls, (), v.cause, v.call.function, v.observation.text, at)
 
     def _follow(self, calls: Sequence[int]) -> bool:
         """Run a sequence from a fresh start; whether it went well."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from ...model.call import Args, Call, Flaw
 from ...model.oracle import Model, in_scope, may_succeed
 from ...model.state import Operations, State
-from ..policy import MAKES_OBJECTS, Policy
+from ..policy import Policy, makes_objects
 from .setups import Place, Way, likeliest, places
 
 ODD: Final = 3
@@ -119,7 +119,7 @@ class Detours:
         if call.function not in self._model.functions:
             return
         wanted = outline(self._wished(s, call))
-        pool = sorted(MAKES_OBJECTS) if call.function in MAKES_OBJECTS else [call.function]
+        pool = sorted(filter(makes_objects, self._calls)) if makes_objects(call.function) else [call.function]
         several = [c for name in pool for c in self._calls.get(name, ()) if c != call and self._open(s, c)]
         several.sort(key=lambda c: (c.function != call.function, _differing(c, call)))
         yield from ((c,) for c in several if outline(self._after(s, c)) == wanted)

@@ -20,7 +20,7 @@ from ...model.vocabulary import CKR, CKU
 from ..engine.columns import Changes, Columns, members
 from ..engine.packed import Flat, States, uncollected
 from ..engine.reads import Leaves
-from ..policy import MAKES_OBJECTS, Policy, anything
+from ..policy import Policy, anything, makes_objects
 from .detours import Detours
 from .setups import BEGINNING, Place, likeliest, situations
 
@@ -426,7 +426,7 @@ def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
     )
     if witness.goal.effect is None:
         used = _USE if witness.goal.function == "C_Initialize" else ()
-        used += SEARCH if witness.goal.function in MAKES_OBJECTS else ()
+        used += SEARCH if makes_objects(witness.goal.function) else ()
         begun = [c for c in witness.calls[:-1] if c.function in BEGINNING]
         return tuple(c for c in (*begun[-1:], *look, *used) if c.function in model.functions)
     users = ((CKU.USER, Pin.USER), (CKU.USER, Pin.OTHER), (CKU.SO, Pin.SO), (CKU.SO, Pin.OTHER))

@@ -94,10 +94,15 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"[bold red]{escape(_ended(report))}[/]"
     bounds = {name: run["budget"][name] for name in ("seconds", "calls", "sequences")}
     budget = ", ".join(f"{value:g} {name}" for name, value in bounds.items() if value is not None)
-    token = ", ".join(f"{name} {value!r}" for name, value in run["token"].items() if value)
+    token = ", ".join(f"{name} {value!r}" for name, value in run["token"].items() if value and name != "census")
     profile = f", profile {run['profile']}" if run["profile"] else ""
     yield escape(f"p11conform {run['p11conform']}, {run['date']}; at most {budget}; jobs: {run['jobs']}")
-    yield escape(f"rights: {run['rights']}; token: {token or 'none'}{profile}")
+    yield escape(f"token: {token or 'none'}{profile}")
+    yield from (escape(f"rights: {line}") for line in run["rights"]["lines"])
+    yield from (escape(f"census: {line}") for line in run["token"]["census"])
+    if run["restores"]["times"]:
+        share = f"{run['restores']['share']:.0%} of the time"
+        yield escape(f"the token was put back {times(run['restores']['times'])}, in {share}")
     rules = coverage["rules"]
     yield (
         f"covered: {len(coverage['functions'])} functions, {len(coverage['codes'])} codes, "

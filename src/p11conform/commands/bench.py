@@ -27,7 +27,7 @@ from ..model.oracle import build, permitted
 from ..model.vocabulary import CKR
 from ..properties.engine.beliefs import Compiled
 from ..properties.engine.packed import uncollected
-from ..properties.policy import Right, Rights, anything
+from ..properties.policy import Level, Rights, anything
 from ..properties.run.campaign import numbered_calls
 from ..properties.run.work import Visit
 from ..properties.search.goals import all_calls, by_function
@@ -158,7 +158,7 @@ def deaths() -> Figures:
     def scripted(briefing: bytes, **_: Any) -> Isolated:
         return Isolated(Kind.RAW, "scripted", Binding(slots=(0,)), program=MORTAL, briefing=briefing)
 
-    with Crew(Task(model, SIMULATED_STATE, Rights(Right.ANYTHING)), [scripted]) as crew:
+    with Crew(Task(model, SIMULATED_STATE, Rights(Level.OURS)), [scripted]) as crew:
         start = time.perf_counter()
         (done,) = crew.do([Visit((initialize,), goals)], lambda: 600.0)
         seconds = time.perf_counter() - start

@@ -4,7 +4,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,8 @@ from ..interrupts import ASKED, Interrupted
 from ..model.oracle import Model
 from ..opened import opened, workers
 from ..options import DEFAULT_SEED, Opening, check_jobs, model_of, module_options, readings_option, spec_option
+from ..properties.policy import Level
+from ..properties.reports.findings import Finding
 from ..properties.reports.render import json as as_json
 from ..properties.reports.render import text as as_text
 from ..properties.reports.results import Run, report_json
@@ -63,8 +65,9 @@ def command(
 
     `all` stands for every module of that list that is installed here, one after the other.
 
-    A token that p11conform did not make itself is not written to, and only right PINs are used, unless
-    --allow-destructive gives it up. Ctrl-C ends the check with a report of what was found until then.
+    A token that p11conform did not make itself is not written to, and only right PINs are used, unless the options
+    --allow-… give it over, each further than the one before. Ctrl-C ends the check with a report of what was found
+    until then.
     """
     # A signal is looked for between two pieces of work, and by what makes a failure shorter: raised in the midst of
     # one, it would leave a directory or a process that nobody knows of yet.
@@ -79,7 +82,7 @@ def command(
     for place in places:
         try_place("--json", place)
     sweep()
-    if any(opening.expendable for opening in openings):
+    if any(opening.level is Level.EVERYTHING for opening in openings):
         err.print(
             "the token will be initialised anew many times: all objects on it are lost; the user PIN is changed and "
             "guessed at, then put back",
@@ -132,7 +135,7 @@ def _checked(check: "_Check", json_file: Path | None) -> Exit:
     outcome = check.run()
     if outcome.code is Exit.CONFORMS and outcome.results.tally.calls == 0:
         fail(f"--seconds {check.budget.seconds:g}: no call was made in that time; give more")
-    report = report_json(outcome.results, check.about, check.described())
+    report = report_json(outcome.results, check.about, check.described(outcome.results))
     _deliver(report, json_file)
     if outcome.error is not None:
         raise outcome.error
@@ -160,6 +163,8 @@ class _Check:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     tested: subject.Subject | None = None
     campaign: Campaign | None = None
+    shown: tuple[Finding, ...] = ()
+    census: tuple[str, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -167,14 +172,18 @@ class _Check:
         kind = subject.SIMULATED if self.opening.module == subject.SIMULATED else self.opening.kind.name.lower()
         return {"name": self.opening.module, "adapter": kind} | dict(self.tested.about if self.tested else {})
 
-    def described(self) -> Run:
+    def described(self, results: Results) -> Run:
         """How it was run."""
+        rights = self.tested.rights if self.tested else None
+        if rights and results.tally.lowered:
+            rights = replace(rights, reduced=(*rights.reduced, subject.NOT_PUT_BACK))
         return Run(
             date=self.began.strftime("%Y-%m-%dT%H:%M:%SZ"),
             budget=self.budget,
             jobs=self.jobs,
-            rights=self.tested.rights.right.value if self.tested else "none",
+            rights=rights,
             token=self.tested.token if self.tested else {},
+            census=self.census,
             profile=str(self.opening.profile) if self.opening.profile else None,
         )
 
@@ -206,7 +215,15 @@ class _Check:
         ASKED.look()
         self.tested = opened(self.opening, self.model, self.seed)
         tested, display = self.tested, Display()
-        with _discarding(tested), display.context(), workers(self.model, tested, self.jobs, self.opening) as crew:
+        self.shown = subject.shown_findings(self.model, tested)
+        for finding in self.shown:
+            display.found(finding)
+        with (
+            _discarding(tested),
+            self._censused(tested),
+            display.context(),
+            workers(self.model, tested, self.jobs, self.opening) as crew,
+        ):
             # What is there now stays to the end, and need not be looked over for garbage again and again.
             gc.freeze()
             self.campaign = Campaign(
@@ -222,13 +239,40 @@ class _Check:
             )
             ASKED.look()
             try:
-                return self.campaign.run()
+                return self._whole(self.campaign.run())
             finally:
                 gc.unfreeze()
 
+    def _whole(self, results: Results) -> Results:
+        """The results with what was found before the campaign."""
+        return replace(results, findings=(*self.shown, *results.findings))
+
+    @contextmanager
+    def _censused(self, tested: subject.Subject) -> Iterator[None]:
+        """See what the token holds before and after, however it ends; what is left of ours is destroyed."""
+        if tested.census is None:
+            yield
+            return
+        try:
+            before = tested.census()
+        except ModuleUnusable as error:
+            self.census = (f"what the token holds could not be seen: {error}",)
+            yield
+            return
+        try:
+            yield
+        finally:
+            try:
+                after = tested.census()
+                if any(x.ours for x in before.missing(after)):
+                    after = tested.census(remove=True)
+                self.census = tuple(subject.token_lines(before, after))
+            except ModuleUnusable as error:
+                self.census = (f"what the token holds now could not be seen: {error}",)
+
     def _so_far(self, ended: Ended) -> Results:
         if self.campaign is not None:
-            return self.campaign.results(ended)
+            return self._whole(self.campaign.results(ended))
         return Results(self.model, (), Tally(), self.seed, 0.0, (), ended)
 
 
