@@ -107,6 +107,18 @@ def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
     assert deaths < 10, "a function that kills is left alone in the end"
 
 
+def test_deaths_by_null_pointers_are_one_finding_and_take_a_share(faulty_library: str, model: Model) -> None:
+    task, calls = Task(model, ONE_SLOT, ANYTHING), 2500
+    results = campaign(task, [opening(faulty_library, "", "null")], Budget(sequences=0, seconds=600, calls=calls))
+    (found,) = [f for f in results.findings if f.verdict.kind in (Kind.ROBUSTNESS, Kind.DIED)]
+    crashing = {"C_GetInfo", "C_GetSlotInfo", "C_GetTokenInfo", "C_GetSessionInfo"}
+    assert found.verdict.kind is Kind.ROBUSTNESS
+    assert {*found.nulls} == {(name, "null") for name in crashing}
+    deaths = sum(n for (_, seen), n in results.tally.pairs.items() if seen.startswith("died"))
+    assert deaths <= 2 * len(crashing), "each function dies once or twice, apart from what confirms it"
+    assert 0 < results.lost < results.seconds
+
+
 def test_a_visit_goes_on_behind_the_call_that_killed(faulty_library: str, model: Model) -> None:
     calls = numbered_calls(model, ONE_SLOT)
     numbers = {call: k for k, call in enumerate(calls)}

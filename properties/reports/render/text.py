@@ -138,14 +138,18 @@ def _reach(reach: Mapping[str, Any] | None) -> Iterator[str]:
     yield from _cut(
         "[bold]Never returned CKR_OK[/]:", (f"{name}: {why}" for name, why in reach["never"].items()), space=False
     )
-    yield from _cut(
-        "[bold]Refused[/], and planned round:",
-        (
-            f"{r['function']}({r['arguments']}){' as ' + r['login'] if r['login'] else ''} → {r['observed']}"
-            for r in reach["refused"]
-        ),
-        space=False,
-    )
+    yield from _cut("[bold]Refused[/], and planned round:", _refusals(reach["refused"]), space=False)
+
+
+def _refusals(refused: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What was refused, a line for each function and answer with one of the ways it was called."""
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in refused:
+        alike.setdefault((row["function"], row["observed"]), []).append(row)
+    for (function, seen), (first, *others) in alike.items():
+        login = f" as {first['login']}" if first["login"] else ""
+        more = f", and so in {len(others)} other ways of calling it" if others else ""
+        yield f"{function}({first['arguments']}){login} → {seen}{more}"
 
 
 def _phase(phase: Mapping[str, Any]) -> str:
