@@ -17,9 +17,8 @@ from typing import Final, Protocol
 
 from ...model.call import Call, Ending
 from ...model.oracle import Model, in_scope, ruling
-from ...model.rule import fact
 from ...model.state import State
-from ..engine.verdict import Beliefs, Severity, Steps, Verdict, explains, judge, one_of, unexplained
+from ..engine.verdict import Beliefs, Cause, Severity, Steps, Verdict, explains, judge, one_of, unexplained
 from ..policy import MAKES_OBJECTS, Policy, anything
 from ..reports.findings import Finding
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
@@ -28,7 +27,7 @@ from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
 from .shrink import shrink
 from .tally import Tally
-from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
+from .work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 
 UNCONFIRMED: Final = "against the text, but the check ended before it was seen again"
 """Said of a failure that no time was left to confirm."""
@@ -665,7 +664,7 @@ class Campaign:
         candidates: list[tuple[int, Call]] = []
         for call in self._calls:
             if call.function == last.function and in_scope(self._model, s, call) and self._policy(s, call):
-                facts = frozenset(fact(r) for r in ruling(self._model, s, call).firm)
+                facts = frozenset(r.id for r in ruling(self._model, s, call).firm)
                 if facts and facts < failure.facts and tried[facts] < CANDIDATES:
                     tried[facts] += 1
                     candidates.append((len(facts), call))

@@ -8,7 +8,27 @@ from ...model.call import Call
 from ...model.oracle import Model, applicable
 from ...model.state import State
 from ...model.vocabulary import CKR
-from ..engine.verdict import Outcome, Verdict
+from ..engine.verdict import Cause, Outcome, Steps, Verdict
+
+
+@dataclass(slots=True)
+class Unheeded:
+    """A recommendation that was not followed: how often, by which function with which answer, and a sequence.
+
+    `steps` are the fewest that ended so, none where all were too long to be kept.
+    """
+
+    cause: Cause
+    count: int = 0
+    seen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    steps: Steps = ()
+
+    def add(self, other: "Unheeded") -> None:
+        """Count all that another one has."""
+        self.count += other.count
+        self.seen.update(other.seen)
+        if other.steps and (not self.steps or len(other.steps) < len(self.steps)):
+            self.steps = other.steps
 
 
 @dataclass(slots=True)
@@ -18,7 +38,7 @@ class Tally:
     `states` are the believed states, as numbers that are the same in every process. `followed` counts, for each open
     question of the text that a call met, what the module did: the interpretation and the code. `choices` holds the
     same by function and by the rows that applied. `mechanisms` holds how each function did with each mechanism where
-    the text let it succeed: CKR_OK, and trouble of the environment.
+    the text let it succeed: CKR_OK, and trouble of the environment. `advice` is told by the id of its cause.
     """
 
     calls: int = 0
@@ -27,10 +47,10 @@ class Tally:
     fired: set[tuple[str, int, str]] = field(default_factory=set)
     states: set[int] = field(default_factory=set)
     inconclusive: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    advice: Counter[tuple[str, int, str, str]] = field(default_factory=Counter)
     followed: Counter[tuple[str, str]] = field(default_factory=Counter)
     choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
     mechanisms: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    advice: dict[str, Unheeded] = field(default_factory=dict)
 
     def count(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
         """Count a step that was seen so often where these states were believed."""
@@ -50,8 +70,19 @@ class Tally:
         # With data, trouble may be what the module makes of the data.
         if (worked or trouble) and "mechanism" in uses and "data" not in uses:
             self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
-        for r in (x.rule for x in verdict.advice):
-            self.advice[call.function, r.code, r.condition, r.place] += times
+        for x in verdict.advice:
+            unheeded = self._unheeded(x.cause)
+            unheeded.count += times
+            unheeded.seen[call.function, seen] += times
+
+    def _unheeded(self, cause: Cause) -> Unheeded:
+        return self.advice.setdefault(cause.id, Unheeded(cause))
+
+    def show(self, cause: Cause, steps: Steps) -> None:
+        """Keep a sequence that ends where a recommendation was not followed, if it is the shortest yet."""
+        unheeded = self._unheeded(cause)
+        if not unheeded.steps or len(steps) < len(unheeded.steps):
+            unheeded.steps = steps
 
     def _follow(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
         """Count which way the module goes where the text leaves it open, and it is clear where that is."""
@@ -74,11 +105,13 @@ class Tally:
             getattr(self, name).update(getattr(other, name))
         self.fired |= other.fired
         self.states |= other.states
+        for unheeded in other.advice.values():
+            self._unheeded(unheeded.cause).add(unheeded)
         for name in _GATHERED:
             mine = getattr(self, name)
             for key, seen in getattr(other, name).items():
                 mine.setdefault(key, set()).update(seen)
 
 
-_COUNTED = ("pairs", "inconclusive", "advice", "followed")
+_COUNTED = ("pairs", "inconclusive", "followed")
 _GATHERED = ("choices", "mechanisms")

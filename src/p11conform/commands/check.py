@@ -2,10 +2,11 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,19 @@ from ..properties.run.campaign import Budget, Campaign, Ended, How, Results
 from ..properties.run.tally import Tally
 
 
+class _FailOn(Enum):
+    """What of a report makes the check fail."""
+
+    FINDINGS = "findings"
+    ADVICE = "advice"
+
+
+_SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
+    _FailOn.FINDINGS: ("findings",),
+    _FailOn.ADVICE: ("findings", "advice"),
+}
+
+
 @click.command()
 @click.argument("module")
 @spec_option
@@ -41,6 +55,13 @@ from ..properties.run.tally import Tally
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the report there; - is standard output."
 )
+@click.option(
+    "--fail-on",
+    type=click.Choice([x.value for x in _FailOn]),
+    default=_FailOn.FINDINGS.value,
+    show_default=True,
+    help="What the exit code tells of: findings, or advice too.",
+)
 @module_options
 def command(
     module: str,
@@ -53,6 +74,7 @@ def command(
     calls: int | None,
     jobs: int,
     json_file: Path | None,
+    fail_on: str,
     **options: Any,
 ) -> None:
     """Check MODULE: a known name (softhsm2, simulated) or the path of a PKCS#11 library.
@@ -79,7 +101,8 @@ def command(
     _deliver(report, json_file)
     if outcome.error is not None:
         raise outcome.error
-    raise SystemExit(Exit.FINDINGS if outcome.code is Exit.CONFORMS and report["findings"] else outcome.code)
+    told = any(report[section] for section in _SECTIONS[_FailOn(fail_on)])
+    raise SystemExit(Exit.FINDINGS if outcome.code is Exit.CONFORMS and told else outcome.code)
 
 
 @dataclass(frozen=True, slots=True)
