@@ -1,15 +1,17 @@
 """Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
 from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, following, legal_anyway, outputs, permitted, ruling
 from ...model.precedence import Relation
-from ...model.rule import Effect, Rule, Strength, fact
+from ...model.rule import Effect, Rule, Strength
 from ...model.state import Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 from .packed import leaves
@@ -86,9 +88,6 @@ _SEVERITY = {
     Kind.ALWAYS: Severity.MEDIUM,
 }
 
-ANOTHER_CODE = "another code"
-"""Begins the cause of a failure by whatever wrong code where certain facts hold."""
-
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
 
 HARMLESS = frozenset({("handle", 0)})
@@ -119,6 +118,28 @@ _FAMILIES = {
 }
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Cause:
+    """What two failures share when they are one fault: the kind, and what is misjudged, by ids of the table.
+
+    `kind` is empty for a fault by whatever wrong code. `rows` are ids of rows, or the one of what a lapse left out.
+    `answer` is what was seen, `function` where, and `named` an output or what the callbacks met, each where the fault
+    is told by it.
+    """
+
+    kind: str
+    rows: tuple[str, ...] = ()
+    answer: str = ""
+    function: str = ""
+    named: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """A short name that stays the same from run to run: the cause, hashed."""
+        words = "|".join((self.kind, " ".join(self.rows), self.answer, self.function, " ".join(self.named)))
+        return hashlib.sha256(words.encode()).hexdigest()[:8]
+
+
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """An output that none of the believed states explains."""
@@ -127,6 +148,10 @@ class Mismatch:
     seen: int
     permitted: tuple[int, ...]
     section: str
+
+
+ENDS_OTHERS: Final = "ends-what-is-not-its-own"
+"""In a cause: a call ended operations that it had nothing to do with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +166,15 @@ class Lapse:
     effect: Effect | None
 
     @property
-    def fact(self) -> str:
-        """What went wrong, one name for all kinds of operation: the open question that it rests on, if any."""
+    def row(self) -> str:
+        """What went wrong, one id for all kinds of operation: the open question that it rests on, if any."""
         if self.effect is None:
-            return "ends what is not its own"
-        return self.effect.reading or self.effect.change.__qualname__
+            return ENDS_OTHERS
+        return self.effect.reading or self.effect.id
+
+
+ADVICE: Final = "advice"
+"""The kind of what is no failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +187,12 @@ class Advice:
 
     rule: Rule
     relation: Relation | None = None
+
+    @property
+    def cause(self) -> Cause:
+        """What is recommended, whatever the function, and whatever was done in its stead."""
+        place = () if self.relation is None else (self.relation.section,)
+        return Cause(ADVICE, (self.rule.id,), str(self.rule.code), named=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,54 +224,47 @@ class Verdict:
 
     @property
     def facts(self) -> frozenset[str]:
-        """The facts that the rows at fault speak of."""
-        return frozenset(fact(r) for r in self.rules)
+        """The situations that the rows at fault speak of, by id."""
+        return frozenset(r.id for r in self.rules)
 
     @property
-    def cause(self) -> tuple[str, ...]:
-        """What two failures share when they are one fault, whatever the function: its kind and the facts misjudged.
+    def cause(self) -> Cause:
+        """What two failures share when they are one fault, whatever the function.
 
-        A module that answers one fact by this wrong code here and by that one there has one fault.
+        A module that answers one situation by this wrong code here and by that one there has one fault.
         """
         kind = self.kind.value if self.kind else ""
-        facts = sorted(self.facts)
+        rows = tuple(sorted(self.facts))
         if self.lapse is not None:
-            return (Kind.OPERATION_STATE.value, self.lapse.fact)
+            return Cause(Kind.OPERATION_STATE.value, (self.lapse.row,))
         match self.kind:
             case Kind.ROBUSTNESS:
-                return (kind,)
+                return Cause(kind)
             case Kind.ALWAYS:
-                return (kind, self.observation.text, self.call.function)
+                return Cause(kind, answer=self.observation.text, function=self.call.function)
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
-                return (kind, self.call.function)
+                return Cause(kind, function=self.call.function)
             case Kind.CALLBACK_MISUSE:
-                return (kind, *self.observation.misuse)
+                return Cause(kind, named=self.observation.misuse)
             case Kind.MISSING_ERROR:
-                return (kind, *facts)
+                return Cause(kind, rows)
             case _ if self.mismatch is not None:
-                return (kind, self.call.function, self.mismatch.output)
+                return Cause(kind, function=self.call.function, named=(self.mismatch.output,))
             case Kind.PRECEDENCE:
-                return (kind, self.observation.text, *facts)
-            case _ if facts:
-                return (ANOTHER_CODE, *facts)
-        return (kind, self.observation.text, self.call.function)
+                return Cause(kind, rows, self.observation.text)
+            case _ if rows:
+                return Cause("", rows)
+        return Cause(kind, answer=self.observation.text, function=self.call.function)
 
 
-def explains(known: tuple[str, ...], cause: tuple[str, ...]) -> bool:
-    """Whether a cause is no more than another one with further facts beside it."""
-    return known[0] == cause[0] and known[0] in _OF_FACTS and set(known[1:]) < set(cause[1:])
+def explains(known: Cause, cause: Cause) -> bool:
+    """Whether a cause is no more than another one with further situations beside it."""
+    return known.rows != () and set(known.rows) < set(cause.rows) and replace(known, rows=cause.rows) == cause
 
 
-def unexplained(cause: tuple[str, ...]) -> bool:
+def unexplained(cause: Cause) -> bool:
     """Whether a cause says no more than that an operation was there or was not."""
-    return cause[0] == Kind.OPERATION_STATE.value and len(cause) > OF_LAPSE
-
-
-OF_LAPSE = 2
-"""Words of a cause that is a lapse."""
-
-_OF_FACTS = frozenset({Kind.MISSING_ERROR.value, Kind.PRECEDENCE.value, ANOTHER_CODE})
-"""First words of causes whose others are facts, and perhaps the answer."""
+    return cause.kind == Kind.OPERATION_STATE.value and not cause.rows
 
 
 def _family(code: int) -> str:

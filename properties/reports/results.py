@@ -4,6 +4,7 @@ The shape is `p11conform.report/2`; docs/report.schema.json describes it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -12,15 +13,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ...model.call import Call, arguments, code_text, read_call
+from ...model.call import Call, arguments, read_call
 from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
+from ...model.rule import Rule
 from ...model.table import TABLE
 from ...model.vocabulary import CKR
 from ..engine.verdict import Steps
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
-from .findings import Finding, cited, explain, explain_rule, permitted_text
+from .findings import (
+    Finding,
+    Recommendation,
+    cited,
+    explain,
+    explain_recommendation,
+    explain_rule,
+    permitted_text,
+    recommendations,
+)
 
 SCHEMA = "p11conform.report/2"
 OLDER = ("p11conform.report/1",)
@@ -51,7 +62,7 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "functions": list(finding.functions),
         "observed": v.observation.text,
         "permitted": list(permitted_text(v)),
-        "rules": [{"code": str(r.code), "section": r.place, "why": explain_rule(r)} for r in v.rules],
+        "rules": [rule_json(r) for r in v.rules],
         "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
         "trace": trace_json(finding.steps),
         "text": explain(model, v, finding.functions, finding.nulls),
@@ -59,6 +70,35 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "first_seen_at_second": round(finding.first_seconds, 3),
         "confirmed": finding.confirmed,
         "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
+    }
+
+
+def rule_json(rule: Rule) -> dict[str, str]:
+    """A row that prevails: its id, its code, where the text says so and what it says."""
+    return {
+        "id": rule.id,
+        "code": str(rule.code),
+        "section": rule.place,
+        "says": rule.says,
+        "why": explain_rule(rule),
+    }
+
+
+def advice_json(model: Model, advice: Recommendation) -> dict[str, Any]:
+    """What the text recommends, and the module does not do."""
+    seen: Counter[str] = Counter()
+    for (_, answer), count in advice.seen.items():
+        seen[answer] += count
+    return {
+        "id": advice.id,
+        "function": advice.function,
+        "functions": list(advice.functions),
+        "observed": dict(sorted(seen.items())),
+        "rule": rule_json(advice.rule),
+        "order": advice.order,
+        "count": sum(seen.values()),
+        "trace": trace_json(advice.steps),
+        "text": explain_recommendation(model, advice),
     }
 
 
@@ -217,10 +257,7 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
             {"function": f, "observed": seen, "why": why, "count": n}
             for (f, seen, why), n in sorted(tally.inconclusive.items())
         ],
-        "advice": [
-            {"function": f, "code": code_text(code), "condition": condition, "section": section, "count": n}
-            for (f, code, condition, section), n in sorted(tally.advice.items())
-        ],
+        "advice": [advice_json(model, x) for x in recommendations(model, tally)],
         "interpretations": readings_json(results),
         "notes": notes_json(results),
     }

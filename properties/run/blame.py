@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from ...model.chapters.operations import all_dropped, not_active
-from ...model.chapters.searches import search_not_active
+from ...model.chapters.operations import NOT_ACTIVE, all_dropped
+from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import Beliefs, Kind, Lapse, Steps, Verdict, judge
 
-_NOT_ACTIVE = frozenset({not_active.__name__, search_not_active.__name__})
+_NOT_ACTIVE = frozenset({NOT_ACTIVE, SEARCH_NOT_ACTIVE.id})
 """Facts that say that there is no operation to go on with."""
 
 

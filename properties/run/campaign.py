@@ -17,11 +17,11 @@ from typing import Final, Protocol
 
 from ...model.call import Call, Ending
 from ...model.oracle import Model, in_scope, ruling
-from ...model.rule import fact
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import (
     Beliefs,
+    Cause,
     Kind,
     Severity,
     Steps,
@@ -45,7 +45,7 @@ from .learning import Deaths
 from .reach import Reach, reach
 from .shrink import shrink
 from .tally import Tally
-from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
+from .work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 
 UNCONFIRMED: Final = "against the text, but the check ended before it was seen again"
 """Said of a failure that no time was left to confirm."""
@@ -739,7 +739,7 @@ class Campaign:
     def _learn(self, failed: Failed, first: int) -> None:
         since = time.monotonic()
         self._look_into(failed, first)
-        if failed.cause[0] in _FATAL:
+        if failed.cause.kind in _FATAL:
             self._lost += time.monotonic() - since
 
     def _look_into(self, failed: Failed, first: int) -> None:
@@ -875,7 +875,7 @@ class Campaign:
         candidates: list[tuple[int, Call]] = []
         for call in self._calls:
             if call.function == last.function and in_scope(self._model, s, call) and self._policy(s, call):
-                facts = frozenset(fact(r) for r in ruling(self._model, s, call).firm)
+                facts = frozenset(r.id for r in ruling(self._model, s, call).firm)
                 if facts and facts < failure.facts and tried[facts] < CANDIDATES:
                     tried[facts] += 1
                     candidates.append((len(facts), call))

@@ -27,6 +27,9 @@ LONGEST: Final = 60_000
 BLAMED: Final = 40
 """Steps of a trace in which it is searched what explains a failure; a longer one is made shorter first."""
 
+SHOWN: Final = 40
+"""Steps of a sequence that is kept to show that a recommendation was not followed; a longer one is not."""
+
 Numbers = Sequence[int]
 """Calls by their numbers."""
 
@@ -429,8 +432,19 @@ class Driver:
             if step not in self._since:
                 at = new.index(step, at)
                 self._since[step] = before + at + 1
+            if step.verdict.advice:
+                self._show(step)
         self._hits.update(hits)
         self._counted = len(self.trail)
+
+    def _show(self, step: Step) -> None:
+        """Keep what led to a step at which a recommendation was not followed: the calls that made a difference."""
+        before = self.trail[: self.trail.index(step)]
+        told = (*(x for x in before if x.after is not x.before), step)
+        if len(told) <= SHOWN:
+            steps = tuple((x.verdict.call, x.verdict.observation) for x in told)
+            for advice in step.verdict.advice:
+                self._tally.show(advice.cause, steps)
 
     def _count(self) -> None:
         self._note()

@@ -39,7 +39,8 @@ def token_contents(s: State) -> Contents:
 
 
 def _kept(x: Slot) -> Contents:
-    return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
+    flags = (x.so_failed, x.user_failed, x.so_pin_to_be_changed, x.user_pin_to_be_changed)
+    return (x.initialized, x.so_pin, x.user_pin, *flags)
 
 
 def contents_known(believed: Sequence[State], before: Sequence[State], last: Verdict | None) -> Sequence[State]:

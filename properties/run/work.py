@@ -19,15 +19,13 @@ from ..engine.beliefs import Belief
 from ..engine.columns import Calls, Columns, members
 from ..engine.packed import Flat
 from ..engine.reads import Leaves
+from ..engine.verdict import Cause
 from ..search.chooser import ENDING, OTHERS_PER_ENDING, Chooser, chooser, conformance_machine
 from ..search.goals import by_function
 from .driver import Broken, Driver, New
 from .tally import Tally
 
 Numbers = tuple[int, ...]
-
-Cause = tuple[str, ...]
-"""The cause of a failure; see `Verdict.cause`."""
 
 Class = tuple[str, str, int]
 """A function, its answer in words, and an aspect of the state."""

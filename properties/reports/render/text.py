@@ -43,6 +43,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _reach(report["reach"])
     for finding in report["findings"]:
         yield from ("", *_finding(finding))
+    yield from _advice(report["advice"])
     yield from _lists(report)
     yield from ("", *_closing(report))
 
@@ -166,6 +167,19 @@ def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     yield from trace_lines(finding)
 
 
+def _advice(advice: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is only recommended, most often not followed first: no failures, and not counted as such."""
+    if not advice:
+        return
+    yield from ("", "[bold]Advice[/] (the text recommends it, which is no finding):")
+    for row in sorted(advice, key=lambda row: (-row["count"], row["id"]))[:MANY]:
+        yield f"[bold]{escape(row['id'])}[/] {escape(_few(row['functions']))}, {times(row['count'])}"
+        yield from (f"    {escape(line)}" for line in row["text"].splitlines())
+        yield from trace_lines(row)
+    if len(advice) > MANY:
+        yield f"… and {len(advice) - MANY} more, which --json has"
+
+
 def _cut(title: str, rows: Iterable[str], *, space: bool = True) -> Iterator[str]:
     """A list under its title, after an empty line if there is to be `space`; its end left to the JSON where long."""
     all_rows = list(rows)
@@ -191,14 +205,6 @@ def _lists(report: Mapping[str, Any]) -> Iterator[str]:
         _cut(
             "[bold]Inconclusive[/] (legal, and proves nothing):",
             (f"{r['function']} → {r['observed']}, {times(r['count'])}: {r['why']}" for r in inconclusive),
-        ),
-        _cut(
-            "[bold]Advice[/] (the text says 'should'):",
-            (
-                f"{r['function']}: {r['code']} when {r['condition']} (section {r['section']}) "
-                f"was not given, {times(r['count'])}"
-                for r in report["advice"]
-            ),
         ),
         _cut(
             "[bold]Open questions of the text[/], and what the module does:",

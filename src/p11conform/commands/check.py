@@ -2,10 +2,11 @@
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,19 @@ from ..properties.run.campaign import Budget, Campaign, Ended, How, Results
 from ..properties.run.tally import Tally
 
 
+class _FailOn(Enum):
+    """What of a report makes the check fail."""
+
+    FINDINGS = "findings"
+    ADVICE = "advice"
+
+
+_SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
+    _FailOn.FINDINGS: ("findings",),
+    _FailOn.ADVICE: ("findings", "advice"),
+}
+
+
 @click.command()
 @click.argument("module")
 @spec_option
@@ -47,6 +61,13 @@ from ..properties.run.tally import Tally
     type=click.Path(path_type=Path),
     help="Write the report there; - is standard output. With `all`, a directory for a report each.",
 )
+@click.option(
+    "--fail-on",
+    type=click.Choice([x.value for x in _FailOn]),
+    default=_FailOn.FINDINGS.value,
+    show_default=True,
+    help="What the exit code tells of: findings, or advice too.",
+)
 @module_options
 def command(
     module: str,
@@ -59,6 +80,7 @@ def command(
     calls: int | None,
     jobs: int,
     json_file: Path | None,
+    fail_on: str,
     **options: Any,
 ) -> None:
     """Check MODULE: one of the names that the command `modules` lists, or the path of a PKCS#11 library.
@@ -91,7 +113,7 @@ def command(
     budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
     for opening, place in zip(openings, places, strict=True):
         try:
-            came = _checked(_Check(model, opening, seed, budget, jobs), place)
+            came = _checked(_Check(model, opening, seed, budget, jobs), place, _FailOn(fail_on))
         except (Failure, ModuleUnusable) as error:
             if module != ALL:
                 raise
@@ -130,7 +152,7 @@ def _places(directory: Path | None, modules: Sequence[str]) -> list[Path | None]
     return [directory / f"{module}.json" for module in modules]
 
 
-def _checked(check: "_Check", json_file: Path | None) -> Exit:
+def _checked(check: "_Check", json_file: Path | None, fail_on: _FailOn) -> Exit:
     """Run a check and deliver its report; how it ended."""
     outcome = check.run()
     if outcome.code is Exit.CONFORMS and outcome.results.tally.calls == 0:
@@ -139,7 +161,8 @@ def _checked(check: "_Check", json_file: Path | None) -> Exit:
     _deliver(report, json_file)
     if outcome.error is not None:
         raise outcome.error
-    return Exit.FINDINGS if outcome.code is Exit.CONFORMS and report["findings"] else outcome.code
+    told = any(report[section] for section in _SECTIONS[fail_on])
+    return Exit.FINDINGS if outcome.code is Exit.CONFORMS and told else outcome.code
 
 
 @dataclass(frozen=True, slots=True)
