@@ -1,6 +1,7 @@
 """What a module refuses although the text lets it succeed: it is learnt, and ways lead round it."""
 
 from collections.abc import Callable
+from itertools import islice
 
 import pytest
 from conftest import OBJECTS, Steady
@@ -147,12 +148,14 @@ def test_a_check_reaches_about_as_much_where_something_is_refused(
     assert rest == set()
 
 
-def test_tours_lead_through_what_the_module_lets_be(model: Model) -> None:
+def test_tours_lead_through_what_the_module_lets_be_and_by_plain_calls(model: Model) -> None:
     def may(_s: State, call: Call) -> bool:
         return not plain_start(_s, call)
 
-    stops = [stop for tour in tours(model, ONE_SLOT, None, 60.0, may) for stop in tour]
-    assert stops
-    leaving = [call for stop in stops for call in stop.way]
-    assert leaving
-    assert all(may(ONE_SLOT, call) for call in leaving)
+    def begun_by(may: Policy) -> set[InitArgs]:
+        whole = islice(tours(model, ONE_SLOT, None, 60.0, may), 5)
+        ways = [stop.way for tour in whole for stop in tour]
+        return {call.args.init for way in ways for call in way if call.function == "C_Initialize"}
+
+    assert begun_by(anything) == {InitArgs.NULL}
+    assert begun_by(may) == {InitArgs.PLAIN}
