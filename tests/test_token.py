@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import INIT, LOGIN, OPEN
+from conftest import FINALIZE, INIT, LOGIN, OPEN
 
 from p11conform import cli, subject
 from p11conform.adapters.base import ModuleUnusable
@@ -29,7 +29,7 @@ from p11conform.model.vocabulary import CKF, CKR, CKU
 from p11conform.properties.engine.verdict import Severity
 from p11conform.properties.policy import Level, makes_objects
 from p11conform.properties.run.tally import Tally
-from p11conform.properties.run.work import Tour
+from p11conform.properties.run.work import Failed, Tour
 
 pytestmark = pytest.mark.module
 
@@ -283,22 +283,26 @@ def test_no_wrong_pin_is_given_to_a_token_that_says_that_one_try_is_left(
     assert login_isolated(stranger.library, slot_of(stranger), CKU.USER, PIN) == CKR.OK
 
 
-def at_work(request: Request, level: Level, model: Model, *sequences: Sequence[Call]) -> tuple[Tally, list[str]]:
-    """What a worker counted that ran these sequences at a level, and what the token had before and after, in lines."""
+Work = tuple[Tally, list[str], list[Failed]]
+"""What a worker counted, what its token had before and after, in lines, and what failed."""
+
+
+def at_work(request: Request, level: Level, model: Model, *sequences: Sequence[Call]) -> Work:
+    """What comes of a worker that runs these sequences at a level."""
     tested = subject.user_module(request, Kind.RAW, level)
     assert tested.isolated is not None
     assert tested.census is not None
     before = tested.census()
     calls = tuple({call for sequence in sequences for call in sequence})
     tours = [Tour((((), tuple(map(calls.index, sequence))),)) for sequence in sequences]
-    tally = Tally()
+    tally, failed = Tally(), list[Failed]()
     worker = RemoteWorker(Task(model, tested.initial, tested.rights), calls, tested.isolated)
     with closing(worker):
         for tour in tours:
             done = worker.do(tour, 60.0)
-            assert done.failures == []
+            failed.extend(done.failures)
             tally.add(done.tally)
-    return tally, subject.token_lines(before, tested.census())
+    return tally, subject.token_lines(before, tested.census()), failed
 
 
 CHANGED = Call("C_SetPIN", Args(pin=Pin.USER, new_pin=Pin.OTHER))
@@ -308,12 +312,29 @@ def test_what_cannot_be_destroyed_is_named_with_a_way_to_remove_it(
     stranger: Request, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHIM_STUCK", "1")
-    tally, lines = at_work(stranger, Level.TOKEN_OBJECTS, model, (INIT, OPEN, LOGIN, MADE), (INIT, OPEN, LOGIN, MADE))
+    sequence = (INIT, OPEN, LOGIN, MADE)
+    tally, lines, failed = at_work(stranger, Level.TOKEN_OBJECTS, model, sequence, sequence)
     assert tally.lowered
+    assert failed == [], "what CKR_FUNCTION_FAILED says is legal"
     assert tally.pairs["C_CreateObject", "CKR_OK"] == 1, "and no more"
     assert lines[0] == "0 objects before, 1 after"
     assert lines[1].startswith("left: p11conform-object-")
     assert "pkcs11-tool" in lines[1]
+
+
+def test_a_death_in_putting_back_has_its_calls_and_the_work_goes_on(
+    stranger: Request, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIM_STUCK", "dies")
+    made = (INIT, OPEN, LOGIN, MADE)
+    tally, lines, (failed, *others) = at_work(stranger, Level.TOKEN_OBJECTS, model, made, (INIT, OPEN), (INIT, OPEN))
+    assert others == []
+    assert (failed.function, failed.seen) == ("C_DestroyObject", "died: signal SIGSEGV")
+    assert failed.calls[: len(made) + 1] == (*made, FINALIZE)
+    assert failed.calls[-1].function == "C_DestroyObject"
+    assert tally.pairs["C_OpenSession", "CKR_OK"] == 3, "nothing was left out"
+    assert tally.lowered
+    assert lines[1].startswith("left: ")
 
 
 @pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS, Level.EVERYTHING])
@@ -322,7 +343,8 @@ def test_at_the_end_all_that_is_ours_is_gone_and_the_pins_are_in_force(
 ) -> None:
     changing = (CHANGED,) if level >= Level.PINS else ()
     sequence = (INIT, OPEN, LOGIN, MADE, PRIVATE, *changing)
-    tally, lines = at_work(stranger, level, model, sequence, sequence)
+    tally, lines, failed = at_work(stranger, level, model, sequence, sequence)
+    assert failed == []
     assert tally.pairs["C_CreateObject", "CKR_OK"] == 4
     assert (tally.restores, tally.lowered) == (1, False), "and at the end another one"
     assert lines == ["0 objects before, 0 after"]

@@ -65,6 +65,10 @@ class Target(Protocol):
         """Whether the token says that no PIN of a user was given wrongly of late, and none is locked (3.2)."""
 
 
+Undoing = Callable[[Sequence[Call], Sequence[Call]], object]
+"""Told of a sequence, and of calls since, before more calls put the token back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What came of a sequence: its steps, the states that the module may be left in, and verdicts.
@@ -122,7 +126,7 @@ class Driver:
         calls: Iterable[Call] = (),
         journal: Entries | None = None,
         begin: Callable[[], None] = lambda: None,
-        undoing: Callable[[Sequence[Call]], None] = lambda _: None,
+        undoing: Undoing = lambda _, __: None,
         full: int = FULL,
         guesses: Guesses = nobody,
     ) -> None:
@@ -234,7 +238,7 @@ class Driver:
     def _finalise(self, before: Sequence[Call], since: Sequence[Call]) -> None:
         """Finalise the library so that calls can put the token back, after those of the sequence and these."""
         self.target.reset(False)
-        self._undoing((*before, *since))
+        self._undoing(before, since)
         self._noted = 0
 
     def _undo(self, call: Call) -> Observation:
