@@ -18,6 +18,7 @@ from p11conform.adapters.isolated import Isolated, Kind, login_isolated, measure
 from p11conform.adapters.modules import library, softhsm2
 from p11conform.adapters.modules.library import Request
 from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.adapters.wire import TakeCensus
 from p11conform.crew import RemoteWorker
 from p11conform.exits import Exit
 from p11conform.messages import Task
@@ -114,10 +115,13 @@ MADE = Call("C_CreateObject", Args(token=True))
 PRIVATE = Call("C_CreateObject", Args(token=True, private=True))
 
 
+def slot_of(request: Request) -> int:
+    """The ID of the slot that a request is about."""
+    return library.choose(measure_isolated(request.library), request).id
+
+
 def objects(request: Request) -> Census:
-    measured = measure_isolated(request.library)
-    slot = library.choose(measured, request)
-    return census_isolated(request.library, slot.id, request.user_pin)
+    return census_isolated(TakeCensus(request.library, slot_of(request), "mine", request.user_pin, None, remove=False))
 
 
 def test_a_token_that_cannot_be_initialised_again_is_checked_at_a_lower_level(
@@ -164,7 +168,26 @@ def test_a_census_sees_what_is_there_and_removes_only_what_is_ours(stranger: Req
     lines = subject.token_lines(before, after)
     assert lines[0] == "0 objects before, 2 after"
     assert "pkcs11-tool" in lines[1]
-    assert census_isolated(stranger.library, module.binding.slots[0], PIN, remove=True) == before
+    elsewhere = max(s.id for s in measure_isolated(stranger.library).slots) + 1
+    order = TakeCensus(stranger.library, elsewhere, "mine", PIN, None, remove=True)
+    assert census_isolated(order) == before, "it is found by its label"
+
+
+def test_a_census_gives_no_pin_to_a_token_with_few_tries_left_and_says_so(
+    stranger: Request, tries: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = objects(stranger)
+    made = tries()
+    monkeypatch.setenv("SHIM_FLAGS", str(int(CKF.USER_PIN_FINAL_TRY)))
+    after = objects(stranger)
+    assert (before.login, after.login, tries()) == (CKR.OK, None, made)
+    assert "not tried any more" in subject.token_lines(before, after)[1]
+
+
+def test_a_user_pin_that_is_another_now_is_named(stranger: Request) -> None:
+    before = objects(stranger)
+    after = objects(replace(stranger, user_pin=b"Sesame-9999"))
+    assert "CKR_PIN_INCORRECT" in subject.token_lines(before, after)[1]
 
 
 @pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS])
@@ -187,11 +210,6 @@ def test_putting_back_that_fails_is_said_and_raises_nothing(stranger: Request, m
     assert module.restore()
     monkeypatch.setenv("SHIM_INIT", str(int(CKR.SESSION_EXISTS)))
     assert module.restore() is False
-
-
-def slot_of(request: Request) -> int:
-    """The ID of the slot that a request is about."""
-    return library.choose(measure_isolated(request.library), request).id
 
 
 Check = Callable[..., dict[str, Any]]
