@@ -245,13 +245,15 @@ _PUT_BACK: Final = (Pin.USER, Pin.OTHER)
 class Rights:
     """What the tester may do, as data; `users` are those whose PIN was given.
 
-    Without `objects` none are made where they may not be kept: session objects of this module outlive their session.
+    Session objects of the module may be `lasting`: they outlive their session and its process. Where they may not stay
+    none are made then, nor where that could not be seen: `objects` says so.
     `reduced` says, for the report, why the level is lower than what was asked for.
     """
 
     level: Level
     users: frozenset[CKU] = frozenset()
     objects: bool = True
+    lasting: bool = False
     reduced: tuple[str, ...] = field(default=())
 
     @property
@@ -354,7 +356,7 @@ class _Case:
 def _careful(case: _Case) -> bool:
     """Below EVERYTHING."""
     touch, level = case.touch, case.level
-    if level < Level.TOKEN_OBJECTS and not case.objects and touch.makes:
+    if not case.objects and touch.makes:
         return False
     if touch.makes_kept and not (level >= Level.TOKEN_OBJECTS and _removable(case)):
         return False

@@ -31,6 +31,7 @@ from p11conform.properties.engine.verdict import Severity
 from p11conform.properties.policy import Level, makes_objects
 from p11conform.properties.run.tally import Tally
 from p11conform.properties.run.work import Failed, Tour
+from p11conform.properties.search.goals import SEARCH
 
 pytestmark = pytest.mark.module
 
@@ -338,6 +339,19 @@ def test_what_cannot_be_destroyed_is_named_with_a_way_to_remove_it(
     assert lines[0] == "0 objects before, 1 after"
     assert lines[1].startswith("left: p11conform-object-")
     assert "pkcs11-tool" in lines[1]
+
+
+@pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS, Level.EVERYTHING])
+def test_where_objects_may_be_made_session_objects_that_stay_are_destroyed_after_each_sequence(
+    stranger: Request, model: Model, monkeypatch: pytest.MonkeyPatch, level: Level
+) -> None:
+    monkeypatch.setenv("SHIM_KEEPS", "1")
+    made, look = (INIT, OPEN, LOGIN, Call("C_CreateObject")), (INIT, OPEN, LOGIN, *SEARCH)
+    tally, lines, failed = at_work(stranger, level, model, made, look)
+    assert tally.pairs["C_CreateObject", "CKR_OK"] == 1
+    assert failed == [], "a search finds nothing that should not be there"
+    assert not tally.lowered
+    assert lines == ["0 objects before, 0 after"]
 
 
 def test_a_death_in_putting_back_has_its_calls_and_the_work_goes_on(

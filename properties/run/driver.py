@@ -16,7 +16,7 @@ from ..engine.aspects import aspect
 from ..engine.beliefs import FULL, Belief, Compiled, Step
 from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
-from ..policy import LEAST, Guesses, Policy, anything, nobody
+from ..policy import LEAST, Guesses, Policy, anything, makes_objects, nobody
 from .blame import blame
 from .restore import Restoring, contents_known, token_contents
 from .tally import Tally
@@ -129,6 +129,7 @@ class Driver:
         undoing: Undoing = lambda _, __: None,
         full: int = FULL,
         guesses: Guesses = nobody,
+        lasting: bool = False,
     ) -> None:
         self.model = model
         self.initial = initial
@@ -160,6 +161,8 @@ class Driver:
         self._restoring = None if policy is anything else Restoring(model, initial, policy, target.supports)
         """Tokens of our own have a quicker way back, which the target knows."""
         self._full, self._guesses = full, guesses
+        self._lasting = lasting
+        """Whether any object that is made may stay on the token."""
         self._noted = 0
         self._hits: Counter[Step] = Counter()
         self._since: dict[Step, int] = {}
@@ -210,6 +213,8 @@ class Driver:
 
     def _contents(self) -> Sequence[State]:
         """States that tell what the token keeps, none if nothing does."""
+        if self._lasting and any(makes_objects(x.verdict.call.function) for x in self.trail):
+            return ()
         believed = self.oracle.believed(self.belief)
         last = self.trail[-1] if self.trail else None
         if self._restoring is None or last is None:

@@ -116,9 +116,8 @@ def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSI
             request, rights = _without_lost_pins(request, rights)
             module, measured = library.provision(_for(request, rights))
     taken = partial(_taken, request, module)
-    if rights.level < Level.TOKEN_OBJECTS:
-        rights, more = _probed(module, rights, taken, kind, request.timeout)
-        shown += more
+    rights, outlived = _probed(module, rights, taken, kind, request.timeout)
+    shown += outlived
     tested = _subject(module, measured, rights, kind, request.timeout)
     return replace(tested, census=taken, shown=shown)
 
@@ -164,6 +163,7 @@ NOT_PUT_BACK = (
     "look at it, and initialise it by hand if need be"
 )
 _OUTLIVED = "no more objects are made: a session object outlived its session and its process, and was destroyed"
+_SWEPT = "session objects outlive their session and their process; they are destroyed after each sequence"
 _STAYS = (
     "no more objects are made: a session object outlived its session and its process, and could not be destroyed; "
     "see below how to remove it"
@@ -192,7 +192,8 @@ def _probed(
             steps = _probe(module, rights, probes, kind, timeout)
             if any(x.ours for x in before.missing(taken())):
                 stays = any(x.ours for x in before.missing(taken(remove=True)))
-                rights = replace(rights, objects=False, reduced=(*rights.reduced, _STAYS if stays else _OUTLIVED))
+                why = _STAYS if stays else _SWEPT if rights.level >= Level.TOKEN_OBJECTS else _OUTLIVED
+                rights = replace(rights, objects=why is _SWEPT, lasting=True, reduced=(*rights.reduced, why))
                 return rights, (_outlived(steps, probes),)
     except ModuleUnusable as error:
         return replace(rights, objects=False, reduced=(*rights.reduced, f"{_UNSEEN} ({error})")), ()

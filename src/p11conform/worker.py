@@ -129,6 +129,7 @@ class _Program:
             begin=self._begin,
             undoing=self._undoing,
             guesses=task.rights.guesses,
+            lasting=task.rights.lasting,
         )
         self._worker = Worker(self._driver)
 

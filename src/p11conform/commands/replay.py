@@ -61,7 +61,14 @@ def command(report: Path, finding: str | None, module: str | None, **options: An
     tested = opened(opening, model, data["seed"])
     try:
         with tested.open() as adapter:
-            driver = Driver(model, tested.initial, adapter, tested.rights.policy, guesses=tested.rights.guesses)
+            driver = Driver(
+                model,
+                tested.initial,
+                adapter,
+                tested.rights.policy,
+                guesses=tested.rights.guesses,
+                lasting=tested.rights.lasting,
+            )
             came = [_replay(driver, model, trace) for trace in traces]
             adapter.reset(True)
     finally:
