@@ -268,6 +268,11 @@ class Rights:
         return (*(f"{x.words}: {x.sentence}" for x in levels), *self.reduced)
 
     @property
+    def least(self) -> Policy:
+        """What may still be done to a token of which nothing is known: no PINs, and no object that may stay."""
+        return on_token(Level.SESSION_OBJECTS, frozenset(), objects=self.objects and not self.lasting)
+
+    @property
     def guesses(self) -> Guesses:
         """Whose PIN a call may give wrongly, where each try is to be weighed."""
         return partial(_guessed, self) if self.level is Level.PINS else nobody
@@ -432,7 +437,3 @@ def _expendable(case: _Case) -> bool:
     if CKU.SO in touch.counts and a.pin != Pin.SO:
         return False
     return "so_pin" not in touch.writes or (a.pin == Pin.SO and "new_pin" not in case.uses)
-
-
-LEAST: Final = on_token(Level.SESSION_OBJECTS, frozenset())
-"""What may be done to a token of which nothing is known any more."""

@@ -16,7 +16,7 @@ from ..engine.aspects import aspect
 from ..engine.beliefs import FULL, Belief, Compiled, Step
 from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
-from ..policy import LEAST, Guesses, Policy, anything, makes_objects, nobody
+from ..policy import Level, Policy, Rights, anything, makes_objects
 from .blame import blame
 from .restore import Restoring, contents_known, token_contents
 from .tally import Tally
@@ -113,7 +113,8 @@ class Driver:
     """A module with the model beside it, one sequence at a time.
 
     `calls` are those whose numbers others know; calls that come along later are numbered after them. Before each call
-    its number, plus one, is written into `journal` at its place in the sequence.
+    its number, plus one, is written into `journal` at its place in the sequence. The `rights` say, beside the `policy`,
+    where a try of a PIN is to be weighed, whether objects stay, and what is left where a token cannot be put back.
     """
 
     def __init__(
@@ -128,8 +129,7 @@ class Driver:
         begin: Callable[[], None] = lambda: None,
         undoing: Undoing = lambda _, __: None,
         full: int = FULL,
-        guesses: Guesses = nobody,
-        lasting: bool = False,
+        rights: Rights | None = None,
     ) -> None:
         self.model = model
         self.initial = initial
@@ -160,9 +160,8 @@ class Driver:
         self._at_start = token_contents(initial)
         self._restoring = None if policy is anything else Restoring(model, initial, policy, target.supports)
         """Tokens of our own have a quicker way back, which the target knows."""
-        self._full, self._guesses = full, guesses
-        self._lasting = lasting
-        """Whether any object that is made may stay on the token."""
+        self._full = full
+        self._rights = rights or Rights(Level.EVERYTHING)
         self._noted = 0
         self._hits: Counter[Step] = Counter()
         self._since: dict[Step, int] = {}
@@ -181,7 +180,8 @@ class Driver:
         """Begin to follow the module, and to hold to a policy."""
         self.policy = policy
         observation = self._ready.observation
-        self.oracle = Compiled(self.model, self.initial, self.calls, observation, policy, self._full, self._guesses)
+        guesses = self._rights.guesses
+        self.oracle = Compiled(self.model, self.initial, self.calls, observation, policy, self._full, guesses)
         self.oracle.forgetting = self._forget
         self.belief = self.oracle.start
 
@@ -208,12 +208,12 @@ class Driver:
         """Go on with what needs neither PIN nor token object: what the token holds is not known any more."""
         if not self.lowered:
             self._count()
-            self._follow(LEAST)
+            self._follow(self._rights.least)
             self.lowered = True
 
     def _contents(self) -> Sequence[State]:
         """States that tell what the token keeps, none if nothing does."""
-        if self._lasting and any(makes_objects(x.verdict.call.function) for x in self.trail):
+        if self._rights.lasting and any(makes_objects(x.verdict.call.function) for x in self.trail):
             return ()
         believed = self.oracle.believed(self.belief)
         last = self.trail[-1] if self.trail else None

@@ -136,7 +136,7 @@ class RemoteWorker:
                     believed = self._ask(Believed, Rerun(tuple(calls)), told)
                     return self._judged(steps, believed)
                 except Lost as lost:
-                    fatal = self._fatal(lost)
+                    fatal = self._fatal(lost) if self._undone() is None else ()
                     self._restore()
                     if fatal and lost.doing != FINALIZE.function:
                         return self._judged([*steps, (fatal[-1], lost.observation)], Believed())

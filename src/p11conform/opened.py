@@ -67,8 +67,7 @@ def workers(model: Model, tested: subject.Subject, jobs: int, opening: Opening) 
                     adapter,
                     rights.policy,
                     calls=calls,
-                    guesses=rights.guesses,
-                    lasting=rights.lasting,
+                    rights=rights,
                 )
             )
         return

@@ -128,8 +128,7 @@ class _Program:
             journal=journal.entries,
             begin=self._begin,
             undoing=self._undoing,
-            guesses=task.rights.guesses,
-            lasting=task.rights.lasting,
+            rights=task.rights,
         )
         self._worker = Worker(self._driver)
 

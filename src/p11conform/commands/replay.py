@@ -66,8 +66,7 @@ def command(report: Path, finding: str | None, module: str | None, **options: An
                 tested.initial,
                 adapter,
                 tested.rights.policy,
-                guesses=tested.rights.guesses,
-                lasting=tested.rights.lasting,
+                rights=tested.rights,
             )
             came = [_replay(driver, model, trace) for trace in traces]
             adapter.reset(True)
