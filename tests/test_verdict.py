@@ -323,3 +323,11 @@ def test_stubs_dead_mechanisms_and_double_answers_are_noted(model: Model) -> Non
         {"kind": "dead mechanism", "about": "SHA_1", "functions": ["C_DigestInit"]},
         {"kind": "inconsistent", "about": "A-16", "functions": ["C_DigestInit"]},
     ]
+
+
+def test_a_lapse_that_the_model_cannot_follow_explains_nothing(model: Model) -> None:
+    first = Call("C_CloseSession")
+    # Had the session not been closed, there would be no room for the last one.
+    full = (INIT, OPEN, OPEN, OPEN, first, OPEN)
+    verdict, _ = last(model, full, DIGEST, saw(CKR.OPERATION_ACTIVE))
+    assert (verdict.kind, verdict.lapse) == (Kind.OPERATION_STATE, None)

@@ -2,10 +2,16 @@
 
 from dataclasses import replace
 
+<<<<<<< HEAD
 from ...model.call import null_given
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model
+=======
+from ...model.chapters.operations import all_dropped, not_active
+from ...model.chapters.searches import search_not_active
+from ...model.oracle import Model, in_scope
+>>>>>>> learn2
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import Beliefs, Kind, Lapse, Steps, Verdict, judge
@@ -37,6 +43,8 @@ def _explained(model: Model, initial: State, steps: Steps, ending: int | None = 
     """Whether a model allows all steps, if the one with the number `ending` ended every operation in its session."""
     beliefs: Beliefs = frozenset({initial})
     for n, (call, seen) in enumerate(steps):
+        if not all(in_scope(model, s, call) for s in beliefs):
+            return False
         _, beliefs = judge(model, beliefs, call, seen)
         if n == ending:
             beliefs = frozenset(all_dropped(s, call.args) for s in beliefs)
