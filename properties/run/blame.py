@@ -2,16 +2,10 @@
 
 from dataclasses import replace
 
-<<<<<<< HEAD
 from ...model.call import null_given
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
-from ...model.oracle import Model
-=======
-from ...model.chapters.operations import all_dropped, not_active
-from ...model.chapters.searches import search_not_active
 from ...model.oracle import Model, in_scope
->>>>>>> learn2
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import Beliefs, Kind, Lapse, Steps, Verdict, judge
