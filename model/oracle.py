@@ -7,7 +7,6 @@ legal at any time and prove nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 
 from .call import Args, Call, is_unnamed
 from .decide import Plan, decide, forbids_ok, in_turn, plan
@@ -179,8 +178,11 @@ def following(model: Model, s: State, call: Call, code: int) -> list[State]:
 
 def changed(effects: Sequence[Effect], s: State, args: Args) -> list[State]:
     """What effects make of a state, one after the other; where one is not certain, with it and without."""
-    ways = product(*((True,) if e.certain else (False, True) for e in effects))
-    return list(dict.fromkeys([in_turn(effects, s, args, way) for way in ways]))
+    states = [s]
+    for effect in effects:
+        after = [in_turn((effect,), x, args, (True,)) for x in states]
+        states = list(dict.fromkeys(after if effect.certain else (*states, *after)))
+    return states
 
 
 def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State]:
