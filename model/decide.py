@@ -90,11 +90,36 @@ def decide(p: Plan, holding: Sequence[_Truth], scope: _Truth) -> Iterator[tuple[
         yield code.code, scope & own & ~reduce(or_, [holding[n] for n in code.above], scope & ~scope)
 
 
+def step(effect: Effect, s: State, args: Args) -> tuple[State, ...]:
+    """What an effect makes of a state; before that the state as it is, where the effect is not certain.
+
+    What changes nothing is no choice, so that ways do not multiply.
+    """
+    after = effect.change(s, args)
+    return (after,) if effect.certain or after is s else (s, after)
+
+
 def in_turn(effects: Sequence[Effect], s: State, args: Args, happens: Iterable[object]) -> State:
     """What effects make of a state, one after the other; one that is not certain is there if it `happens`."""
     for effect, chosen in zip(effects, happens, strict=False):
-        after = effect.change(s, args)
-        # What changes nothing is no choice, so that ways do not multiply there in a proof.
-        if effect.certain or (after is not s and chosen):
-            s = after
+        first, *other = step(effect, s, args)
+        s = other[0] if other and chosen else first
     return s
+
+
+def changed(effects: Sequence[Effect], s: State, args: Args) -> list[State]:
+    """What effects make of a state, one after the other; where one is not certain, with it and without."""
+    states = [s]
+    for effect in effects:
+        found = [after for x in states for after in step(effect, x, args)]
+        states = found if len(found) == len(states) else _once(found)
+    return states
+
+
+def _once(states: Iterable[State]) -> list[State]:
+    """Compared, not hashed: whoever watches what is read of a state sees little of one and all of the other."""
+    kept: list[State] = []
+    for s in states:
+        if s not in kept:
+            kept.append(s)
+    return kept

@@ -8,8 +8,8 @@ legal at any time and prove nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .call import Args, Call, is_unnamed
-from .decide import Plan, decide, forbids_ok, in_turn, plan
+from .call import Call, is_unnamed
+from .decide import Plan, changed, decide, forbids_ok, plan
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Order, order
 from .rule import Effect, Function, Rule, Strength
@@ -174,15 +174,6 @@ def following(model: Model, s: State, call: Call, code: int) -> list[State]:
     A failed call changes nothing (5), but for what its effects say.
     """
     return changed(tuple([e for e in model.functions[call.function].effects if code in e.on]), s, call.args)
-
-
-def changed(effects: Sequence[Effect], s: State, args: Args) -> list[State]:
-    """What effects make of a state, one after the other; where one is not certain, with it and without."""
-    states = [s]
-    for effect in effects:
-        after = [in_turn((effect,), x, args, (True,)) for x in states]
-        states = list(dict.fromkeys(after if effect.certain else (*states, *after)))
-    return states
 
 
 def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State]:

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from p11conform.commands import tables
 from p11conform.adapters.templates import types
+from p11conform.commands import tables
 from p11conform.model import attributes
 from p11conform.model.attributes import ATTRIBUTES, GUARDED_KEYS, KEYS, KINDS, PAIRS, AttributeFacts, possesses
 from p11conform.model.call import Args, Attribute, Call

@@ -22,7 +22,7 @@ from p11conform.cli import TRACEBACK
 from p11conform.commands import check, replay
 from p11conform.exits import Exit
 from p11conform.model.oracle import build
-from p11conform.properties.policy import Right, Rights
+from p11conform.properties.policy import Level, Rights
 from p11conform.properties.reports.results import SCHEMA
 
 ROOT = Path(__file__).parents[1]
@@ -308,7 +308,6 @@ def test_without_a_pin_not_a_byte_changes(token: Token) -> None:
         (("--token-label", "mine"), {"P11CONFORM_SO_PIN": "Sesame-9999"}, "CKR_PIN_INCORRECT"),
         (("--token-label", "yours"), {"P11CONFORM_PIN": PIN}, "no such token"),
         (("--slot", "123456789"), {"P11CONFORM_PIN": PIN}, "no such token"),
-        (("--token-label", "mine", "--allow-destructive"), {"P11CONFORM_PIN": PIN}, "both PINs"),
     ],
 )
 def test_a_token_that_cannot_be_used_is_said_in_a_line(
@@ -372,7 +371,7 @@ def test_replay_goes_on_after_a_trace_that_cannot_be_run(tmp_path: Path, monkeyp
     simulated = replay.opened
 
     def harmless(*given: Any) -> Any:
-        return replace(simulated(*given), rights=Rights(Right.HARMLESS))
+        return replace(simulated(*given), rights=Rights(Level.SESSION_OBJECTS))
 
     monkeypatch.setattr(replay, "opened", harmless)
     writes = {"function": "C_InitToken", "arguments": {}, "observed": "CKR_OK"}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,27 @@ def test_a_signal_while_a_real_module_is_checked_leaves_a_report(tmp_path: Path,
 
 
 @pytest.mark.module
+def test_a_signal_in_the_midst_of_making_ready_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes between the making of a directory and the moment somebody knows of it."""
+    if softhsm2.find() is None:
+        pytest.skip("SoftHSM is not installed")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    made = private.mkdtemp
+
+    def interrupted(**how: Any) -> str:
+        home = made(**how)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return home
+
+    monkeypatch.setattr(private, "mkdtemp", interrupted)
+    result = CliRunner().invoke(main, ["check", "softhsm2", "--json", str(tmp_path / "report.json")])
+    assert result.exit_code == Exit.TERMINATED
+    assert report_of(tmp_path / "report.json")["run"]["ended"]["why"] == "SIGTERM"
+    assert_nothing_left(tmp_path, "report.json")
+
+
+@pytest.mark.module
 def test_what_a_killed_check_left_is_swept_by_the_next(tmp_path: Path) -> None:
     if softhsm2.find() is None:
         pytest.skip("SoftHSM is not installed")
@@ -125,12 +147,14 @@ def test_what_a_killed_check_left_is_swept_by_the_next(tmp_path: Path) -> None:
 
 def test_a_directory_in_use_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    mine, foreign = private.private_directory("x"), tmp_path / "p11conform-notes"
-    foreign.mkdir()
-    dead = private.private_directory("y")
-    (dead / "owner").write_text("1 0")
-    assert private.sweep() == (dead,)
-    assert {mine, foreign} == set(tmp_path.iterdir())
+    with ExitStack() as stack:
+        mine, foreign = private.private_directory("x", stack), tmp_path / "p11conform-notes"
+        foreign.mkdir()
+        dead = private.private_directory("y", stack)
+        (dead / "owner").write_text("1 0")
+        assert private.sweep() == (dead,)
+        assert {mine, foreign} == set(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 @dataclass(frozen=True)

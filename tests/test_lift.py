@@ -324,12 +324,12 @@ def look_up(s: State, a: Args) -> State:
 @pytest.mark.parametrize("change", [move, look_up])
 def test_an_effect_stays_within_the_domains_wherever_it_is_permitted(change: Any) -> None:
     with pytest.raises(Unliftable, match=r"C_OpenSession.*CKR_OK"):
-        toy(effects=(Effect(change, "5.6"),)).transition("C_OpenSession")
+        toy(effects=(Effect("changed", change, "5.6"),)).transition("C_OpenSession")
     for guard in (
         {"rules": (Rule("slot-id-invalid", CKR.SLOT_ID_INVALID, slot_id_invalid, "5.6", ""),)},
         {"out_of_scope": slot_id_invalid},
     ):
-        toy(effects=(Effect(change, "5.6"),), **guard).transition("C_OpenSession")
+        toy(effects=(Effect("changed", change, "5.6"),), **guard).transition("C_OpenSession")
 
 
 def test_a_function_barred_from_success_has_no_such_code() -> None:

@@ -12,7 +12,7 @@ from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observatio
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Mech, Pin, Slot, State, Trait
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
-from p11conform.properties.engine.verdict import Kind, Lapse, Outcome, Severity, Verdict, judge
+from p11conform.properties.engine.verdict import ENDS_OTHERS, Cause, Kind, Lapse, Outcome, Severity, Verdict, judge
 from p11conform.properties.reports.findings import explain
 from p11conform.properties.reports.results import notes_json
 from p11conform.properties.run.campaign import Results
@@ -81,7 +81,7 @@ FAILURES = [
     (Kind.SESSION_STATE, Severity.HIGH, READY, LOGIN, saw(CKR.USER_ALREADY_LOGGED_IN)),
     (Kind.SESSION_STATE, Severity.HIGH, USER_IN, INFO, saw(state=CKS.RW_PUBLIC_SESSION)),
     (Kind.SESSION_STATE, Severity.HIGH, USER_IN, LOGOUT, saw(CKR.USER_NOT_LOGGED_IN)),
-    (Kind.DATA_EFFECT, Severity.HIGH, (INIT,), OPEN, saw(handle=0)),
+    (Kind.DATA_EFFECT, Severity.HIGH, READY, OPEN, saw(handle=2)),
     (Kind.DATA_EFFECT, Severity.HIGH, READY, Call("C_GetTokenInfo"), saw(sessions=2)),
     (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, LOGIN, saw(CKR.MUTEX_BAD)),
     (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, WRONG_PIN, saw(CKR.CANCEL)),
@@ -89,6 +89,7 @@ FAILURES = [
     (Kind.ABSENT, Severity.MEDIUM, (INIT,), OPEN, Observation(ending=Ending.ABSENT)),
     (Kind.DIED, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
     (Kind.HUNG, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.HUNG)),
+    (Kind.ROBUSTNESS, Severity.LOW, (INIT,), NULL_INFO, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
 ]
 
 
@@ -103,7 +104,19 @@ def test_failure(
 
 
 def test_every_kind_is_reached() -> None:
-    assert {row[0] for row in FAILURES} == set(Kind)
+    of_several = {Kind.ALWAYS}
+    assert {row[0] for row in FAILURES} == set(Kind) - of_several
+
+
+def test_a_new_handle_that_is_0_is_a_failure_and_the_sequence_goes_on(model: Model) -> None:
+    verdict, driver = last(model, (INIT,), OPEN, saw(handle=0))
+    assert (verdict.outcome, verdict.kind, verdict.severity) == (Outcome.FAIL, Kind.DATA_EFFECT, Severity.HIGH)
+    assert [s.sessions[0].open for s in driver.beliefs] == [True]
+    assert not driver.failed
+    assert driver.can(LOGIN)
+    ((calls, noted),) = driver.noted
+    assert (calls, noted) == ((INIT, OPEN), verdict)
+    assert "Its new handle is 0, which no handle may be" in explain(model, verdict, ())
 
 
 @pytest.mark.parametrize(
@@ -190,7 +203,7 @@ SHOULD_ROWS = [
 def test_should_is_advice_unless_required(setup: tuple[Call, ...], call: Call, code: CKR, model: Model) -> None:
     verdict, driver = last(model, setup, call, OK)
     assert (verdict.outcome, [x.rule.code for x in verdict.advice]) == (Outcome.PASS, [code])
-    assert sum(driver.tally.advice.values()) == 1
+    assert [x.count for x in driver.tally.advice.values()] == [1]
     followed, driver = last(model, setup, call, saw(code))
     assert (followed.outcome, followed.advice) == (Outcome.PASS, ())
     assert not driver.tally.advice
@@ -263,7 +276,7 @@ def test_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Mo
     assert failure is not None
     assert failure.lapse is not None
     assert (failure.lapse.function, failure.lapse.code) == ("C_Digest", CKR.ARGUMENTS_BAD)
-    assert failure.cause == (Kind.OPERATION_STATE.value, "A-15")
+    assert failure.cause == Cause(Kind.OPERATION_STATE.value, ("A-15",))
     text = explain(model, failure, ())
     assert "if nothing had changed when C_Digest returned CKR_ARGUMENTS_BAD" in text
     assert "Depends on A-15" in text
@@ -281,7 +294,7 @@ def test_what_ends_operations_that_are_not_its_own_is_the_cause_of_a_later_failu
         return
     assert failure is not None
     assert failure.lapse == Lapse("C_DecryptFinal", CKR.ARGUMENTS_BAD, None)
-    assert failure.cause == (Kind.OPERATION_STATE.value, "ends what is not its own")
+    assert failure.cause == Cause(Kind.OPERATION_STATE.value, (ENDS_OTHERS,))
     assert "if all operations had ended when C_DecryptFinal returned CKR_ARGUMENTS_BAD" in explain(model, failure, ())
 
 

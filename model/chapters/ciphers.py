@@ -75,7 +75,7 @@ C_ENCRYPT = Function(
     "C_Encrypt",
     ("session", "data", "buffer", "null"),
     (*refusals(ENCRYPTION, _WHOLE, _KNOWN), *plaintext_rows(ENCRYPTION, Step.WHOLE)),
-    effects=(Effect(keep_ciphertext, "5.8 C_Encrypt, on pEncryptedData"), *ends(ENCRYPTION, _WHOLE)),
+    effects=(Effect("output-kept", keep_ciphertext, "5.8 C_Encrypt, on pEncryptedData"), *ends(ENCRYPTION, _WHOLE)),
     outputs=(Output("length", ciphertext_length, "5.2 second way to call"),),
     out_of_scope=short_of_unusual(ENCRYPTION),
     domains={"data": _PLAINTEXTS},
@@ -110,7 +110,7 @@ C_ENCRYPT_FINAL = Function(
     ("session", "buffer", "null"),
     (*refusals(ENCRYPTION, _LAST), *plaintext_rows(ENCRYPTION, Step.LAST), _ended_before_short(ENCRYPTION)),
     effects=(
-        Effect(keep_ciphertext_of_parts, "5.8 C_EncryptFinal, on pLastEncryptedPart"),
+        Effect("output-kept", keep_ciphertext_of_parts, "5.8 C_EncryptFinal, on pLastEncryptedPart"),
         *ends(ENCRYPTION, _LAST),
     ),
     given=session_valid,

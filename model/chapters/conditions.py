@@ -4,10 +4,12 @@ A condition says what is so (`session_invalid`), never what is done about it. Th
 chapters; what only one chapter needs stands there.
 """
 
+from functools import cache
+
 from ..attributes import PAIRS
 from ..call import Args
 from ..mechanisms import MECHANISMS, NOT_FOLLOWED, NOUNS, Role, with_role
-from ..rule import Condition, named, one_fact
+from ..rule import Condition, named
 from ..state import Kind, Login, Mech, Object, Origin, Pin, Session, Slot, State
 from ..vocabulary import CKS
 
@@ -140,7 +142,7 @@ def _offered(s: State, a: Args, role: Role) -> bool:
     return one_of(a.mechanism, tuple(mech for mech, r in slot_of(s, a).abilities if r == role))
 
 
-@one_fact
+@cache
 def mechanism_foreign(role: Role) -> Condition:
     """The mechanism is for other roles only."""
     own = {*with_role(role), *NOT_FOLLOWED.get(role, ())}
@@ -151,7 +153,7 @@ def mechanism_foreign(role: Role) -> Condition:
     )
 
 
-@one_fact
+@cache
 def mechanism_unoffered(role: Role) -> Condition:
     """The mechanism is for the role, and of this token, which does not flag it for the role."""
     own = (*with_role(role), *NOT_FOLLOWED.get(role, ()))

@@ -124,8 +124,8 @@ C_DIGEST_KEY = Function(
         SURRENDER,
     ),
     effects=(
-        Effect(fed(DIGESTING), "5.10 C_DigestKey, first sentence"),
-        Effect(ended(DIGESTING), "5.10 C_DigestKey", ERRORS, certain=False, reading="A-18"),
+        Effect("part-taken", fed(DIGESTING), "5.10 C_DigestKey, first sentence"),
+        Effect("operation-perhaps-ended", ended(DIGESTING), "5.10 C_DigestKey", ERRORS, certain=False, reading="A-18"),
     ),
     out_of_scope=key_of_another_token,
     given=session_valid,

@@ -1,7 +1,9 @@
 """Section 5.12: dual-function cryptography, one part for two operations."""
 
+from functools import cache
+
 from ..call import Data
-from ..rule import Condition, Effect, Function, Rule, Strength, named, one_fact
+from ..rule import Condition, Effect, Function, Rule, Strength, named
 from ..vocabulary import CKR
 from .conditions import session_valid, slot_of
 from .operations import (
@@ -27,7 +29,7 @@ from .operations import (
 _PARTS = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)
 
 
-@one_fact
+@cache
 def without_dual(first: Activity, second: Activity) -> Condition:
     """Both operations are active on a token that has no dual functions: which may happen, and then has no code."""
     one, other = active(first), active(second)
@@ -61,11 +63,11 @@ def _dual(name: str, cipher: Activity, other: Activity, codes: tuple[CKR, ...], 
         ("session", "data", "buffer", "null"),
         tuple(dict.fromkeys(rows)),
         effects=(
-            Effect(fed_with_output(cipher), f"{place}, first sentence"),
-            Effect(fed_with_output(other), f"{place}, on calls without output"),
-            Effect(fed(cipher), "5.2 first way to call", TAKES_NOTHING, certain=False, reading="A-70"),
-            Effect(ended(cipher), place, ERRORS, certain=False, reading="A-18"),
-            Effect(ended(other), place, ERRORS, certain=False, reading="A-18"),
+            Effect("part-taken", fed_with_output(cipher), f"{place}, first sentence"),
+            Effect("part-taken", fed_with_output(other), f"{place}, on calls without output"),
+            Effect("part-taken", fed(cipher), "5.2 first way to call", TAKES_NOTHING, certain=False, reading="A-70"),
+            Effect("operation-perhaps-ended", ended(cipher), place, ERRORS, certain=False, reading="A-18"),
+            Effect("operation-perhaps-ended", ended(other), place, ERRORS, certain=False, reading="A-18"),
         ),
         out_of_scope=short_of_unusual(cipher),
         domains={"data": data},

@@ -116,7 +116,7 @@ C_INITIALIZE = Function(
             since=Version.V2_40,
         ),
     ),
-    effects=(Effect(initialize, "5.4 C_Initialize, paragraph on what the function does"),),
+    effects=(Effect("library-initialized", initialize, "5.4 C_Initialize, paragraph on what the function does"),),
 )
 
 
@@ -153,8 +153,8 @@ C_FINALIZE = Function(
         ),
     ),
     effects=(
-        Effect(finalize, "5.4 C_Finalize, first paragraph", reading="A-57"),
-        Effect(forget_all_handles, "3.4 CK_OBJECT_HANDLE", certain=False, reading="A-57"),
+        Effect("library-finalized", finalize, "5.4 C_Finalize, first paragraph", reading="A-57"),
+        Effect("handles-forgotten", forget_all_handles, "3.4 CK_OBJECT_HANDLE", certain=False, reading="A-57"),
     ),
 )
 

@@ -1,11 +1,12 @@
 """Section 5.13: key management."""
 
 from dataclasses import replace
+from functools import cache
 
 from ..attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
 from ..call import Args, Buffer, Data, Flaw, Parameter
 from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
-from ..rule import Condition, Effect, Function, Rule, Strength, named, one_fact
+from ..rule import Condition, Effect, Function, Rule, Strength, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
 from .common import NULL_POINTER, SESSION, mechanism_rows, or_arguments_bad
@@ -136,21 +137,21 @@ def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> 
     return not any(kind == k and a.mechanism in taking(role, k) for k in KEYS)
 
 
-@one_fact
+@cache
 def key_of_wrong_type(role: Role) -> Condition:
     """A mechanism of the use that takes no such key."""
     mechanisms = with_role(role)
     return named(f"key not for the mechanism of {NOUNS[role]}", lambda s, a: _wrong_kind(s, a, role, mechanisms))
 
 
-@one_fact
+@cache
 def key_given_with_foreign_mechanism(role: Role) -> Condition:
     """A key and a mechanism of another use, which may be compared first."""
     foreign = mechanism_foreign(role)
     return named(f"key and mechanism not for {NOUNS[role]}", lambda s, a: key_valid(s, a) and foreign(s, a))
 
 
-@one_fact
+@cache
 def key_without_usage(role: Role) -> Condition:
     """No mechanism has this use for keys of the kind, so that they may lack the attribute for it."""
     kinds = tuple(kind for kind in KEYS if taking(role, kind))
@@ -324,7 +325,7 @@ C_GENERATE_KEY = Function(
     ),
     effects=(
         SECOND_LABEL,
-        Effect(generate_key, "5.13 C_GenerateKey, the first paragraph"),
+        Effect("key-generated", generate_key, "5.13 C_GenerateKey, the first paragraph"),
     ),
     outputs=(FRESH,),
     out_of_scope=object_not_followed,
@@ -388,7 +389,7 @@ C_GENERATE_KEY_PAIR = Function(
     ),
     effects=(
         _SECOND_LABEL_OF_PAIR,
-        Effect(generate_key_pair, "5.13 C_GenerateKeyPair, the first paragraph"),
+        Effect("key-pair-generated", generate_key_pair, "5.13 C_GenerateKeyPair, the first paragraph"),
     ),
     out_of_scope=pair_not_followed,
     domains={
@@ -582,7 +583,7 @@ C_WRAP_KEY = Function(
         *_OTHER_KEY,
         *_WRAPPING,
     ),
-    effects=(Effect(keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
+    effects=(Effect("output-kept", keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
     out_of_scope=key_not_followed,
     domains={
         "mechanism": (
@@ -727,7 +728,7 @@ C_UNWRAP_KEY = Function(
     ),
     effects=(
         SECOND_LABEL,
-        Effect(unwrap_key, "5.13 C_UnwrapKey, the first paragraph"),
+        Effect("key-unwrapped", unwrap_key, "5.13 C_UnwrapKey, the first paragraph"),
     ),
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,
@@ -787,7 +788,7 @@ C_DERIVE_KEY = Function(
     ),
     effects=(
         SECOND_LABEL,
-        Effect(derive_key, "5.13 C_DeriveKey, the first paragraph"),
+        Effect("key-derived", derive_key, "5.13 C_DeriveKey, the first paragraph"),
     ),
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,

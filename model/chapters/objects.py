@@ -494,7 +494,7 @@ def take_second_label(s: State, a: Args) -> State:
     return put_object(s, free_object(s), Object(labelled=True))
 
 
-SECOND_LABEL = Effect(take_second_label, "4.1.1 rule 5", certain=False, reading="A-46")
+SECOND_LABEL = Effect("second-label-taken", take_second_label, "4.1.1 rule 5", certain=False, reading="A-46")
 """Comes before the object is made, in the place of the object."""
 
 FRESH = Output("handle", fresh_handle, "3.4 CK_OBJECT_HANDLE")
@@ -554,7 +554,7 @@ C_CREATE_OBJECT = Function(
     ),
     effects=(
         SECOND_LABEL,
-        Effect(create_object, "5.7 C_CreateObject, the first paragraph"),
+        Effect("object-created", create_object, "5.7 C_CreateObject, the first paragraph"),
     ),
     outputs=(FRESH,),
     out_of_scope=object_not_followed,
@@ -683,7 +683,7 @@ C_COPY_OBJECT = Function(
     ),
     effects=(
         SECOND_LABEL,
-        Effect(copy_object, "5.7 C_CopyObject, the first paragraph"),
+        Effect("object-copied", copy_object, "5.7 C_CopyObject, the first paragraph"),
     ),
     outputs=(FRESH,),
     out_of_scope=copy_not_followed,
@@ -763,7 +763,7 @@ C_DESTROY_OBJECT = Function(
         ),
         POLICY_PERHAPS_BARS,
     ),
-    effects=(Effect(destroy_object, "5.7 C_DestroyObject, the first paragraph"),),
+    effects=(Effect("object-destroyed", destroy_object, "5.7 C_DestroyObject, the first paragraph"),),
     out_of_scope=object_of_another_token,
     given=session_valid,
 )
@@ -1036,7 +1036,7 @@ C_SET_ATTRIBUTE_VALUE = Function(
         *_WRITING,
         *_CHANGING,
     ),
-    effects=(Effect(set_attribute, "5.7 C_SetAttributeValue, the first paragraph"),),
+    effects=(Effect("attribute-set", set_attribute, "5.7 C_SetAttributeValue, the first paragraph"),),
     out_of_scope=setting_not_followed,
     domains={
         "attribute": (

@@ -26,7 +26,7 @@ from ..mechanisms import (
     taking,
     with_role,
 )
-from ..rule import Change, Condition, Effect, Function, Rule, Strength, guarded, named, never, one_fact
+from ..rule import Change, Condition, Effect, Function, Rule, Strength, guarded, named, never
 from ..state import (
     Kept,
     Kind,
@@ -168,13 +168,13 @@ def _phase(words: str, k: Activity, *phases: Phase) -> Condition:
     return named(words, lambda s, a: one_of(operation(s, a, k).phase, phases))
 
 
-@one_fact
+@cache
 def active(k: Activity) -> Condition:
     """An operation of the kind is active."""
     return _phase(f"{k.noun} active", k, *WHOLE_SO_FAR, Phase.UPDATED)
 
 
-@one_fact
+@cache
 def updated(k: Activity) -> Condition:
     """An operation of the kind is active, and was fed by an Update."""
     return _phase(f"{k.noun} under way in parts", k, Phase.UPDATED)
@@ -372,7 +372,7 @@ def key_hidden_row(strength: Strength) -> Rule:
     )
 
 
-@one_fact
+@cache
 def key_of_wrong_type(k: Activity) -> Condition:
     """The mechanism takes neither the key nor its other half."""
     own, either = with_role(k.role), (*_TAKEN[k.role], *_TAKEN_OTHERWISE[k.role])
@@ -382,7 +382,7 @@ def key_of_wrong_type(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def key_of_wrong_half(k: Activity) -> Condition:
     """The mechanism takes the other half of the pair."""
     other = _TAKEN_OTHERWISE[k.role]
@@ -392,7 +392,7 @@ def key_of_wrong_half(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def key_with_foreign_mechanism(k: Activity) -> Condition:
     """A key and a mechanism of another use."""
     own = with_role(k.role)
@@ -441,7 +441,7 @@ def _key_type_rows(k: Activity) -> tuple[Rule, ...]:
     )
 
 
-@one_fact
+@cache
 def key_without_usage(k: Activity) -> Condition:
     """No mechanism has this use for keys of the kind, so that they lack the attribute for it."""
     kinds = tuple(kind for kind, mechs in _TAKEN[k.role] if mechs)
@@ -451,7 +451,7 @@ def key_without_usage(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def key_usage_denied(k: Activity) -> Condition:
     """The key's attribute for this use is FALSE."""
     return named(
@@ -493,7 +493,7 @@ _KEY_SIZE_ROWS = tuple(
 )
 
 
-@one_fact
+@cache
 def key_public(k: Activity) -> Condition:
     """A public key that the mechanism takes, which may be looked at closely."""
     return named(
@@ -527,7 +527,7 @@ def _key_rows(k: Activity) -> Iterable[Rule]:
 # Beginning an operation: what is active already.
 
 
-@one_fact
+@cache
 def conflicting(k: Activity) -> Condition:
     """An operation is active that one of this kind cannot stand beside, itself included."""
     strangers = tuple(sorted({x.field for x in ACTIVITIES} - set(k.partners)))
@@ -542,7 +542,7 @@ def conflicting(k: Activity) -> Condition:
     return named(f"{k.noun} or what excludes it active", holds)
 
 
-@one_fact
+@cache
 def partner_active(k: Activity) -> Condition:
     """An operation is active that dual functions may use beside one of this kind."""
     return named(
@@ -666,8 +666,15 @@ def init(k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
             SURRENDER,
         ),
         effects=(
-            Effect(displaced(k), "5.1.6 CKR_OPERATION_ACTIVE", DISPLACING, certain=False, reading="A-16"),
-            Effect(started(k), f"{k.section} {k.init}, first sentence"),
+            Effect(
+                "operation-displaced",
+                displaced(k),
+                "5.1.6 CKR_OPERATION_ACTIVE",
+                DISPLACING,
+                certain=False,
+                reading="A-16",
+            ),
+            Effect("operation-begun", started(k), f"{k.section} {k.init}, first sentence"),
         ),
         out_of_scope=key_of_another_token if k.keyed else never,
         domains={"mechanism": mechanisms, "parameter": (Parameter.RIGHT, Parameter.WRONG)},
@@ -678,16 +685,20 @@ def init(k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
 # Working on an operation: whether there is one, and how far it is.
 
 
-@one_fact
+@cache
 def not_active(k: Activity) -> Condition:
     """No operation of the kind is active."""
     return _phase(f"{k.noun} not active", k, Phase.NONE)
 
 
+NOT_ACTIVE = "operation-not-active"
+"""The id of the row of all kinds of operation that says that none is there to work on."""
+
+
 def not_active_row(k: Activity, place: str) -> Rule:
     """The row of every function that works on an operation of a kind."""
     return Rule(
-        "operation-not-active",
+        NOT_ACTIVE,
         CKR.OPERATION_NOT_INITIALIZED,
         not_active(k),
         f"{place}, on {k.init}",
@@ -695,7 +706,7 @@ def not_active_row(k: Activity, place: str) -> Rule:
     )
 
 
-@one_fact
+@cache
 def whole_after_parts(k: Activity, shape: Shape) -> Condition:
     """Data for the whole operation is given, after an Update."""
     parts = updated(k)
@@ -705,7 +716,7 @@ def whole_after_parts(k: Activity, shape: Shape) -> Condition:
     )
 
 
-@one_fact
+@cache
 def whole_asked_after_parts(k: Activity) -> Condition:
     """The length of the whole output is asked for, after an Update."""
     parts = updated(k)
@@ -746,7 +757,7 @@ _UNFORESEEN = (
 """What modules answer to parts for a mechanism that takes none: the text has no code for it."""
 
 
-@one_fact
+@cache
 def parts_unforeseen(k: Activity) -> Condition:
     """The mechanism takes its input at once only."""
     running = active(k)
@@ -756,13 +767,13 @@ def parts_unforeseen(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def begun(k: Activity) -> Condition:
     """An operation of the kind is active, and was not fed by an Update."""
     return _phase(f"{k.noun} begun without an update", k, *WHOLE_SO_FAR)
 
 
-@one_fact
+@cache
 def whole_asked(k: Activity) -> Condition:
     """The whole at once was asked for, and not given."""
     return _phase(f"{k.noun} at once asked for", k, Phase.ASKED)
@@ -864,7 +875,7 @@ def _data_rows(k: Activity, shape: Shape) -> tuple[Rule, ...]:
     )
 
 
-@one_fact
+@cache
 def short(k: Activity) -> Condition:
     """The buffer is one byte shorter than a length query said."""
     running = active(k)
@@ -873,7 +884,7 @@ def short(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def too_short(k: Activity, exact: tuple[Mech, ...]) -> Condition:
     """The buffer is too short for the output, whose length everybody knows, if a query did not overstate it."""
     small, any_data = short(k), k != ENCRYPTION
@@ -920,7 +931,7 @@ _KEY_LOST = (
 )
 
 
-@one_fact
+@cache
 def key_lost(k: Activity) -> Condition:
     """The key of the operation was destroyed or hidden meanwhile."""
     running = active(k)
@@ -930,7 +941,7 @@ def key_lost(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def user_gone(k: Activity) -> Condition:
     """The user is not logged in while the operation is active."""
     running = active(k)
@@ -1000,7 +1011,7 @@ _UNFIT = tuple(
 """For some data the mechanisms that cannot take its length: no multiple of the block, or too much for the modulus."""
 
 
-@one_fact
+@cache
 def length_unfit(k: Activity) -> Condition:
     """Data of a length that the mechanism cannot take, to be processed into a buffer."""
     running = active(k)
@@ -1014,7 +1025,7 @@ def length_unfit(k: Activity) -> Condition:
     return named(f"data of a length unfit for {k.noun}", holds)
 
 
-@one_fact
+@cache
 def number_too_large(k: Activity) -> Condition:
     """Data that is as long as the modulus, and above it, where a number below it is wanted."""
     running = active(k)
@@ -1027,7 +1038,7 @@ def number_too_large(k: Activity) -> Condition:
     return named(f"data above the modulus for {k.noun}", holds)
 
 
-@one_fact
+@cache
 def data_unusual(k: Activity) -> Condition:
     """Data that is not plainly of a length that the mechanism takes."""
     running = active(k)
@@ -1089,7 +1100,7 @@ def short_while_cancelled(s: State, a: Args) -> bool:
     return session_valid(s, a) and callback_may_cancel(s, a) and a.buffer == Buffer.SHORT
 
 
-@one_fact
+@cache
 def short_of_unusual(k: Activity) -> Condition:
     """A buffer that is short of what cannot be told: where a length query fails, it ends the operation."""
     return named(
@@ -1169,16 +1180,16 @@ def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
         success = ended_with_output(k) if shape.output else ended(k)
     nothing_came: tuple[Effect, ...] = ()
     if shape.step == Step.PART and shape.output:
-        nothing_came = (Effect(fed(k), place, TAKES_NOTHING, certain=False, reading="A-70"),)
+        nothing_came = (Effect("part-taken", fed(k), place, TAKES_NOTHING, certain=False, reading="A-70"),)
     elif shape.step == Step.WHOLE and shape.output and k.parted:
-        nothing_came = (Effect(asked(k), place, TAKES_NOTHING),)
+        nothing_came = (Effect("length-asked", asked(k), place, TAKES_NOTHING),)
     return (
-        Effect(success, place),
+        Effect("operation-goes-on-or-ends", success, place),
         *nothing_came,
-        Effect(ended_if_sure(k, shape.step), place, _PLAIN_ERRORS),
-        Effect(ended_if_sure(k, shape.step), place, _ARGUMENT_ERRORS, reading="A-15"),
-        Effect(ended(k), place, ERRORS - _DOUBTFUL, certain=False, reading="A-11"),
-        Effect(ended(k), place, _DOUBTFUL, certain=False, reading="A-71"),
+        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, _PLAIN_ERRORS),
+        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, _ARGUMENT_ERRORS, reading="A-15"),
+        Effect("operation-perhaps-ended", ended(k), place, ERRORS - _DOUBTFUL, certain=False, reading="A-11"),
+        Effect("operation-perhaps-ended", ended(k), place, _DOUBTFUL, certain=False, reading="A-71"),
     )
 
 

@@ -91,8 +91,10 @@ C_FIND_OBJECTS_INIT = Function(
         USER_FOR_LOOKING,
     ),
     effects=(
-        Effect(all_dropped, "5.1.6 CKR_OPERATION_ACTIVE", DISPLACING, certain=False, reading="A-16"),
-        Effect(begin_search, "5.7 C_FindObjectsInit, the first paragraph"),
+        Effect(
+            "operation-displaced", all_dropped, "5.1.6 CKR_OPERATION_ACTIVE", DISPLACING, certain=False, reading="A-16"
+        ),
+        Effect("search-begun", begin_search, "5.7 C_FindObjectsInit, the first paragraph"),
     ),
     given=session_valid,
 )
@@ -196,7 +198,12 @@ def number_found(s: State, a: Args) -> Sequence[int]:
 
 _SOME = "5.7 C_FindObjects, the first and the second paragraph"
 _PERHAPS_ENDED = Effect(
-    end_search, "5.7 C_FindObjects, C_FindObjectsFinal: silent on errors", ERRORS, certain=False, reading="A-19"
+    "search-ended",
+    end_search,
+    "5.7 C_FindObjects, C_FindObjectsFinal: silent on errors",
+    ERRORS,
+    certain=False,
+    reading="A-19",
 )
 C_FIND_OBJECTS = Function(
     "C_FindObjects",
@@ -218,10 +225,10 @@ C_FIND_OBJECTS = Function(
         ),
     ),
     effects=(
-        Effect(go_on, _SOME),
-        Effect(take_all, _SOME, reading="A-81"),
-        *(Effect(meet(k), _SOME, certain=False, reading="A-81") for k in range(_MOST)),
-        Effect(take_some, _SOME),
+        Effect("search-goes-on", go_on, _SOME),
+        Effect("objects-found", take_all, _SOME, reading="A-81"),
+        *(Effect("object-found", meet(k), _SOME, certain=False, reading="A-81") for k in range(_MOST)),
+        Effect("batch-found", take_some, _SOME),
         _PERHAPS_ENDED,
     ),
     outputs=(
@@ -237,7 +244,7 @@ C_FIND_OBJECTS_FINAL = Function(
     "C_FindObjectsFinal",
     ("session",),
     (*SESSION, SEARCH_NOT_ACTIVE, USER_FOR_LOOKING),
-    effects=(Effect(end_search, "5.7 C_FindObjectsFinal, the first paragraph"), _PERHAPS_ENDED),
+    effects=(Effect("search-ended", end_search, "5.7 C_FindObjectsFinal, the first paragraph"), _PERHAPS_ENDED),
     given=session_valid,
 )
 

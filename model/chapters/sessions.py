@@ -165,7 +165,7 @@ C_OPEN_SESSION = Function(
         ),
         *NULL_POINTER,
     ),
-    effects=(Effect(open_session, "5.6 C_OpenSession, first paragraph"),),
+    effects=(Effect("session-opened", open_session, "5.6 C_OpenSession, first paragraph"),),
     outputs=(Output("handle", fresh_handle, "3.3 CK_SESSION_HANDLE"),),
     out_of_scope=no_handle_left_to_track,
     given=token_there,
@@ -197,14 +197,16 @@ def forget_handles(s: State, a: Args) -> State:
     return map_objects(s, lambda x: x if _has_session(s, x.slot) else replace(x, known=False))
 
 
-_HANDLES_FORGOTTEN = Effect(forget_handles, "3.4 CK_OBJECT_HANDLE", certain=False, reading="A-59")
+_HANDLES_FORGOTTEN = Effect("handles-forgotten", forget_handles, "3.4 CK_OBJECT_HANDLE", certain=False, reading="A-59")
 
 C_CLOSE_SESSION = Function(
     "C_CloseSession",
     ("session",),
     SESSION,
     effects=(
-        Effect(close_session, "5.6 C_CloseSession, paragraphs on session objects and on the last session"),
+        Effect(
+            "session-closed", close_session, "5.6 C_CloseSession, paragraphs on session objects and on the last session"
+        ),
         _HANDLES_FORGOTTEN,
     ),
     given=session_valid,
@@ -236,7 +238,11 @@ C_CLOSE_ALL_SESSIONS = Function(
         ),
     ),
     effects=(
-        Effect(close_all_sessions, "5.6 C_CloseAllSessions, paragraphs on session objects and on the login state"),
+        Effect(
+            "sessions-closed",
+            close_all_sessions,
+            "5.6 C_CloseAllSessions, paragraphs on session objects and on the login state",
+        ),
         _HANDLES_FORGOTTEN,
     ),
 )
@@ -349,7 +355,7 @@ C_GET_OPERATION_STATE = Function(
             since=V2_20,
         ),
     ),
-    effects=(Effect(save_state, "5.6 C_GetOperationState, first paragraph"),),
+    effects=(Effect("state-saved", save_state, "5.6 C_GetOperationState, first paragraph"),),
     given=session_valid,
 )
 
@@ -563,8 +569,8 @@ C_SET_OPERATION_STATE = Function(
         ),
     ),
     effects=(
-        Effect(restore_state, "5.6 C_SetOperationState, first and last paragraphs"),
-        Effect(restore_nothing, "5.6 C_SetOperationState, last paragraph", certain=False),
+        Effect("state-restored", restore_state, "5.6 C_SetOperationState, first and last paragraphs"),
+        Effect("nothing-restored", restore_nothing, "5.6 C_SetOperationState, last paragraph", certain=False),
     ),
     given=session_valid,
 )
@@ -916,19 +922,33 @@ C_LOGIN = Function(
     (*SESSION, *_USER_TYPE, *_LOGINS, *_LOGIN_PIN),
     out_of_scope=token_asks_for_pin,
     effects=(
-        Effect(login, "5.6 C_Login, paragraph on user types"),
-        Effect(login_without_need, "3.2 table 6 CKF_LOGIN_REQUIRED", certain=False, reading="A-62"),
+        Effect("logged-in", login, "5.6 C_Login, paragraph on user types"),
+        Effect(
+            "logged-in-without-need",
+            login_without_need,
+            "3.2 table 6 CKF_LOGIN_REQUIRED",
+            certain=False,
+            reading="A-62",
+        ),
         *(
-            Effect(change, "5.6 C_Login, paragraph on active operations", certain=False, reading="A-33")
+            Effect(
+                "operations-ended-by-login",
+                change,
+                "5.6 C_Login, paragraph on active operations",
+                certain=False,
+                reading="A-33",
+            )
             for change in (end_own_operations_at_login, end_operations_elsewhere_at_login)
         ),
         Effect(
+            "logged-out-when-locked",
             log_out_when_locked,
             "4.9 CKA_ALWAYS_AUTHENTICATE, paragraph on re-authentication",
             frozenset({CKR.PIN_LOCKED}),
             certain=False,
         ),
         Effect(
+            "pin-failure-counted",
             count_login_failure,
             "3.2 table 6 CKF_USER_PIN_COUNT_LOW",
             frozenset({CKR.PIN_INCORRECT, CKR.PIN_LOCKED}),
@@ -964,9 +984,15 @@ C_LOGOUT = Function(
         ),
     ),
     effects=(
-        Effect(logout, "5.6 C_Logout, paragraph on private objects"),
+        Effect("logged-out", logout, "5.6 C_Logout, paragraph on private objects"),
         *(
-            Effect(change, "5.6 C_Logout, paragraph on active operations", certain=False, reading="A-33")
+            Effect(
+                "operations-ended-by-logout",
+                change,
+                "5.6 C_Logout, paragraph on active operations",
+                certain=False,
+                reading="A-33",
+            )
             for change in (end_own_operations, end_operations_elsewhere)
         ),
     ),

@@ -1,10 +1,11 @@
 """Section 5.11: signing and verifying, with recovery of the data and without."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from ..call import Args, Buffer, Data
 from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
-from ..rule import Condition, Effect, Function, Output, Rule, Strength, named, one_fact
+from ..rule import Condition, Effect, Function, Output, Rule, Strength, named
 from ..state import Mech, State
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
@@ -82,7 +83,7 @@ _REJECTED = Rule(
 )
 
 
-@one_fact
+@cache
 def iterating(k: Activity) -> Condition:
     """A public-key mechanism is at work, whose algorithm may try again and again."""
     running = active(k)
@@ -109,7 +110,7 @@ C_SIGN = Function(
     "C_Sign",
     ("session", "data", "buffer", "null"),
     (*refusals(SIGNING, _WHOLE, _KNOWN), *plaintext_rows(SIGNING, Step.WHOLE), _REJECTED, _iteration_row(SIGNING)),
-    effects=(Effect(keep_signature, "5.11 C_Sign, on pSignature"), *ends(SIGNING, _WHOLE)),
+    effects=(Effect("output-kept", keep_signature, "5.11 C_Sign, on pSignature"), *ends(SIGNING, _WHOLE)),
     outputs=(Output("length", signature_length, "5.2 second way to call"),),
     out_of_scope=short_of_unusual(SIGNING),
     domains={"data": _SIGNED},
@@ -142,7 +143,7 @@ C_SIGN_FINAL = Function(
     "C_SignFinal",
     ("session", "buffer", "null"),
     (*refusals(SIGNING, _LAST, _KNOWN), *plaintext_rows(SIGNING, Step.LAST), _REJECTED, _iteration_row(SIGNING)),
-    effects=(Effect(keep_signature_of_parts, "5.11 C_SignFinal, on pSignature"), *ends(SIGNING, _LAST)),
+    effects=(Effect("output-kept", keep_signature_of_parts, "5.11 C_SignFinal, on pSignature"), *ends(SIGNING, _LAST)),
     outputs=(Output("length", signature_length, "5.2 second way to call"),),
     out_of_scope=short_while_cancelled,
     given=session_valid,
@@ -171,7 +172,7 @@ C_SIGN_RECOVER = Function(
         _iteration_row(SIGNING_RECOVERABLY),
     ),
     effects=(
-        Effect(keep_recoverable_signature, "5.11 C_SignRecover, on pSignature"),
+        Effect("output-kept", keep_recoverable_signature, "5.11 C_SignRecover, on pSignature"),
         *ends(SIGNING_RECOVERABLY, _WHOLE),
     ),
     outputs=(Output("length", signature_length, "5.2 second way to call"),),

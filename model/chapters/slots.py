@@ -406,9 +406,17 @@ C_INIT_TOKEN = Function(
     ),
     out_of_scope=empty_so_pin_perhaps_set,
     effects=(
-        Effect(init_token, "5.5 C_InitToken, paragraphs on reinitialising and on objects"),
-        Effect(destroy_the_undestroyable, "5.5 C_InitToken, paragraph on objects", certain=False),
-        Effect(count_so_failure_by_slot, "3.2 table 6 CKF_SO_PIN_COUNT_LOW", PIN_REFUSED, reading="A-43"),
+        Effect("token-initialized", init_token, "5.5 C_InitToken, paragraphs on reinitialising and on objects"),
+        Effect(
+            "undestroyable-destroyed", destroy_the_undestroyable, "5.5 C_InitToken, paragraph on objects", certain=False
+        ),
+        Effect(
+            "pin-failure-counted",
+            count_so_failure_by_slot,
+            "3.2 table 6 CKF_SO_PIN_COUNT_LOW",
+            PIN_REFUSED,
+            reading="A-43",
+        ),
     ),
     given=token_there,
 )
@@ -555,7 +563,7 @@ C_INIT_PIN = Function(
         ),
         *NEW_PIN,
     ),
-    effects=(Effect(init_pin, "5.5 C_InitPIN, first paragraph"),),
+    effects=(Effect("user-pin-set", init_pin, "5.5 C_InitPIN, first paragraph"),),
     out_of_scope=empty_pin_perhaps_set,
     given=session_valid,
 )
@@ -729,8 +737,14 @@ C_SET_PIN = Function(
     ),
     out_of_scope=empty_pin_perhaps_set,
     effects=(
-        Effect(put_pin, "5.5 C_SetPIN, first paragraph"),
-        Effect(count_failure_by_session, "3.2 table 6 CKF_USER_PIN_COUNT_LOW", PIN_REFUSED, reading="A-43"),
+        Effect("pin-changed", put_pin, "5.5 C_SetPIN, first paragraph"),
+        Effect(
+            "pin-failure-counted",
+            count_failure_by_session,
+            "3.2 table 6 CKF_USER_PIN_COUNT_LOW",
+            PIN_REFUSED,
+            reading="A-43",
+        ),
     ),
     given=session_valid,
 )

@@ -10,8 +10,8 @@ from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar, cast
 
 from ...model.call import Args, Call
-from ...model.decide import decide
-from ...model.oracle import Model, changed, plan_of
+from ...model.decide import changed, decide
+from ...model.oracle import Model, plan_of
 from ...model.rule import Condition, Effect
 from ...model.state import State
 from ...model.vocabulary import CKR

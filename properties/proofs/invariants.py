@@ -7,6 +7,7 @@ from itertools import combinations
 from ...model.attributes import KEYS
 from ...model.chapters.conditions import object_reachable, session_state
 from ...model.mechanisms import NOT_FOLLOWED, with_role
+from ...model.oracle import Model
 from ...model.state import (
     Kept,
     Login,
@@ -19,7 +20,7 @@ from ...model.state import (
     Search,
     State,
 )
-from ...model.vocabulary import CKS
+from ...model.vocabulary import CKS, Version
 
 LOGIN_SHOWN = {
     CKS.RO_PUBLIC_SESSION: Login.NOBODY,
@@ -31,12 +32,26 @@ LOGIN_SHOWN = {
 """Who is logged in, as the state of a session shows it (5.6)."""
 
 
+def of_every_model(_model: Model) -> bool:
+    """No version and no reading is without it."""
+    return True
+
+
+def the_so_is_alone(model: Model) -> bool:
+    """No read-only session stands beside the SO: so say the versions before v2.40, and reading A-05 'base text'."""
+    return model.version <= Version.V2_20 or model.readings["A-05"] == "base text"
+
+
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """A property of every reachable state, and the section of v2.40 that it follows from."""
+    """A property of every reachable state, and the section of v2.40 that it follows from.
+
+    `claimed` says of which models: not every version, nor every reading, has each.
+    """
 
     predicate: Callable[[State], bool]
     section: str
+    claimed: Callable[[Model], bool] = of_every_model
 
     @property
     def name(self) -> str:
@@ -62,11 +77,11 @@ def login_needs_a_session(s: State) -> bool:
 
 
 def sessions_of_a_token_agree(s: State) -> bool:
-    """The states of all open sessions with a token show the same login."""
+    """The states of all open sessions with a token show one login, but a read-only one beside the SO is public."""
     return all(
         LOGIN_SHOWN[session_state(s, x)] == LOGIN_SHOWN[session_state(s, y)]
         for x, y in combinations(s.sessions, 2)
-        if x.open and y.open and x.slot == y.slot
+        if x.open and y.open and x.slot == y.slot and (x.rw == y.rw or s.slots[x.slot].login != Login.SO)
     )
 
 
@@ -204,6 +219,11 @@ def recoverable_verification_has_a_mechanism_for_it(s: State) -> bool:
     return _all_serve(s, lambda o: o.verify_recover, Role.VERIFY_RECOVER)
 
 
+def verification_gives_no_length(s: State) -> bool:
+    """A verification has no output whose length it could have been asked for."""
+    return all(x.operations.verify.phase != Phase.ASKED for x in s.sessions)
+
+
 def saved_states_hold_no_search(s: State) -> bool:
     """A saved state is of no search."""
     return not s.saved.valid or s.saved.operations.search == Search.NONE
@@ -240,7 +260,7 @@ def only_keys_are_wrapped(s: State) -> bool:
 
 
 CATALOGUE = (
-    Invariant(no_read_only_session_beside_so, "5.6"),
+    Invariant(no_read_only_session_beside_so, "5.6", the_so_is_alone),
     Invariant(login_needs_a_session, "5.6"),
     Invariant(sessions_of_a_token_agree, "5.6"),
     Invariant(operations_need_a_session, "5.6"),
@@ -265,6 +285,7 @@ CATALOGUE = (
     Invariant(recoverable_signing_has_a_mechanism_for_it, "5.11"),
     Invariant(verification_has_a_mechanism_for_it, "5.11"),
     Invariant(recoverable_verification_has_a_mechanism_for_it, "5.11"),
+    Invariant(verification_gives_no_length, "5.11"),
     Invariant(saved_states_hold_no_search, "5.6"),
     Invariant(saved_states_hold_no_recovery, "5.6"),
     Invariant(ciphertext_is_of_a_cipher, "5.8"),
@@ -272,7 +293,12 @@ CATALOGUE = (
     Invariant(wrapped_keys_are_of_wrapping_mechanisms, "5.13"),
     Invariant(only_keys_are_wrapped, "5.13"),
 )
-"""Every invariant; some are proved by an induction only together with others.
+"""Every invariant that some model has; some are proved by an induction only together with others.
 
 v2.01 lists no code against a NULL new PIN, so a token that takes one may end without a PIN.
 """
+
+
+def invariants(model: Model) -> tuple[Invariant, ...]:
+    """Those that a model has."""
+    return tuple(x for x in CATALOGUE if x.claimed(model))

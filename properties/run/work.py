@@ -19,15 +19,13 @@ from ..engine.beliefs import Belief
 from ..engine.columns import Calls, Columns, members
 from ..engine.packed import Flat
 from ..engine.reads import Leaves
+from ..engine.verdict import Cause
 from ..search.chooser import ENDING, OTHERS_PER_ENDING, Chooser, chooser, conformance_machine
 from ..search.goals import by_function
-from .driver import Driver, New
+from .driver import Broken, Driver, New
 from .tally import Tally
 
 Numbers = tuple[int, ...]
-
-Cause = tuple[str, ...]
-"""The cause of a failure; see `Verdict.cause`."""
 
 Class = tuple[str, str, int]
 """A function, its answer in words, and an aspect of the state."""
@@ -106,12 +104,16 @@ class Failed:
 
 @dataclass(slots=True)
 class Done:
-    """What came of a piece of work; calls in `news` are counted from its beginning."""
+    """What came of a piece of work; calls in `news` are counted from its beginning.
+
+    `lost` counts the seconds that went into a new process after each death of the module.
+    """
 
     tally: Tally = field(default_factory=Tally)
     news: list[New] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
     costs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    lost: float = 0.0
 
 
 class Worker:
@@ -128,6 +130,7 @@ class Worker:
         """Do a piece of work; a long one ends early once there is `enough`."""
         driver = self.driver
         driver.take()
+        driver.noted = []
         self._failures, self._start = [], driver.made
         match item:
             case Visit():
@@ -145,12 +148,20 @@ class Worker:
     def part(self) -> Done:
         """What came of the piece of work since the last part, or since it was begun; what follows is another part."""
         driver = self.driver
-        costs = driver.costs
+        costs, at = driver.costs, driver.made - self._start
+        noted = [Failed(calls, (), x.cause, x.call.function, x.observation.text, at) for calls, x in driver.noted]
+        driver.noted = []
         tally, news = driver.take()
         news = [New(x.function, x.seen, x.aspect, x.calls - self._start) for x in news]
-        done = Done(tally, news, self._failures, costs)
-        self._failures, self._start = [], driver.made
+        done = Done(tally, news, [*self._failures, *noted, *map(self._broken, driver.broken)], costs)
+        self._failures, self._start, driver.broken = [], driver.made, []
         return done
+
+    def _broken(self, broken: Broken) -> Failed:
+        """The failure of a call that was to put the token back."""
+        v = broken.verdict
+        at = max(broken.at - self._start, 0)
+        return Failed(broken.calls, (), v.cause, v.call.function, v.observation.text, at)
 
     def _follow(self, calls: Sequence[int]) -> bool:
         """Run a sequence from a fresh start; whether it went well."""

@@ -217,6 +217,7 @@ def _several() -> Iterator[Place]:
         yield Place((*keys, *pair, _c("C_Logout")), DUAL)
         asked = tuple(_c(_GOING_ON[x.function], buffer=Buffer.NULL) for x in pair if x is not verify)
         yield Place((*keys, *pair, *asked), DUAL)
+    yield Place((*keys, sign), frozenset({"C_Login"}))
     for operation in (encrypt, sign):
         keyed = (*keys, operation, _c("C_GetOperationState"))
         yield Place(keyed, STATES)
@@ -257,7 +258,7 @@ def _elsewhere(initial: State) -> Iterator[Place]:
             continue
         begin = (BEGIN[0], _c("C_OpenSession", slot=slot))
         user = (*begin, _c("C_Login"))
-        yield Place(begin, EVERYWHERE)
+        yield Place(begin, EVERYWHERE if facts.initialized else EVERYWHERE | OPERATIONS | DUAL)
         yield Place(user, EVERYWHERE | OPERATIONS | DUAL if facts.user_pin_to_be_changed else EVERYWHERE)
         for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
             yield Place((*user, made), OBJECTS | KEYED)
@@ -267,9 +268,14 @@ def _elsewhere(initial: State) -> Iterator[Place]:
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
 
+def places(initial: State) -> Iterator[Place]:
+    """All places worth looking around from."""
+    yield from (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial))
+
+
 def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
     """Each place whose way the text lets succeed in this scope, with a state that the way may lead to."""
-    for place in (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial)):
+    for place in places(initial):
         s = initial
         for call in place.way:
             if call.function not in model.functions or not may_succeed(model, s, call) or not in_scope(model, s, call):

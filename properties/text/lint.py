@@ -15,7 +15,7 @@ import networkx as nx
 from ...model.interface import SIGNATURES
 from ...model.oracle import Model
 from ...model.precedence import EITHER, RELATIONS, Relation
-from ...model.rule import Rule, fact
+from ...model.rule import Rule
 from ...model.state import State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
 from .overlaps import Meeting, Pair, Say, Together, pair, together
@@ -224,7 +224,7 @@ def _off_list(model: Model) -> Iterator[Entry]:
     for name, f in model.functions.items():
         for r in f.rules:
             if r.code not in f.signature.listed[model.version]:
-                found.setdefault((r.code, fact(r)), []).append((name, r))
+                found.setdefault((r.code, r.id), []).append((name, r))
     for (code, _), rows in sorted(found.items()):
         words = " or ".join(dict.fromkeys(f"'{r.condition}'" for _, r in rows))
         readings = ", ".join(sorted({r.reading for _, r in rows if r.reading}))
@@ -255,7 +255,7 @@ def _apart(model: Model, found: Together, ordered: frozenset[Pair]) -> Iterator[
 
 
 def _words(rule: Rule) -> str:
-    return fact(rule).rpartition(".")[2].replace("_", " ")
+    return rule.id.replace("-", " ")
 
 
 def _dead(model: Model, found: Together) -> Iterator[Entry]:

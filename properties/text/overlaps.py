@@ -8,7 +8,7 @@ from itertools import chain
 from ...model.call import Call
 from ...model.oracle import Model, in_scope
 from ...model.state import Object, Slot, State
-from ..proofs.invariants import CATALOGUE
+from ..proofs.invariants import invariants
 from ..proofs.symbolic import System
 from ..search.goals import views
 
@@ -70,7 +70,7 @@ def together(model: Model, initial: State, wanted: Iterable[Pair], say: Say) -> 
             met[found] = meeting
     scope = small_scope(initial)
     system = System(model, scope)
-    space = system.space(x.predicate for x in CATALOGUE)
+    space = system.space(x.predicate for x in invariants(model))
     # Functions share their conditions, so that most pairs were asked about before.
     possible = cache(lambda conditions: system.possible(space, conditions))
     apart: set[Pair] = set()

@@ -55,6 +55,15 @@ class Interrupts:
         """From now on only remember a signal, and let those who work look for it."""
         self.deferred = True
 
+    def look(self) -> None:
+        """End the command here if a signal was remembered.
+
+        Raises:
+            Interrupted: if there was one.
+        """
+        if self.received is not None:
+            raise Interrupted(self.received)
+
     @property
     def name(self) -> str | None:
         """The signal that was received, by its name; None if there was none."""

@@ -27,13 +27,13 @@ from ..model.oracle import build, permitted
 from ..model.vocabulary import CKR
 from ..properties.engine.beliefs import Compiled
 from ..properties.engine.packed import uncollected
-from ..properties.policy import Right, Rights, anything
+from ..properties.policy import Level, Rights, anything
 from ..properties.run.campaign import numbered_calls
 from ..properties.run.work import Visit
 from ..properties.search.goals import all_calls, by_function
 from ..properties.search.graph import SCOPES, explore
 from ..properties.search.suites import machine, transition_tour
-from ..subject import SIMULATED_STATE, softhsm2_module
+from ..subject import SIMULATED_STATE, own_module
 
 STEPS = 100_000
 """Steps of the walk that the oracle is measured on."""
@@ -71,7 +71,7 @@ def _best(run: Callable[[], int]) -> float:
 def calls_checked() -> Figures:
     """Checked calls beside bare ones, and beside a plain state machine."""
     model = build()
-    tested = softhsm2_module(Kind.RAW, 10.0)
+    tested = own_module("softhsm2", Kind.RAW, 10.0)
     assert tested.isolated is not None
     try:
         seen = measure_pace(Task(model, tested.initial, tested.rights), tested.isolated)
@@ -158,7 +158,7 @@ def deaths() -> Figures:
     def scripted(briefing: bytes, **_: Any) -> Isolated:
         return Isolated(Kind.RAW, "scripted", Binding(slots=(0,)), program=MORTAL, briefing=briefing)
 
-    with Crew(Task(model, SIMULATED_STATE, Rights(Right.ANYTHING)), [scripted]) as crew:
+    with Crew(Task(model, SIMULATED_STATE, Rights(Level.OURS)), [scripted]) as crew:
         start = time.perf_counter()
         (done,) = crew.do([Visit((initialize,), goals)], lambda: 600.0)
         seconds = time.perf_counter() - start

@@ -65,10 +65,10 @@ def _rule_table(model: Model, function: str, code: str | None) -> Table:
     """The rows of a function, one code's or all."""
     table = Table(title=f"{function}, PKCS#11 {model.version}", title_justify="left")
     table.add_column("code", no_wrap=True)
-    for heading in ("when", "strength", "section", "reading"):
+    for heading in ("id", "when", "strength", "section, and what it says", "reading"):
         table.add_column(heading)
     for r in model.functions[function].rules:
         if code is None or str(r.code) == code:
             reading = f"{r.reading}: {model.readings[r.reading]}" if r.reading else ""
-            table.add_row(str(r.code), r.condition, r.strength.value, r.place, reading)
+            table.add_row(str(r.code), r.id, r.condition, r.strength.value, f"{r.place}: {r.says}", reading)
     return table

@@ -61,7 +61,7 @@ def command(report: Path, finding: str | None, module: str | None, **options: An
     tested = opened(opening, model, data["seed"])
     try:
         with tested.open() as adapter:
-            driver = Driver(model, tested.initial, adapter, tested.rights.policy)
+            driver = Driver(model, tested.initial, adapter, tested.rights.policy, guesses=tested.rights.guesses)
             came = [_replay(driver, model, trace) for trace in traces]
             adapter.reset(True)
     finally:

@@ -54,12 +54,15 @@ def _versions(rule: Rule) -> str:
 
 
 def _rule(r: Rule) -> tuple[str, ...]:
-    return str(r.code), r.condition, r.strength.value, r.place, _versions(r), r.reading or ""
+    return str(r.code), r.id, r.condition, r.strength.value, r.place, r.says, _versions(r), r.reading or ""
 
 
 def _effect(e: Effect) -> tuple[str, ...]:
     certain = "yes" if e.certain else "or nothing changes"
-    return e.name, ", ".join(map(str, sorted(e.on))), certain, e.place, e.reading or ""
+    return e.id, e.name, ", ".join(map(str, sorted(e.on))), certain, e.place, e.reading or ""
+
+
+_ROW = ("code", "id", "when", "strength", "section", "what it says", "versions", "interpretation")
 
 
 def _function(f: Function) -> Iterator[str]:
@@ -70,8 +73,8 @@ def _function(f: Function) -> Iterator[str]:
         yield "It never returns CKR_OK."
     if f.out_of_scope is not never:
         yield f"Not followed by the model, and so never called, when {_words(f.out_of_scope.__name__)}."
-    yield from _table(("code", "when", "strength", "section", "versions", "interpretation"), map(_rule, f.rules))
-    yield from _table(("effect", "on", "certain", "section", "interpretation"), map(_effect, f.effects))
+    yield from _table(_ROW, map(_rule, f.rules))
+    yield from _table(("id", "effect", "on", "certain", "section", "interpretation"), map(_effect, f.effects))
     yield from _table(("output", "section"), ((_words(o.name), o.place) for o in f.outputs))
 
 
