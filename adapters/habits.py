@@ -6,7 +6,7 @@ and must be found out. Whoever adds a rule asks what an honest module might do o
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..model.call import Blob, Buffer, Call, Flaw, Many, Observation
@@ -17,7 +17,6 @@ from ..model.interface import SIGNATURES
 from ..model.oracle import Model, applicable, following, outputs, permitted
 from ..model.state import (
     Login,
-    Object,
     Operations,
     Pin,
     Search,
@@ -25,8 +24,6 @@ from ..model.state import (
     Slot,
     State,
     Trait,
-    put_session,
-    put_slot,
 )
 from ..model.table import TABLE
 from ..model.vocabulary import CKR, CKU
@@ -104,8 +101,8 @@ class Habit:
     honest: Behaviour
     must: str
     breach: Behaviour
-    readings: tuple[tuple[str, str], ...] = field(default=())
-    """Those under which the breach is one, where they are not the defaults."""
+    shown: str
+    """The function that shows the breach first, whose answer is the failure."""
 
 
 class Accustomed(Simulated):
@@ -180,21 +177,6 @@ def _only(token: bool) -> Answer:
         return CKR.TEMPLATE_INCONSISTENT if other and x.session is not None else None
 
     return answer
-
-
-def _session_objects_stay(x: Scene, code: CKR, states: Sequence[State]) -> State:
-    after = states[0]
-    if code != CKR.OK or x.call.function != "C_CloseSession":
-        return after
-    return replace(after, objects=x.state.objects)
-
-
-def _token_objects_go_with_the_session(x: Scene, code: CKR, states: Sequence[State]) -> State:
-    after = states[0]
-    if code != CKR.OK or x.call.function != "C_CloseSession":
-        return after
-    gone = tuple(Object() if o.exists and o.token and o.owner == x.call.args.session else o for o in after.objects)
-    return replace(after, objects=gone)
 
 
 def _no_writing_sessions(x: Scene) -> CKR | None:
@@ -338,14 +320,6 @@ def _running(s: State) -> int:
     return sum(x.operations != Operations() for x in s.sessions)
 
 
-def _private_objects_after_logout(x: Scene) -> CKR | None:
-    reads = x.call.function == "C_GetObjectSize" and x.session is not None and not x.call.args.null
-    if not reads or x.slot is None or x.slot.login != Login.NOBODY or x.call.args.object >= len(x.state.objects):
-        return None
-    hidden = x.state.objects[x.call.args.object]
-    return CKR.OK if hidden.exists and hidden.private else None
-
-
 def _arguments_first(x: Scene) -> CKR | None:
     return CKR.ARGUMENTS_BAD if x.call.args.null and x.state.initialized else None
 
@@ -381,24 +355,10 @@ def _restores_anywhere(x: Scene) -> CKR | None:
     return CKR.OK if restores and x.call.args.blob == Blob.SAVED and x.could_succeed else None
 
 
-def _restores_nothing(x: Scene, code: CKR, states: Sequence[State]) -> State:
-    if code != CKR.OK or x.call.function != "C_SetOperationState":
-        return states[0]
-    session = x.state.sessions[x.call.args.session]
-    return put_session(states[0], x.call.args.session, replace(session, operations=Operations()))
-
-
 def _one_at_a_time(x: Scene) -> CKR | None:
     active = x.session is not None and x.session.operations != Operations()
     begins = x.call.function in _INITS | {"C_FindObjectsInit"}
     return CKR.OPERATION_ACTIVE if active and begins and x.could_succeed else None
-
-
-def _search_ends_others(x: Scene, code: CKR, states: Sequence[State]) -> State:
-    if code != CKR.OK or x.call.function != "C_GetSessionInfo":
-        return states[0]
-    session = x.state.sessions[x.call.args.session]
-    return put_session(states[0], x.call.args.session, replace(session, operations=Operations()))
 
 
 def _stays_initialized(x: Scene, code: CKR, states: Sequence[State]) -> State:
@@ -443,28 +403,9 @@ def _expires(x: Scene) -> CKR | None:
     return CKR.PIN_EXPIRED if works and user and x.counts["expired"] and x.could_succeed else None
 
 
-def _wrong_pin_is_right(x: Scene) -> CKR | None:
-    wrong = x.call.function == "C_Login" and x.call.args.pin == Pin.WRONG
-    return CKR.OK if wrong and CKR.PIN_INCORRECT in permitted(x.model, x.state, x.call) else None
-
-
-def _pin_changed_by_failure(x: Scene, code: CKR, states: Sequence[State]) -> State:
-    """A refused C_SetPIN sets the PIN all the same."""
-    if x.call.function != "C_SetPIN" or code != CKR.PIN_INCORRECT or x.session is None or x.slot is None:
-        return states[0]
-    return put_slot(states[0], x.session.slot, replace(states[0].slots[x.session.slot], user_pin=x.call.args.new_pin))
-
-
 def _legacy_runs(x: Scene) -> CKR | None:
     legacy = x.call.function in ("C_GetFunctionStatus", "C_CancelFunction")
     return CKR.FUNCTION_NOT_PARALLEL if legacy and x.state.initialized else None
-
-
-def _where(code: CKR, *functions: str) -> Answer:
-    """A code wherever it is permitted, in some functions."""
-    return lambda x: (
-        code if x.call.function in functions and code in permitted(x.model, x.state, x.call) else None
-    )
 
 
 HABITS: Final = (
@@ -475,22 +416,25 @@ HABITS: Final = (
         Behaviour(_login_first),
         "Private objects are made for nobody.",
         Behaviour(_private_objects_for_nobody),
+        "C_CreateObject",
     ),
     Habit(
         "token objects only",
         "The token refuses session objects.",
         "4.1.1 rule 5",
         Behaviour(_only(token=True)),
-        "Session objects outlive their session.",
-        Behaviour(settle=_session_objects_stay),
+        "A handle of no object is valid.",
+        Behaviour(_forbidden_succeeds("C_GetObjectSize", CKR.OBJECT_HANDLE_INVALID)),
+        "C_GetObjectSize",
     ),
     Habit(
         "session objects only",
         "The token keeps no objects of the application's.",
         "4.1.1 rule 5",
         Behaviour(_only(token=False)),
-        "Token objects are gone with the session that made them.",
-        Behaviour(settle=_token_objects_go_with_the_session),
+        "An attribute is read that no object has.",
+        Behaviour(_forbidden_succeeds("C_GetAttributeValue", CKR.ATTRIBUTE_TYPE_INVALID)),
+        "C_GetAttributeValue",
     ),
     Habit(
         "read-only sessions only",
@@ -499,6 +443,7 @@ HABITS: Final = (
         Behaviour(_no_writing_sessions, token=lambda slot: replace(slot, write_protected=True)),
         "A read-only session writes to the token.",
         Behaviour(_writes_through_read_only_sessions),
+        "C_CreateObject",
     ),
     Habit(
         "templates of its own",
@@ -507,6 +452,7 @@ HABITS: Final = (
         Behaviour(_own_templates),
         "A sensitive value is given out.",
         Behaviour(_shows_secrets),
+        "C_GetAttributeValue",
     ),
     Habit(
         "labels stay",
@@ -515,6 +461,7 @@ HABITS: Final = (
         Behaviour(_labels_stay),
         "An object that is not modifiable is modified.",
         Behaviour(_forbidden_succeeds("C_SetAttributeValue", CKR.ACTION_PROHIBITED)),
+        "C_SetAttributeValue",
     ),
     Habit(
         "searches in batches",
@@ -523,6 +470,7 @@ HABITS: Final = (
         Behaviour(settle=_batches),
         "A search finds nothing.",
         Behaviour(give=_finds_nothing),
+        "C_FindObjects",
     ),
     Habit(
         "handles outlive C_Finalize",
@@ -531,14 +479,16 @@ HABITS: Final = (
         Behaviour(settle=_handles(True, "C_Finalize")),
         "A login outlives C_Finalize.",
         Behaviour(settle=_logins_outlive("C_Finalize")),
+        "C_Login",
     ),
     Habit(
         "handles die with the last session",
         "Handles on token objects are forgotten when the last session is closed.",
         "3.4 CK_OBJECT_HANDLE",
         Behaviour(settle=_handles(False, "C_CloseSession", "C_CloseAllSessions")),
-        "A login outlives the last session.",
-        Behaviour(settle=_logins_outlive("C_CloseAllSessions")),
+        "A session is closed twice.",
+        Behaviour(_forbidden_succeeds("C_CloseSession", CKR.SESSION_HANDLE_INVALID)),
+        "C_CloseSession",
     ),
     Habit(
         "lengths overstated",
@@ -547,6 +497,7 @@ HABITS: Final = (
         Behaviour(_overstates),
         "A buffer of the length that a query told is too small.",
         Behaviour(_never_enough),
+        "C_Digest",
     ),
     Habit(
         "empty PINs",
@@ -555,6 +506,7 @@ HABITS: Final = (
         Behaviour(_empty_pins, token=lambda slot: replace(slot, empty_pin_legal=True)),
         "The user's PIN is set by others than the SO.",
         Behaviour(_forbidden_succeeds("C_InitPIN", CKR.USER_NOT_LOGGED_IN)),
+        "C_InitPIN",
     ),
     Habit(
         "a PIN locked after three",
@@ -562,7 +514,8 @@ HABITS: Final = (
         "5.6 C_Login",
         Behaviour(_locks),
         "A wrong PIN is accepted.",
-        Behaviour(_wrong_pin_is_right),
+        Behaviour(_forbidden_succeeds("C_Login", CKR.PIN_INCORRECT)),
+        "C_Login",
     ),
     Habit(
         "read-only sessions beside the SO",
@@ -571,6 +524,7 @@ HABITS: Final = (
         Behaviour(_ro_sessions_beside_so),
         "The SO logs in while the user is logged in.",
         Behaviour(_forbidden_succeeds("C_Login", CKR.USER_ANOTHER_ALREADY_LOGGED_IN)),
+        "C_Login",
     ),
     Habit(
         "an Init replaces",
@@ -579,14 +533,16 @@ HABITS: Final = (
         Behaviour(_replaces),
         "An operation ends that was never begun.",
         Behaviour(_forbidden_succeeds("C_DigestFinal", CKR.OPERATION_NOT_INITIALIZED)),
+        "C_DigestFinal",
     ),
     Habit(
         "operations end at logout",
         "C_Logout ends what is active.",
         "5.6 C_Logout",
         Behaviour(settle=_operations(False, "C_Login", "C_Logout")),
-        "Private objects can be used after logout.",
-        Behaviour(_private_objects_after_logout),
+        "Nobody is logged out.",
+        Behaviour(_forbidden_succeeds("C_Logout", CKR.USER_NOT_LOGGED_IN)),
+        "C_Logout",
     ),
     Habit(
         "operations outlive logout",
@@ -595,6 +551,7 @@ HABITS: Final = (
         Behaviour(settle=_operations(True, "C_Login", "C_Logout")),
         "C_Logout leaves the user logged in.",
         Behaviour(settle=_logins_outlive("C_Logout")),
+        "C_Login",
     ),
     Habit(
         "arguments first",
@@ -603,6 +560,7 @@ HABITS: Final = (
         Behaviour(_arguments_first),
         "A NULL pointer is as good as any.",
         Behaviour(_forbidden_succeeds("C_GetSessionInfo", CKR.ARGUMENTS_BAD)),
+        "C_GetSessionInfo",
     ),
     Habit(
         "sessions first",
@@ -611,6 +569,7 @@ HABITS: Final = (
         Behaviour(_sessions_first),
         "A session goes on when it is closed.",
         Behaviour(_forbidden_succeeds("C_GetSessionInfo", CKR.SESSION_HANDLE_INVALID)),
+        "C_GetSessionInfo",
     ),
     Habit(
         "self-tests fail",
@@ -619,6 +578,7 @@ HABITS: Final = (
         Behaviour(_self_tests_fail),
         "A code of self-tests comes from where none is made.",
         Behaviour(_everywhere("C_GetSlotInfo", CKR.FIPS_SELF_TEST_FAILED)),
+        "C_GetSlotInfo",
     ),
     Habit(
         "a policy of its own",
@@ -627,22 +587,25 @@ HABITS: Final = (
         Behaviour(_policy),
         "An object that is not destroyable is destroyed.",
         Behaviour(_forbidden_succeeds("C_DestroyObject", CKR.ACTION_PROHIBITED)),
+        "C_DestroyObject",
     ),
     Habit(
         "states restored anywhere",
         "A saved state can be restored in another session, as another user.",
         "5.6 C_SetOperationState",
         Behaviour(_restores_anywhere),
-        "C_SetOperationState restores nothing.",
-        Behaviour(settle=_restores_nothing),
+        "An operation goes on that was never begun.",
+        Behaviour(_forbidden_succeeds("C_DigestUpdate", CKR.OPERATION_NOT_INITIALIZED)),
+        "C_DigestUpdate",
     ),
     Habit(
         "one operation at a time",
         "A session has one operation at most, of any kind.",
         "5.1.6 CKR_OPERATION_ACTIVE",
         Behaviour(_one_at_a_time),
-        "A look at the session ends what is active.",
-        Behaviour(settle=_search_ends_others),
+        "A search goes on that was never begun.",
+        Behaviour(_forbidden_succeeds("C_FindObjects", CKR.OPERATION_NOT_INITIALIZED)),
+        "C_FindObjects",
     ),
     Habit(
         "stubs",
@@ -651,6 +614,7 @@ HABITS: Final = (
         Behaviour(_stubs),
         "The library is initialised after C_Finalize.",
         Behaviour(settle=_stays_initialized),
+        "C_Initialize",
     ),
     Habit(
         "slots settled by C_GetSlotList",
@@ -659,6 +623,7 @@ HABITS: Final = (
         Behaviour(_slots_unlisted),
         "A slot ID that no slot has is valid.",
         Behaviour(_forbidden_succeeds("C_GetSlotInfo", CKR.SLOT_ID_INVALID)),
+        "C_GetSlotInfo",
     ),
     Habit(
         "the generic code",
@@ -667,14 +632,16 @@ HABITS: Final = (
         Behaviour(_generic_code),
         "A function does nothing and says so by no code of its own.",
         Behaviour(_everywhere("C_GetSessionInfo", CKR.KEY_HANDLE_INVALID)),
+        "C_GetSessionInfo",
     ),
     Habit(
         "short of memory",
         "The device is out of memory now and then.",
         "5.1.3 CKR_DEVICE_MEMORY",
         Behaviour(_of_the_vendor),
-        "A refused C_SetPIN sets the PIN.",
-        Behaviour(settle=_pin_changed_by_failure),
+        "A list of slots has a wrong PIN.",
+        Behaviour(_everywhere("C_GetSlotList", CKR.PIN_INCORRECT)),
+        "C_GetSlotList",
     ),
     Habit(
         "PINs of the SO expire",
@@ -683,6 +650,7 @@ HABITS: Final = (
         Behaviour(_expires),
         "The user's PIN is changed by who does not know it.",
         Behaviour(_forbidden_succeeds("C_SetPIN", CKR.PIN_INCORRECT)),
+        "C_SetPIN",
     ),
     Habit(
         "legacy functions",
@@ -691,6 +659,7 @@ HABITS: Final = (
         Behaviour(_legacy_runs),
         "A function of today answers as those of parallel sessions do.",
         Behaviour(_everywhere("C_GetTokenInfo", CKR.FUNCTION_NOT_PARALLEL)),
+        "C_GetTokenInfo",
     ),
 )
 """The catalogue."""
