@@ -10,9 +10,9 @@ from typing import Final
 
 from ..model.state import Pin
 from ..model.vocabulary import CKF, CKR, CKU
-from .base import Binding
+from .base import Binding, risk
 from .callbacks import notify
-from .cryptoki import CData, ffi, new
+from .cryptoki import CData, ffi, new, unpadded
 from .isolated import NO_ENVIRONMENT, TIMEOUT, ask_once
 from .measure import Library, initialized
 from .objects import PREFIX
@@ -43,12 +43,12 @@ class Found:
 class Census:
     """The flags of a token, less those that count tries, and its objects; `login` is the code of the user's C_Login.
 
-    It is CKR_OK where no PIN was given.
+    It is CKR_OK where no PIN was given, and None where it was not tried, as the token says that few tries are left.
     """
 
     flags: int = 0
     objects: tuple[Found, ...] = ()
-    login: int = CKR.OK
+    login: int | None = CKR.OK
 
     def missing(self, other: "Census") -> tuple[Found, ...]:
         """The objects of another census that are not in this one, each as often as it is missing."""
@@ -63,22 +63,23 @@ def _taken(left: list[Found], x: Found) -> bool:
     return False
 
 
-def census(
-    library: str, slot_id: int, user_pin: bytes | None = None, init_reserved: str | None = None, *, remove: bool = False
-) -> Census:
+def census(order: TakeCensus) -> Census:
     """What a token holds now, in this process; with `remove`, after all objects with a label of ours were destroyed.
 
     Raises:
         ModuleUnusable: if the library does not load, does not initialise, or opens no session on the slot.
     """
-    with initialized(library, init_reserved) as module:
-        session = _session(module, slot_id, write=remove)
-        login = CKR.OK if user_pin is None else _log_in(module, session, user_pin)
-        if remove:
+    with initialized(order.library, order.init_reserved) as module:
+        slot_id = _slot_of(module, order)
+        session = _session(module, slot_id, write=order.remove)
+        flags = _token_flags(module, slot_id)
+        login: int | None = None if order.user_pin else CKR.OK
+        if order.user_pin and risk(flags, CKU.USER) is None:
+            login = _log_in(module, session, order.user_pin)
+        if order.remove:
             _destroy_ours(module, session)
-        flags = _token_flags(module, slot_id) & ~_COUNTS
         objects = (_found(module, session, handle) for handle in _handles(module, session))
-        return Census(flags, tuple(sorted(objects, key=lambda x: (x.label, x.content))), login)
+        return Census(flags & ~_COUNTS, tuple(sorted(objects, key=lambda x: (x.label, x.content))), login)
 
 
 def clear(library: str, binding: Binding, *, changed_pin: bool) -> bool:
@@ -107,6 +108,21 @@ def clear(library: str, binding: Binding, *, changed_pin: bool) -> bool:
 
 
 _COUNTS: Final = CKF.USER_PIN_COUNT_LOW | CKF.SO_PIN_COUNT_LOW
+
+
+def _slot_of(module: Library, order: TakeCensus) -> int:
+    """The slot with the token: initialised anew, it may have got another ID."""
+    if _token_label(module, order.slot_id) == order.label:
+        return order.slot_id
+    numbers, length = new("CK_SLOT_ID[]", _MOST), new("CK_ULONG *", _MOST)
+    listed = module.call("C_GetSlotList", True, numbers, length) == CKR.OK
+    slots = numbers[0 : min(length[0], _MOST)] if listed else ()
+    return next((int(x) for x in slots if _token_label(module, x) == order.label), order.slot_id)
+
+
+def _token_label(module: Library, slot_id: int) -> str | None:
+    info = new("CK_TOKEN_INFO *")
+    return unpadded(info.label) if module.call("C_GetTokenInfo", slot_id, info) == CKR.OK else None
 
 
 def _session(module: Library, slot_id: int, *, write: bool) -> int:
@@ -168,20 +184,13 @@ def _found(module: Library, session: int, handle: int) -> Found:
 
 
 def census_isolated(
-    library: str,
-    slot_id: int,
-    user_pin: bytes | None = None,
-    init_reserved: str | None = None,
-    *,
-    remove: bool = False,
-    environment: Mapping[str, str] = NO_ENVIRONMENT,
-    timeout: float = TIMEOUT,
+    order: TakeCensus, *, environment: Mapping[str, str] = NO_ENVIRONMENT, timeout: float = TIMEOUT
 ) -> Census:
-    """As `census`, from a child process that has `timeout` seconds for all of it.
+    """As `census`, from a process of its own that has `timeout` seconds for all of it.
 
     Raises:
         ModuleUnusable: as `census` does, and if the module dies or hangs.
     """
-    order = TakeCensus(library, slot_id, user_pin, init_reserved, remove)
-    taken: Census = ask_once(Census, order, environment, timeout, secrets=(user_pin,) if user_pin else ())
+    secrets = (order.user_pin,) if order.user_pin else ()
+    taken: Census = ask_once(Census, order, environment, timeout, secrets=secrets)
     return taken

@@ -144,8 +144,7 @@ class _Child:
             case Provision():
                 yield initialize_here(command.library, command.labels, command.pins, command.init_reserved)
             case TakeCensus():
-                pin, reserved = command.user_pin, command.init_reserved
-                yield census(command.library, command.slot_id, pin, reserved, remove=command.remove)
+                yield census(command)
             case Clear():
                 yield clear(command.library, command.binding, changed_pin=command.changed_pin)
             case Work():

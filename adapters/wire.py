@@ -133,10 +133,14 @@ class Provision(Struct, frozen=True, tag=True):
 
 
 class TakeCensus(Struct, frozen=True, tag=True):
-    """See what a token holds, with `remove` after what is ours was destroyed; answered by a Census."""
+    """See what a token holds, with `remove` after what is ours was destroyed; answered by a Census.
+
+    It is in the slot, or where another is there, in the one with its label.
+    """
 
     library: str
     slot_id: int
+    label: str
     user_pin: bytes | None
     init_reserved: str | None
     remove: bool

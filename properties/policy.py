@@ -245,13 +245,15 @@ _PUT_BACK: Final = (Pin.USER, Pin.OTHER)
 class Rights:
     """What the tester may do, as data; `users` are those whose PIN was given.
 
-    Without `objects` none are made where they may not be kept: session objects of this module outlive their session.
+    Session objects of the module may be `lasting`: they outlive their session and its process. Where they may not stay
+    none are made then, nor where that could not be seen: `objects` says so.
     `reduced` says, for the report, why the level is lower than what was asked for.
     """
 
     level: Level
     users: frozenset[CKU] = frozenset()
     objects: bool = True
+    lasting: bool = False
     reduced: tuple[str, ...] = field(default=())
 
     @property
@@ -264,6 +266,11 @@ class Rights:
         """What is allowed, a line for each level, and a line for whatever reduced it."""
         levels = (self.level,) if self.level is Level.OURS else tuple(x for x in Level if x <= self.level)
         return (*(f"{x.words}: {x.sentence}" for x in levels), *self.reduced)
+
+    @property
+    def least(self) -> Policy:
+        """What may still be done to a token of which nothing is known: no PINs, and no object that may stay."""
+        return on_token(Level.SESSION_OBJECTS, frozenset(), objects=self.objects and not self.lasting)
 
     @property
     def guesses(self) -> Guesses:
@@ -354,7 +361,7 @@ class _Case:
 def _careful(case: _Case) -> bool:
     """Below EVERYTHING."""
     touch, level = case.touch, case.level
-    if level < Level.TOKEN_OBJECTS and not case.objects and touch.makes:
+    if not case.objects and touch.makes:
         return False
     if touch.makes_kept and not (level >= Level.TOKEN_OBJECTS and _removable(case)):
         return False
@@ -430,7 +437,3 @@ def _expendable(case: _Case) -> bool:
     if CKU.SO in touch.counts and a.pin != Pin.SO:
         return False
     return "so_pin" not in touch.writes or (a.pin == Pin.SO and "new_pin" not in case.uses)
-
-
-LEAST: Final = on_token(Level.SESSION_OBJECTS, frozenset())
-"""What may be done to a token of which nothing is known any more."""

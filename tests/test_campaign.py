@@ -110,6 +110,23 @@ def test_a_tour_is_taken_up_where_it_was_ended(core: Model) -> None:
     assert [f.calls for f in done.failures] == [(INIT, OPEN, INFO, BAD_INFO)]
 
 
+class Shut(Counting):
+    """Lets nobody log in the first time."""
+
+    def call(self, call: Call) -> Observation:
+        seen = super().call(call)
+        return Observation(CKR.DEVICE_ERROR) if call == LOGIN and self.made.count(LOGIN) == 1 else seen
+
+
+def test_a_tour_goes_the_way_to_the_next_stop_where_it_could_not_leave_one(core: Model) -> None:
+    module = Shut(core, ONE_SLOT)
+    tourist, n = worker(core, module)
+    module.made.clear()
+    stops = ((n(), n(INIT)), (n(INIT), n(OPEN)), (n(INIT, OPEN), n(INFO, LOGIN)), (n(INIT, OPEN, LOGIN), n(INFO)))
+    tourist.do(Tour(stops))
+    assert module.made == [INIT, OPEN, INFO, LOGIN, INIT, OPEN, LOGIN, INFO]
+
+
 @pytest.mark.parametrize("item", [Walk("5/1", 200, False), Generated(5, 6, 20)], ids=lambda item: type(item).__name__)
 def test_what_a_worker_does_does_not_depend_on_what_it_did(item: Item, core: Model) -> None:
     fresh, _ = worker(core, Steady(core, ONE_SLOT))

@@ -200,7 +200,7 @@ def test_explain_gives_rules_precedence_and_a_sequence() -> None:
     result = p11conform("explain", "C_Login", "CKR_PIN_INCORRECT")
     assert result.exit_code == 0, result.output
     assert "login pin wrong" in result.stdout
-    assert "CKR_SESSION_HANDLE_INVALID before CKR_PIN_INCORRECT (section 5.1.7)" in result.stdout
+    assert "CKR_SESSION_HANDLE_INVALID before CKR_PIN_INCORRECT (section 5.1.7, recommended)" in result.stdout
     assert "1. C_Initialize(" in result.stdout
     assert "3. C_Login(session=0, user=SO, pin=USER) → CKR_PIN_INCORRECT" in result.stdout
 

@@ -12,7 +12,17 @@ from p11conform.model.rule import Effect, Function
 from p11conform.model.state import Kind, Login, Object, Pin, Session, Slot, State, Trait
 from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKU, Version
-from p11conform.properties.policy import KNOWN, NOTHING, Level, Policy, Touches, anything, makes_objects, on_token
+from p11conform.properties.policy import (
+    KNOWN,
+    NOTHING,
+    Level,
+    Policy,
+    Rights,
+    Touches,
+    anything,
+    makes_objects,
+    on_token,
+)
 from p11conform.properties.search.goals import all_calls
 
 
@@ -256,3 +266,24 @@ def test_pins_are_set_only_where_they_can_be_put_back(core: Model) -> None:
     s = State(initialized=True, sessions=(Session(open=True, rw=True), Session()))
     assert policy(s, tried)
     assert not policy(replace(s, slots=(replace(s.slots[0], user_failed=True),)), tried)
+
+
+@pytest.mark.parametrize(("lasting", "makes"), [(False, True), (True, False)])
+def test_what_is_left_where_nothing_is_known_any_more(lasting: bool, makes: bool) -> None:
+    least = Rights(Level.EVERYTHING, frozenset(CKU), lasting=lasting).least
+    s = WITH_OBJECTS[0]
+    assert least(s, Call("C_GetSessionInfo"))
+    assert least(s, Call("C_CreateObject")) is makes
+    assert not least(s, Call("C_CreateObject", Args(token=True)))
+    assert not least(s, Call("C_Login"))
+
+
+def test_a_pin_is_weighed_where_it_may_be_wrong_and_tries_count() -> None:
+    guesses = Rights(Level.PINS, frozenset(CKU)).guesses
+    changed = replace(ONE_SLOT, slots=(replace(ONE_SLOT.slots[0], user_pin=Pin.OTHER),))
+    assert guesses(ONE_SLOT, Call("C_Login")) == frozenset()
+    assert guesses(ONE_SLOT, Call("C_Login", Args(pin=Pin.WRONG))) == {CKU.USER}
+    assert guesses(changed, Call("C_Login")) == {CKU.USER}
+    assert guesses(ONE_SLOT, Call("C_GetInfo")) == frozenset()
+    for level in (Level.TOKEN_OBJECTS, Level.EVERYTHING, Level.OURS):
+        assert Rights(level, frozenset(CKU)).guesses(ONE_SLOT, Call("C_Login", Args(pin=Pin.WRONG))) == frozenset()

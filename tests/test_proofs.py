@@ -58,16 +58,16 @@ def without(function: str, code: CKR) -> Model:
 @pytest.mark.parametrize("version", [Version.V2_01, Version.V2_20, Version.V2_40], ids=str)
 def test_invariants_hold(version: Version) -> None:
     claimed = invariants(system(version).model)
-    assert len(claimed) == len(CATALOGUE)
+    assert len(claimed) >= len(CATALOGUE) - (version is Version.V2_01)
     proofs = prove_together(system(version), {i.name: i.predicate for i in claimed})
     assert {name for name, proof in proofs.items() if proof.outcome is not Outcome.PROVED} == set()
 
 
 def test_what_a_reading_gives_up_is_not_claimed_and_does_not_hold() -> None:
     model = build()
-    (left,) = {*CATALOGUE} - {*invariants(model)}
-    assert left.predicate is no_read_only_session_beside_so
-    assert prove(System(restricted(model), INITIAL), left.predicate).outcome is Outcome.VIOLATED
+    left = {x.predicate for x in CATALOGUE} - {x.predicate for x in invariants(model)}
+    assert left == {no_read_only_session_beside_so, sessions_of_a_token_agree}
+    assert all(prove(System(restricted(model), INITIAL), x).outcome is Outcome.VIOLATED for x in left)
 
 
 def test_invariants_are_sentences() -> None:

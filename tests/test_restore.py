@@ -179,7 +179,7 @@ def test_after_a_failure_it_is_not_judged_what_puts_back(model: Model) -> None:
 def test_no_wrong_pin_is_given_while_the_token_says_that_few_tries_are_left(model: Model) -> None:
     module = Recorded(model, START)
     rights = Rights(Level.PINS, EVERYBODY)
-    driver = Driver(model, START, module, rights.policy, guesses=rights.guesses)
+    driver = Driver(model, START, module, rights.policy, rights=rights)
     right, wrong = Call("C_Login"), WRONG[0]
     for left in (True, False, True):
         module.left = left

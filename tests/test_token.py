@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import INIT, LOGIN, OPEN
+from conftest import FINALIZE, INIT, LOGIN, OPEN
 
 from p11conform import cli, subject
 from p11conform.adapters.base import ModuleUnusable
@@ -18,6 +18,7 @@ from p11conform.adapters.isolated import Isolated, Kind, login_isolated, measure
 from p11conform.adapters.modules import library, softhsm2
 from p11conform.adapters.modules.library import Request
 from p11conform.adapters.modules.module import initialize_tokens
+from p11conform.adapters.wire import TakeCensus
 from p11conform.crew import RemoteWorker
 from p11conform.exits import Exit
 from p11conform.messages import Task
@@ -29,7 +30,8 @@ from p11conform.model.vocabulary import CKF, CKR, CKU
 from p11conform.properties.engine.verdict import Severity
 from p11conform.properties.policy import Level, makes_objects
 from p11conform.properties.run.tally import Tally
-from p11conform.properties.run.work import Tour
+from p11conform.properties.run.work import Failed, Tour
+from p11conform.properties.search.goals import SEARCH
 
 pytestmark = pytest.mark.module
 
@@ -114,10 +116,13 @@ MADE = Call("C_CreateObject", Args(token=True))
 PRIVATE = Call("C_CreateObject", Args(token=True, private=True))
 
 
+def slot_of(request: Request) -> int:
+    """The ID of the slot that a request is about."""
+    return library.choose(measure_isolated(request.library), request).id
+
+
 def objects(request: Request) -> Census:
-    measured = measure_isolated(request.library)
-    slot = library.choose(measured, request)
-    return census_isolated(request.library, slot.id, request.user_pin)
+    return census_isolated(TakeCensus(request.library, slot_of(request), "mine", request.user_pin, None, remove=False))
 
 
 def test_a_token_that_cannot_be_initialised_again_is_checked_at_a_lower_level(
@@ -164,7 +169,26 @@ def test_a_census_sees_what_is_there_and_removes_only_what_is_ours(stranger: Req
     lines = subject.token_lines(before, after)
     assert lines[0] == "0 objects before, 2 after"
     assert "pkcs11-tool" in lines[1]
-    assert census_isolated(stranger.library, module.binding.slots[0], PIN, remove=True) == before
+    elsewhere = max(s.id for s in measure_isolated(stranger.library).slots) + 1
+    order = TakeCensus(stranger.library, elsewhere, "mine", PIN, None, remove=True)
+    assert census_isolated(order) == before, "it is found by its label"
+
+
+def test_a_census_gives_no_pin_to_a_token_with_few_tries_left_and_says_so(
+    stranger: Request, tries: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = objects(stranger)
+    made = tries()
+    monkeypatch.setenv("SHIM_FLAGS", str(int(CKF.USER_PIN_FINAL_TRY)))
+    after = objects(stranger)
+    assert (before.login, after.login, tries()) == (CKR.OK, None, made)
+    assert "not tried any more" in subject.token_lines(before, after)[1]
+
+
+def test_a_user_pin_that_is_another_now_is_named(stranger: Request) -> None:
+    before = objects(stranger)
+    after = objects(replace(stranger, user_pin=b"Sesame-9999"))
+    assert "CKR_PIN_INCORRECT" in subject.token_lines(before, after)[1]
 
 
 @pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS])
@@ -187,11 +211,6 @@ def test_putting_back_that_fails_is_said_and_raises_nothing(stranger: Request, m
     assert module.restore()
     monkeypatch.setenv("SHIM_INIT", str(int(CKR.SESSION_EXISTS)))
     assert module.restore() is False
-
-
-def slot_of(request: Request) -> int:
-    """The ID of the slot that a request is about."""
-    return library.choose(measure_isolated(request.library), request).id
 
 
 Check = Callable[..., dict[str, Any]]
@@ -283,22 +302,26 @@ def test_no_wrong_pin_is_given_to_a_token_that_says_that_one_try_is_left(
     assert login_isolated(stranger.library, slot_of(stranger), CKU.USER, PIN) == CKR.OK
 
 
-def at_work(request: Request, level: Level, model: Model, *sequences: Sequence[Call]) -> tuple[Tally, list[str]]:
-    """What a worker counted that ran these sequences at a level, and what the token had before and after, in lines."""
+Work = tuple[Tally, list[str], list[Failed]]
+"""What a worker counted, what its token had before and after, in lines, and what failed."""
+
+
+def at_work(request: Request, level: Level, model: Model, *sequences: Sequence[Call]) -> Work:
+    """What comes of a worker that runs these sequences at a level."""
     tested = subject.user_module(request, Kind.RAW, level)
     assert tested.isolated is not None
     assert tested.census is not None
     before = tested.census()
     calls = tuple({call for sequence in sequences for call in sequence})
     tours = [Tour((((), tuple(map(calls.index, sequence))),)) for sequence in sequences]
-    tally = Tally()
+    tally, failed = Tally(), list[Failed]()
     worker = RemoteWorker(Task(model, tested.initial, tested.rights), calls, tested.isolated)
     with closing(worker):
         for tour in tours:
             done = worker.do(tour, 60.0)
-            assert done.failures == []
+            failed.extend(done.failures)
             tally.add(done.tally)
-    return tally, subject.token_lines(before, tested.census())
+    return tally, subject.token_lines(before, tested.census()), failed
 
 
 CHANGED = Call("C_SetPIN", Args(pin=Pin.USER, new_pin=Pin.OTHER))
@@ -308,12 +331,42 @@ def test_what_cannot_be_destroyed_is_named_with_a_way_to_remove_it(
     stranger: Request, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHIM_STUCK", "1")
-    tally, lines = at_work(stranger, Level.TOKEN_OBJECTS, model, (INIT, OPEN, LOGIN, MADE), (INIT, OPEN, LOGIN, MADE))
+    sequence = (INIT, OPEN, LOGIN, MADE)
+    tally, lines, failed = at_work(stranger, Level.TOKEN_OBJECTS, model, sequence, sequence)
     assert tally.lowered
+    assert failed == [], "what CKR_FUNCTION_FAILED says is legal"
     assert tally.pairs["C_CreateObject", "CKR_OK"] == 1, "and no more"
     assert lines[0] == "0 objects before, 1 after"
     assert lines[1].startswith("left: p11conform-object-")
     assert "pkcs11-tool" in lines[1]
+
+
+@pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS, Level.EVERYTHING])
+def test_where_objects_may_be_made_session_objects_that_stay_are_destroyed_after_each_sequence(
+    stranger: Request, model: Model, monkeypatch: pytest.MonkeyPatch, level: Level
+) -> None:
+    monkeypatch.setenv("SHIM_KEEPS", "1")
+    made, look = (INIT, OPEN, LOGIN, Call("C_CreateObject")), (INIT, OPEN, LOGIN, *SEARCH)
+    tally, lines, failed = at_work(stranger, level, model, made, look)
+    assert tally.pairs["C_CreateObject", "CKR_OK"] == 1
+    assert failed == [], "a search finds nothing that should not be there"
+    assert not tally.lowered
+    assert lines == ["0 objects before, 0 after"]
+
+
+def test_a_death_in_putting_back_has_its_calls_and_the_work_goes_on(
+    stranger: Request, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIM_STUCK", "dies")
+    made = (INIT, OPEN, LOGIN, MADE)
+    tally, lines, (failed, *others) = at_work(stranger, Level.TOKEN_OBJECTS, model, made, (INIT, OPEN), (INIT, OPEN))
+    assert others == []
+    assert (failed.function, failed.seen) == ("C_DestroyObject", "died: signal SIGSEGV")
+    assert failed.calls[: len(made) + 1] == (*made, FINALIZE)
+    assert failed.calls[-1].function == "C_DestroyObject"
+    assert tally.pairs["C_OpenSession", "CKR_OK"] == 3, "nothing was left out"
+    assert tally.lowered
+    assert lines[1].startswith("left: ")
 
 
 @pytest.mark.parametrize("level", [Level.TOKEN_OBJECTS, Level.PINS, Level.EVERYTHING])
@@ -322,7 +375,8 @@ def test_at_the_end_all_that_is_ours_is_gone_and_the_pins_are_in_force(
 ) -> None:
     changing = (CHANGED,) if level >= Level.PINS else ()
     sequence = (INIT, OPEN, LOGIN, MADE, PRIVATE, *changing)
-    tally, lines = at_work(stranger, level, model, sequence, sequence)
+    tally, lines, failed = at_work(stranger, level, model, sequence, sequence)
+    assert failed == []
     assert tally.pairs["C_CreateObject", "CKR_OK"] == 4
     assert (tally.restores, tally.lowered) == (1, False), "and at the end another one"
     assert lines == ["0 objects before, 0 after"]

@@ -277,6 +277,8 @@ def test_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Mo
     assert failure.lapse is not None
     assert (failure.lapse.function, failure.lapse.code) == ("C_Digest", CKR.ARGUMENTS_BAD)
     assert failure.cause == Cause(Kind.OPERATION_STATE.value, ("A-15",))
+    assert failure.severity is Severity.LOW, "the error came of a NULL pointer"
+    assert replace(failure, lapse=replace(failure.lapse, null=False)).severity is Severity.MEDIUM
     text = explain(model, failure, ())
     assert "if nothing had changed when C_Digest returned CKR_ARGUMENTS_BAD" in text
     assert "Depends on A-15" in text
@@ -293,7 +295,7 @@ def test_what_ends_operations_that_are_not_its_own_is_the_cause_of_a_later_failu
         assert failure is None
         return
     assert failure is not None
-    assert failure.lapse == Lapse("C_DecryptFinal", CKR.ARGUMENTS_BAD, None)
+    assert failure.lapse == Lapse("C_DecryptFinal", CKR.ARGUMENTS_BAD, None, null=True)
     assert failure.cause == Cause(Kind.OPERATION_STATE.value, (ENDS_OTHERS,))
     assert "if all operations had ended when C_DecryptFinal returned CKR_ARGUMENTS_BAD" in explain(model, failure, ())
 

@@ -158,12 +158,14 @@ ENDS_OTHERS: Final = "ends-what-is-not-its-own"
 class Lapse:
     """An earlier call of which the module made something else: had the text wanted that, there would be no failure.
 
-    It left out a certain `effect`, or where that is None it ended operations that were not its own.
+    It left out a certain `effect`, or where that is None it ended operations that were not its own. `null` says that
+    the call was given a NULL pointer.
     """
 
     function: str
     code: int
     effect: Effect | None
+    null: bool = False
 
     @property
     def row(self) -> str:
@@ -217,7 +219,13 @@ class Verdict:
 
     @property
     def severity(self) -> Severity:
-        """The severity of a failure: its kind's, but low for a code off the list in the right family."""
+        """The severity of a failure: its kind's, but low where little comes of it.
+
+        So it is of a code off the list in the right family, and of an operation that goes on after an error about a
+        NULL pointer: any error ends it (A-15), but this one an application brings about by mistake only.
+        """
+        if self.lapse is not None and self.lapse.null and self.lapse.row == "A-15":
+            return Severity.LOW
         if self.kind is Kind.OFF_LIST and _family(self.observation.code) in {_family(r.code) for r in self.rules}:
             return Severity.LOW
         return _SEVERITY[self.kind] if self.kind else Severity.LOW

@@ -42,6 +42,11 @@ def the_so_is_alone(model: Model) -> bool:
     return model.version <= Version.V2_20 or model.readings["A-05"] == "base text"
 
 
+def null_is_no_pin(model: Model) -> bool:
+    """A NULL new PIN is refused: v2.01 lists no code against it."""
+    return model.version >= Version.V2_20
+
+
 @dataclass(frozen=True, slots=True)
 class Invariant:
     """A property of every reachable state, and the section of v2.40 that it follows from.
@@ -77,11 +82,11 @@ def login_needs_a_session(s: State) -> bool:
 
 
 def sessions_of_a_token_agree(s: State) -> bool:
-    """The states of all open sessions with a token show one login, but a read-only one beside the SO is public."""
+    """The states of all open sessions with a token show the same login."""
     return all(
         LOGIN_SHOWN[session_state(s, x)] == LOGIN_SHOWN[session_state(s, y)]
         for x, y in combinations(s.sessions, 2)
-        if x.open and y.open and x.slot == y.slot and (x.rw == y.rw or s.slots[x.slot].login != Login.SO)
+        if x.open and y.open and x.slot == y.slot
     )
 
 
@@ -103,6 +108,11 @@ def nothing_outlives_the_library(s: State) -> bool:
 def so_pin_is_set(s: State) -> bool:
     """A token always has an SO PIN."""
     return all(x.so_pin != Pin.NULL for x in s.slots)
+
+
+def pins_to_be_changed_are_set(s: State) -> bool:
+    """The PIN of the normal user may have to be changed only where it is set."""
+    return not any(x.user_pin_to_be_changed and x.user_pin == Pin.NULL for x in s.slots)
 
 
 def user_logs_in_with_a_pin(s: State) -> bool:
@@ -221,7 +231,8 @@ def recoverable_verification_has_a_mechanism_for_it(s: State) -> bool:
 
 def verification_gives_no_length(s: State) -> bool:
     """A verification has no output whose length it could have been asked for."""
-    return all(x.operations.verify.phase != Phase.ASKED for x in s.sessions)
+    every = (s.saved.operations, *(x.operations for x in s.sessions))
+    return all(x.verify.phase != Phase.ASKED for x in every)
 
 
 def saved_states_hold_no_search(s: State) -> bool:
@@ -262,10 +273,11 @@ def only_keys_are_wrapped(s: State) -> bool:
 CATALOGUE = (
     Invariant(no_read_only_session_beside_so, "5.6", the_so_is_alone),
     Invariant(login_needs_a_session, "5.6"),
-    Invariant(sessions_of_a_token_agree, "5.6"),
+    Invariant(sessions_of_a_token_agree, "5.6", the_so_is_alone),
     Invariant(operations_need_a_session, "5.6"),
     Invariant(nothing_outlives_the_library, "5.4"),
     Invariant(so_pin_is_set, "5.5"),
+    Invariant(pins_to_be_changed_are_set, "5.5", null_is_no_pin),
     Invariant(user_logs_in_with_a_pin, "5.6"),
     Invariant(sessions_are_with_tokens, "5.6"),
     Invariant(initialised_tokens_stay_so, "5.5"),

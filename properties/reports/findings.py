@@ -204,7 +204,8 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: t
             for r in verdict.rules:
                 relation = pairs.get((r.code, CKR(verdict.observation.code)))
                 if relation is not None:
-                    lines.append(f"- {explain_rule(r)}; above {seen} by section {relation.section}")
+                    lines.append(f"- {explain_rule(r)}")
+                    lines.append(f"  Section {relation.section} puts it above {seen}.")
         case Kind.SESSION_STATE | Kind.DATA_EFFECT if verdict.mismatch is not None:
             m = verdict.mismatch
             wanted = " or ".join(map(str, m.permitted))

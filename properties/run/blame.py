@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ...model.call import null_given
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model
@@ -26,9 +27,9 @@ def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdi
             if effect.certain and seen.code in effect.on:
                 lax = model.with_effect(call.function, effect, replace(effect, certain=False))
                 if _explained(lax, initial, steps):
-                    return replace(failure, lapse=Lapse(call.function, seen.code, effect))
+                    return replace(failure, lapse=Lapse(call.function, seen.code, effect, null_given(call, f.uses)))
         if seen.code != CKR.OK and "session" in f.uses and _explained(model, initial, steps, n):
-            return replace(failure, lapse=Lapse(call.function, seen.code, None))
+            return replace(failure, lapse=Lapse(call.function, seen.code, None, null_given(call, f.uses)))
     return failure
 
 

@@ -485,14 +485,15 @@ class Campaign:
         beside: list[list[Witness]] = []
         shown: list[Witness] = []
         self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
+        arguments = list(self._visits(beside))
         if not self._over():
             # Only now: workers take items ahead of time, how many depends on how many they are.
-            self._given[Source.DERIVED] += sum(map(bool, beside))
+            self._given[Source.DERIVED] += len(arguments)
             self._given[Source.SWEEPS] = len(self._first) + len(self._rest)
             self._whole |= {Source.DERIVED, Source.SWEEPS}
         self._again(shown)
         self._do(Source.SWEEPS, self._first, Counted.KNOWN)
-        self._do(Source.DERIVED, self._visits(beside), Counted.KNOWN)
+        self._do(Source.DERIVED, arguments, Counted.KNOWN)
         self._again([w for found in beside for w in found])
 
     def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
@@ -528,10 +529,13 @@ class Campaign:
     def _visits(self, places: Iterable[list[Witness]]) -> Iterator[Visit]:
         for found in places:
             if found:
-                yield self._visit(found)
+                yield from self._visit(found)
 
-    def _visit(self, found: Sequence[Witness]) -> Visit:
-        """The visit to a place for all witnesses that begin there; those that show an effect are looked into deeper."""
+    def _visit(self, found: Sequence[Witness]) -> Iterator[Visit]:
+        """The visit to a place for all witnesses that begin there; those that show an effect are looked into deeper.
+
+        NULL pointers have a visit of their own, as a death loses what came before it at the place.
+        """
         goals: dict[int, tuple[int, ...]] = {}
         for w in found:
             look = self._named(closing(w, self._model, self._initial))
@@ -541,15 +545,16 @@ class Campaign:
                 self._null_visits.setdefault((function, nulls), Visit(self._named(w.calls[:-1]), ((k, look),)))
             if len(look) > len(goals.get(k, ())):
                 goals[k] = look
-        return Visit(self._named(found[0].calls[:-1]), tuple(sorted(goals.items(), key=self._when)))
+        # Those that make objects come last, so that the look at the end shows what any of them left behind.
+        in_order = sorted(goals.items(), key=lambda goal: makes_objects(self._calls[goal[0]].function))
+        way = self._named(found[0].calls[:-1])
+        for deadly in (False, True):
+            if some := tuple(goal for goal in in_order if self._null(goal[0]) == deadly):
+                yield Visit(way, some)
 
-    def _when(self, goal: tuple[int, tuple[int, ...]]) -> tuple[bool, bool]:
-        """Whether a call comes late in a visit: NULL pointers last, as they may kill, before them what makes objects.
-
-        So the look at the end shows what any of these left behind.
-        """
-        call = self._calls[goal[0]]
-        return bool(null_arguments(call, self._uses[call.function])), makes_objects(call.function)
+    def _null(self, number: int) -> bool:
+        call = self._calls[number]
+        return bool(null_arguments(call, self._uses[call.function]))
 
     def _again(self, shown: Sequence[Witness]) -> None:
         """Run sequences again that were to show a row that is yet to be seen."""
@@ -561,7 +566,7 @@ class Campaign:
             for w in missing:
                 fired = len(self.tally.fired)
                 if self._wants(w):
-                    self._do(Source.DERIVED, [self._visit([w])], Counted.AGAIN)
+                    self._do(Source.DERIVED, self._visit([w]), Counted.AGAIN)
                     idle = idle + 1 if len(self.tally.fired) == fired else 0
                 if idle >= PATIENCE or self._over():
                     return
@@ -667,7 +672,7 @@ class Campaign:
 
     def _left(self) -> float:
         """The seconds that are left, none where the calls are spent or the check is asked to stop."""
-        calls, share = self._budget.calls, 1.0 - LAST if self._put_off and not self._last else 1.0
+        calls, share = self._budget.calls, self._share
         if self._asked() is not None or (calls is not None and self.tally.calls >= calls * share):
             return 0.0
         # With calls nothing is to depend on the clock but the end.
@@ -675,7 +680,13 @@ class Campaign:
 
     def _may_look(self) -> bool:
         """Whether a failure may still be looked into. Its calls may go beyond the budget's, its time hardly so."""
-        return self._asked() is None and self._elapsed() < self._budget.seconds * (1 + GRACE)
+        share = self._share if self._budget.calls is None else 1.0
+        return self._asked() is None and self._elapsed() < self._budget.seconds * (share + GRACE)
+
+    @property
+    def _share(self) -> float:
+        """The share of the budget that is not kept for what comes last."""
+        return 1.0 - LAST if self._put_off and not self._last else 1.0
 
     def _over(self) -> bool:
         return self._left() <= 0

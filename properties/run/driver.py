@@ -16,7 +16,7 @@ from ..engine.aspects import aspect
 from ..engine.beliefs import FULL, Belief, Compiled, Step
 from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
-from ..policy import LEAST, Guesses, Policy, anything, nobody
+from ..policy import Level, Policy, Rights, anything, makes_objects
 from .blame import blame
 from .restore import Restoring, contents_known, token_contents
 from .tally import Tally
@@ -68,6 +68,10 @@ class Target(Protocol):
         """Whether the token says that no PIN of a user was given wrongly of late, and none is locked (3.2)."""
 
 
+Undoing = Callable[[Sequence[Call], Sequence[Call]], object]
+"""Told of a sequence, and of calls since, before more calls put the token back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What came of a sequence: its steps, the states that the module may be left in, and verdicts.
@@ -112,7 +116,8 @@ class Driver:
     """A module with the model beside it, one sequence at a time.
 
     `calls` are those whose numbers others know; calls that come along later are numbered after them. Before each call
-    its number, plus one, is written into `journal` at its place in the sequence.
+    its number, plus one, is written into `journal` at its place in the sequence. The `rights` say, beside the `policy`,
+    where a try of a PIN is to be weighed, whether objects stay, and what is left where a token cannot be put back.
     """
 
     def __init__(
@@ -125,9 +130,9 @@ class Driver:
         calls: Iterable[Call] = (),
         journal: Entries | None = None,
         begin: Callable[[], None] = lambda: None,
-        undoing: Callable[[Sequence[Call]], None] = lambda _: None,
+        undoing: Undoing = lambda _, __: None,
         full: int = FULL,
-        guesses: Guesses = nobody,
+        rights: Rights | None = None,
     ) -> None:
         self.model = model
         self.initial = initial
@@ -158,7 +163,8 @@ class Driver:
         self._at_start = token_contents(initial)
         self._restoring = None if policy is anything else Restoring(model, initial, policy, target.supports)
         """Tokens of our own have a quicker way back, which the target knows."""
-        self._full, self._guesses = full, guesses
+        self._full = full
+        self._rights = rights or Rights(Level.EVERYTHING)
         self._noted = 0
         self._hits: Counter[Step] = Counter()
         self._since: dict[Step, int] = {}
@@ -179,7 +185,8 @@ class Driver:
         """Begin to follow the module, and to hold to a policy."""
         self.policy = policy
         observation = self._ready.observation
-        self.oracle = Compiled(self.model, self.initial, self.calls, observation, policy, self._full, self._guesses)
+        guesses = self._rights.guesses
+        self.oracle = Compiled(self.model, self.initial, self.calls, observation, policy, self._full, guesses)
         self.oracle.forgetting = self._forget
         self.belief = self.oracle.start
 
@@ -206,11 +213,13 @@ class Driver:
         """Go on with what needs neither PIN nor token object: what the token holds is not known any more."""
         if not self.lowered:
             self._count()
-            self._follow(LEAST)
+            self._follow(self._rights.least)
             self.lowered = True
 
     def _contents(self) -> Sequence[State]:
         """States that tell what the token keeps, none if nothing does."""
+        if self._rights.lasting and any(makes_objects(x.verdict.call.function) for x in self.trail):
+            return ()
         believed = self.oracle.believed(self.belief)
         last = self.trail[-1] if self.trail else None
         if self._restoring is None or last is None:
@@ -239,7 +248,7 @@ class Driver:
     def _finalise(self, before: Sequence[Call], since: Sequence[Call]) -> None:
         """Finalise the library so that calls can put the token back, after those of the sequence and these."""
         self.target.reset(False)
-        self._undoing((*before, *since))
+        self._undoing(before, since)
         self._noted = 0
 
     def _undo(self, call: Call) -> Observation:

@@ -69,8 +69,11 @@ def reach(
         if function in answers:
             answers[function][seen] = times
     succeeded = tuple(name for name, seen in answers.items() if _OK in seen)
+    refused = {x.function: seen for x, seen in reversed(habits.refused.items())}
+    for name in {x.function for x in habits.worked} & refused.keys():
+        del refused[name]
     never = tuple(
-        (name, _why(seen, name in known, name in avoided, name in hopeful))
+        (name, _why(seen, name in known, name in avoided, name in hopeful, refused.get(name)))
         for name, seen in answers.items()
         if _OK not in seen
     )
@@ -97,7 +100,7 @@ def _refused(habits: Habits) -> Iterator[tuple[str, str, str, str]]:
     yield from sorted(dict.fromkeys(rows))
 
 
-def _why(seen: dict[str, int], known: bool, avoided: bool, hopeful: bool) -> str:
+def _why(seen: dict[str, int], known: bool, avoided: bool, hopeful: bool, refused: str | None) -> str:
     """Why a function never returned CKR_OK."""
     if not seen:
         return (
@@ -107,6 +110,8 @@ def _why(seen: dict[str, int], known: bool, avoided: bool, hopeful: bool) -> str
         )
     if seen.keys() <= _ABSENT:
         return "not offered"
+    if refused is not None:
+        return f"refused by {refused} where the text lets it succeed"
     often = max(seen, key=lambda text: (seen[text], text))
     why = "" if hopeful else "the text lets it succeed in no state that was reached; "
     return f"{why}{'some calls left out as they kill; ' if avoided else ''}most often {often}"

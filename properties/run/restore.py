@@ -132,9 +132,10 @@ class Restoring:
                 if done:
                     self._login_first = login_first
                     break
-        if not done:
+        anew = None if done else self._anew()
+        if anew is not None:
             again()
-            _, done = self._follow(self._unknown(), self._anew(), made)
+            _, done = self._follow(self._unknown(), anew, made)
         return Way(done, judged.failing, judged.failure)
 
     def _follow(self, s: State, plan: Sequence[Call] | None, made: Callable[[Call], bool]) -> tuple[State, bool]:
@@ -261,7 +262,7 @@ def _calls(s: State, start: State) -> Iterator[Call]:
 
 
 def _login_first(s: State, start: State) -> Iterator[Call]:
-    """As `_calls`, no object being looked for and no PIN changed before the user logs in: some tokens want that."""
+    """As `_calls`, with no search and no PIN changed before the user is logged in: some tokens want that."""
     for call in _calls(s, start):
         wants = "Object" in call.function or call.function == "C_SetPIN"
         if not wants or s.slots[s.sessions[call.args.session].slot].login == Login.USER:

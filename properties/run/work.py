@@ -56,7 +56,8 @@ class Sweep:
 class Tour:
     """A walk by a plan, stop by stop: a shortest way to each, and the calls to be made there, the last of which leaves.
 
-    Where the module ends it, by a failure or otherwise, the walk is taken up at the same stop with the next call.
+    Where the module ends it, by a failure or otherwise, the walk is taken up at the same stop with the next call. Where
+    the last call did not leave a stop after all, as it was refused, the way to the next one is gone.
     """
 
     stops: tuple[tuple[Numbers, Numbers], ...]
@@ -231,8 +232,13 @@ class Worker:
     def _tour(self, tour: Tour, enough: Callable[[], bool]) -> None:
         driver = self.driver
         self._follow(())
+        astray = False
         for way, calls in tour.stops:
             left = iter(calls)
+            if astray and not driver.over:
+                if enough():
+                    return
+                self._follow(way)
             if not driver.over:
                 driver.run(left)
             while driver.over:
@@ -240,6 +246,12 @@ class Worker:
                 if enough() or not self._follow(way) or driver.over:
                     break
                 driver.run(left)
+            astray = not self._has_left(calls[-1])
+
+    def _has_left(self, number: int) -> bool:
+        """Whether the sequence ends with a call, and it led from one belief to another."""
+        last = self.driver.trail[-1] if self.driver.trail else None
+        return last is not None and last.verdict.call == self.driver.calls[number] and last.before is not last.after
 
     def _walk(self, walk: Walk, enough: Callable[[], bool]) -> None:
         driver, random = self.driver, Random(walk.seed)

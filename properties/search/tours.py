@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ...model.call import Call
+from ...model.call import Args, Call
 from ...model.oracle import Model
 from ...model.state import Object, Session, State
 from ..engine.aspects import aspect
@@ -116,7 +116,11 @@ def _real(call: Call, uses: tuple[str, ...], small: State, real: State) -> Call:
 
 
 def _open(m: Machine, real: Sequence[Call], may: Policy) -> Machine:
-    """A machine without the calls that change something and that may not be made, and with what it still reaches."""
+    """A machine without the calls that change something and that may not be made, and with what it still reaches.
+
+    The ways lead by calls as plain as can be, as these are refused least.
+    """
+    odd = [sum(getattr(call.args, name) != value for name, value in _PLAIN.items()) for call in real]
     moves: dict[int, Mapping[int, int]] = {}
     ways: dict[int, tuple[int, ...]] = {0: ()}
     queue = deque([0])
@@ -124,11 +128,15 @@ def _open(m: Machine, real: Sequence[Call], may: Policy) -> Machine:
         n = queue.popleft()
         s = m.graph.states[n]
         moves[n] = {k: target for k, target in m.moves[n].items() if target == n or may(s, real[k])}
-        for k, target in moves[n].items():
+        for k in sorted((k for k, target in moves[n].items() if target not in ways), key=lambda k: (odd[k], k)):
+            target = moves[n][k]
             if target not in ways:
                 ways[target] = (*ways[n], k)
                 queue.append(target)
     return replace(m, moves=moves, ways=ways)
+
+
+_PLAIN: Final = {name: getattr(Args(), name) for name in Args.__dataclass_fields__}
 
 
 def _affordable(m: Machine, costs: Mapping[str, float], seconds: float) -> Machine:

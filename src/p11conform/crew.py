@@ -68,7 +68,7 @@ class RemoteWorker:
         self._module = open_module(program=PROGRAM, briefing=briefing(task, calls))
         self._told, self._untold = Tell(), Tell()
         self._process: object = None
-        self._undoing = Undoing(-1, ())
+        self._undoing = Undoing(-1, -1, (), ())
         try:
             self._restore()
         except BaseException:
@@ -114,8 +114,8 @@ class RemoteWorker:
                     outside += 1
                     self._renew()
                 self._see_that_it_lives(outside)
-                made = self._made()
-                rest = self._rest(left, made) if made and journal.begun != begun else left
+                made = self._made_since(begun)
+                rest = self._rest(left, made) if made else left
                 if rest is None or time.monotonic() > until:
                     return whole
                 left = rest
@@ -164,7 +164,7 @@ class RemoteWorker:
                     believed = self._ask(Believed, Rerun(tuple(calls)), told)
                     return self._judged(steps, believed)
                 except Lost as lost:
-                    fatal = self._fatal(lost)
+                    fatal = self._fatal(lost) if self._undone() is None else ()
                     self._restore()
                     if fatal and lost.doing != FINALIZE.function:
                         return self._judged([*steps, (fatal[-1], lost.observation)], Believed(self._along(steps)))
@@ -206,7 +206,7 @@ class RemoteWorker:
         journal, undoing = self._module.journal, self._undone()
         made = tuple(self._calls[k] for k in journal.calls())
         if undoing is not None:
-            return (*undoing.before, *made) if made else ()
+            return (*undoing.sequence, *undoing.since, *made) if made else ()
         if lost.doing == FINALIZE.function:
             return (*made, FINALIZE)
         return () if journal.ended else made
@@ -215,12 +215,12 @@ class RemoteWorker:
         """What the token was being put back after, if it was."""
         return self._undoing if self._undoing.begun == self._module.journal.begun else None
 
-    def _made(self) -> tuple[int, ...]:
-        """The numbers of the calls of the sequence so far."""
-        undoing = self._undone()
-        if undoing is None:
-            return self._module.journal.calls()
-        return tuple(map(self._calls.index, undoing.before))
+    def _made_since(self, begun: int) -> tuple[int, ...]:
+        """The numbers of the calls of the sequence so far, none where it had `begun` already."""
+        journal, undoing = self._module.journal, self._undone()
+        if undoing is not None:
+            return tuple(map(self._calls.index, undoing.sequence)) if undoing.of != begun else ()
+        return journal.calls() if journal.begun != begun else ()
 
     def _restore(self) -> None:
         """Finalise the library and put the token back."""

@@ -104,10 +104,12 @@ class Part(Struct, frozen=True, tag=True):
 
 
 class Undoing(Struct, frozen=True, tag=True):
-    """What is journaled as the sequence `begun` puts the token back after these calls."""
+    """What is journaled as the sequence `begun` puts the token back after the sequence `of`, and the calls `since`."""
 
     begun: int
-    before: tuple[Call, ...]
+    of: int
+    sequence: tuple[Call, ...]
+    since: tuple[Call, ...]
 
 
 News = Numbered | Step | Part | Undoing

@@ -61,7 +61,16 @@ def workers(model: Model, tested: subject.Subject, jobs: int, opening: Opening) 
     if tested.isolated is None:
         with tested.open() as adapter:
             calls, rights = numbered_calls(model, tested.initial), tested.rights
-            yield Alone(Driver(model, tested.initial, adapter, rights.policy, calls=calls, guesses=rights.guesses))
+            yield Alone(
+                Driver(
+                    model,
+                    tested.initial,
+                    adapter,
+                    rights.policy,
+                    calls=calls,
+                    rights=rights,
+                )
+            )
         return
     with ExitStack() as stack:
         modules = [tested.isolated]

@@ -12,6 +12,7 @@ from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, registry
 from .adapters.modules.module import Module
 from .adapters.simulated import Varied
+from .adapters.wire import TakeCensus
 from .crew import Open
 from .model.call import Args, Call, Ending, Observation, code_text
 from .model.mechanisms import FLAGS, MECHANISMS
@@ -132,19 +133,18 @@ def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSI
             rights = rights.below(Level.PINS, why)
             request, rights = _without_lost_pins(request, rights)
             module, measured = library.provision(_for(request, rights))
-    taken = partial(
-        census_isolated,
-        request.library,
-        module.binding.slots[0],
-        request.user_pin,
-        request.init_reserved,
-        timeout=request.timeout,
-    )
-    if rights.level < Level.TOKEN_OBJECTS:
-        rights, more = _probed(module, rights, taken, kind, request.timeout)
-        shown += more
+    taken = partial(_taken, request, module)
+    rights, outlived = _probed(module, rights, taken, kind, request.timeout)
+    shown += outlived
     tested = _subject(module, measured, rights, kind, request.timeout)
     return replace(tested, census=taken, shown=shown)
+
+
+def _taken(request: library.Request, module: Module, *, remove: bool = False) -> Census:
+    """What the token holds now, as a fresh process sees it."""
+    slot, label = module.binding.slots[0], module.binding.labels[0]
+    order = TakeCensus(request.library, slot, label, request.user_pin, request.init_reserved, remove)
+    return census_isolated(order, timeout=request.timeout)
 
 
 def _for(request: library.Request, rights: Rights) -> library.Request:
@@ -181,6 +181,7 @@ NOT_PUT_BACK = (
     "look at it, and initialise it by hand if need be"
 )
 _OUTLIVED = "no more objects are made: a session object outlived its session and its process, and was destroyed"
+_SWEPT = "session objects outlive their session and their process; they are destroyed after each sequence"
 _STAYS = (
     "no more objects are made: a session object outlived its session and its process, and could not be destroyed; "
     "see below how to remove it"
@@ -209,7 +210,8 @@ def _probed(
             steps = _probe(module, rights, probes, kind, timeout)
             if any(x.ours for x in before.missing(taken())):
                 stays = any(x.ours for x in before.missing(taken(remove=True)))
-                rights = replace(rights, objects=False, reduced=(*rights.reduced, _STAYS if stays else _OUTLIVED))
+                why = _STAYS if stays else _SWEPT if rights.level >= Level.TOKEN_OBJECTS else _OUTLIVED
+                rights = replace(rights, objects=why is _SWEPT, lasting=True, reduced=(*rights.reduced, why))
                 return rights, (_outlived(steps, probes),)
     except ModuleUnusable as error:
         return replace(rights, objects=False, reduced=(*rights.reduced, f"{_UNSEEN} ({error})")), ()
@@ -258,12 +260,18 @@ def token_lines(before: Census, after: Census) -> list[str]:
     """What a check changed on the token, and how to remove what is left of ours."""
     gone, new = after.missing(before), before.missing(after)
     lines = [f"{len(before.objects)} objects before, {len(after.objects)} after"]
-    lines += [f"gone: {x.label or 'an object without a label'}" for x in gone]
+    if after.login == before.login:
+        lines += [f"gone: {x.label or 'an object without a label'}" for x in gone]
     lines += [
         f"left: {x.label or 'an object without a label'}; destroy it, for instance with pkcs11-tool --delete-object"
         for x in new
     ]
-    if after.login != before.login:
+    if after.login is None and before.login is not None:
+        lines.append(
+            "the user PIN is not tried any more, as the token says that few tries are left; what is private "
+            "cannot be seen"
+        )
+    elif after.login != before.login and after.login is not None:
         lines.append(
             f"the user PIN is refused now ({code_text(after.login)}); it may be one that p11conform set: have the SO "
             "set it anew, by C_InitPIN"

@@ -115,6 +115,7 @@ class _Program:
     def __init__(self, briefing: Briefing, journal: Journal) -> None:
         task, self._journal = briefing.task, journal
         self._line: Line | None = None
+        self._ended = 0
         self._telling: Line | None = None
         self._told = 0.0
         self._target = _Target(journal, task.rights.level)
@@ -127,7 +128,7 @@ class _Program:
             journal=journal.entries,
             begin=self._begin,
             undoing=self._undoing,
-            guesses=task.rights.guesses,
+            rights=task.rights,
         )
         self._worker = Worker(self._driver)
 
@@ -167,14 +168,15 @@ class _Program:
     def _begin(self) -> None:
         """Between two sequences: tell what came of those before, so that a death does not lose it."""
         self._journal.end()
+        self._ended = self._journal.begun
         if self._telling is not None and time.monotonic() - self._told > TOLD:
             self._telling.tell(Part(self._worker.part()))
             self._told = time.monotonic()
 
-    def _undoing(self, before: Sequence[Call]) -> None:
+    def _undoing(self, sequence: Sequence[Call], since: Sequence[Call]) -> None:
         """Tell what comes before the calls that are to put the token back, so that a death in one has its sequence."""
         if self._line is not None:
-            self._line.tell(Undoing(self._journal.begun, tuple(before)))
+            self._line.tell(Undoing(self._journal.begun, self._ended, tuple(sequence), tuple(since)))
 
     def _rerun(self, calls: Sequence[Call], line: Line) -> Believed:
         """Run a sequence call by call, and tell of each, so that a death leaves all that came before it."""

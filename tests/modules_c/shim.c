@@ -5,10 +5,12 @@
  * doing anything. SHIM_PINS is a file that a letter is added to at each C_Login: x for one that succeeds, - for a wrong
  * PIN, ! for a wrong PIN where the token has said that few tries are left. SHIM_FINAL is a file that is there from a
  * wrong PIN of the user on, and as long as it is, the token has CKF_USER_PIN_FINAL_TRY set. SHIM_BREAKS is a file that
- * C_InitToken makes; while it is there, no PIN can be set and no user logs in. SHIM_STUCK has no object be destroyed.
+ * C_InitToken makes; while it is there, no PIN can be set and no user logs in. SHIM_STUCK has no object be destroyed,
+ * and the process die of a try if it says so ("dies").
  * SHIM_DELAY is how long each call takes beside, in microseconds.
  */
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +123,10 @@ static ulong login(ulong session, ulong user, void *pin, ulong length)
 
 static ulong destroy(ulong session, ulong object)
 {
-    return getenv("SHIM_STUCK") ? FUNCTION_FAILED : other->of[22](session, object);
+    const char *stuck = getenv("SHIM_STUCK");
+    if (stuck && !strcmp(stuck, "dies"))
+        raise(SIGSEGV);
+    return stuck ? FUNCTION_FAILED : other->of[22](session, object);
 }
 
 static ulong create(ulong session, attribute *given, ulong count, ulong *made)

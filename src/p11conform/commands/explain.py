@@ -1,7 +1,8 @@
 """The command `explain`: what the model says of a function, or of one of its codes."""
 
+from collections.abc import Iterator
+
 import click
-from rich.table import Table
 
 from ..console import out
 from ..exits import fail
@@ -32,7 +33,8 @@ def command(function: str, code: str | None, spec: str, readings: tuple[str, ...
         if code not in {str(r.code) for r in rules}:
             known = ", ".join(sorted({str(r.code) for r in rules}))
             fail(f"no rule of {function} yields {code}; its rules yield {known}")
-    out.print(_rule_table(model, function, code))
+    for line in _rules(model, function, code):
+        out.print(line, markup=False)
     if code is not None:
         _show_precedence(model, function, CKR[code.removeprefix("CKR_")])
         _show_sequence(model, function, code)
@@ -61,14 +63,11 @@ def _show_sequence(model: Model, function: str, code: str) -> None:
             out.print(f"    {n}. {text}{f' → {code}' if n == len(calls) else ''}", markup=False)
 
 
-def _rule_table(model: Model, function: str, code: str | None) -> Table:
-    """The rows of a function, one code's or all."""
-    table = Table(title=f"{function}, PKCS#11 {model.version}", title_justify="left")
-    table.add_column("code", no_wrap=True)
-    for heading in ("id", "when", "strength", "section, and what it says", "reading"):
-        table.add_column(heading)
+def _rules(model: Model, function: str, code: str | None) -> Iterator[str]:
+    """The rows of a function, one code's or all: when each applies, how firmly, and below it what stands where."""
+    yield f"{function}, PKCS#11 {model.version}"
     for r in model.functions[function].rules:
         if code is None or str(r.code) == code:
-            reading = f"{r.reading}: {model.readings[r.reading]}" if r.reading else ""
-            table.add_row(str(r.code), r.id, r.condition, r.strength.value, f"{r.place}: {r.says}", reading)
-    return table
+            reading = f"; {r.reading}: {model.readings[r.reading]}" if r.reading else ""
+            yield f"{r.code} when {r.condition} ({r.id}; {r.strength.value}{reading})"
+            yield f"    {r.place}: {r.says}"

@@ -1,6 +1,6 @@
-"""Habits: what a module does of its own where the text leaves it room, each beside a breach that the text rules out.
+"""Practices: what a module does of its own where the text leaves it room, each beside a breach that the text rules out.
 
-A module with a habit is right, so that the tester must find nothing in it; one with the breach beside it is wrong,
+A module with a practice is right, so that the tester must find nothing in it; one with the breach beside it is wrong,
 and must be found out. Whoever adds a rule asks what an honest module might do otherwise, and adds it here.
 """
 
@@ -92,8 +92,8 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True)
-class Habit:
-    """A habit and the breach beside it: `may` says what the text leaves open at `place`, `must` what it rules out."""
+class Practice:
+    """A practice and the breach beside it: `may` says what the text leaves open at `place`, `must` what it rules out."""
 
     name: str
     may: str
@@ -408,8 +408,8 @@ def _legacy_runs(x: Scene) -> CKR | None:
     return CKR.FUNCTION_NOT_PARALLEL if legacy and x.state.initialized else None
 
 
-HABITS: Final = (
-    Habit(
+PRACTICES: Final = (
+    Practice(
         "login first",
         "Nothing but sessions and logins works until the user is logged in.",
         "5.1.6 CKR_USER_NOT_LOGGED_IN",
@@ -418,7 +418,7 @@ HABITS: Final = (
         Behaviour(_private_objects_for_nobody),
         "C_CreateObject",
     ),
-    Habit(
+    Practice(
         "token objects only",
         "The token refuses session objects.",
         "4.1.1 rule 5",
@@ -427,7 +427,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_GetObjectSize", CKR.OBJECT_HANDLE_INVALID)),
         "C_GetObjectSize",
     ),
-    Habit(
+    Practice(
         "session objects only",
         "The token keeps no objects of the application's.",
         "4.1.1 rule 5",
@@ -436,7 +436,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_GetAttributeValue", CKR.ATTRIBUTE_TYPE_INVALID)),
         "C_GetAttributeValue",
     ),
-    Habit(
+    Practice(
         "read-only sessions only",
         "The token is not written to.",
         "5.1.6 CKR_TOKEN_WRITE_PROTECTED",
@@ -445,7 +445,7 @@ HABITS: Final = (
         Behaviour(_writes_through_read_only_sessions),
         "C_CreateObject",
     ),
-    Habit(
+    Practice(
         "templates of its own",
         "The token refuses keys that nothing protects.",
         "4.1.1 rule 5",
@@ -454,7 +454,7 @@ HABITS: Final = (
         Behaviour(_shows_secrets),
         "C_GetAttributeValue",
     ),
-    Habit(
+    Practice(
         "labels stay",
         "Attributes that may be modified cannot be on this token.",
         "4.1.2",
@@ -463,7 +463,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_SetAttributeValue", CKR.ACTION_PROHIBITED)),
         "C_SetAttributeValue",
     ),
-    Habit(
+    Practice(
         "searches in batches",
         "A call of C_FindObjects gives fewer handles than there is room for.",
         "5.7 C_FindObjects",
@@ -472,7 +472,7 @@ HABITS: Final = (
         Behaviour(give=_finds_nothing),
         "C_FindObjects",
     ),
-    Habit(
+    Practice(
         "handles outlive C_Finalize",
         "A handle on a token object is the same for as long as the object is there.",
         "3.4 CK_OBJECT_HANDLE",
@@ -481,7 +481,7 @@ HABITS: Final = (
         Behaviour(settle=_logins_outlive("C_Finalize")),
         "C_Login",
     ),
-    Habit(
+    Practice(
         "handles die with the last session",
         "Handles on token objects are forgotten when the last session is closed.",
         "3.4 CK_OBJECT_HANDLE",
@@ -490,7 +490,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_CloseSession", CKR.SESSION_HANDLE_INVALID)),
         "C_CloseSession",
     ),
-    Habit(
+    Practice(
         "lengths overstated",
         "What a query tells somewhat exceeds what is needed.",
         "5.2",
@@ -499,7 +499,7 @@ HABITS: Final = (
         Behaviour(_never_enough),
         "C_Digest",
     ),
-    Habit(
+    Practice(
         "empty PINs",
         "The token's shortest PIN is empty.",
         "3.2 CK_TOKEN_INFO, ulMinPinLen",
@@ -508,7 +508,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_InitPIN", CKR.USER_NOT_LOGGED_IN)),
         "C_InitPIN",
     ),
-    Habit(
+    Practice(
         "a PIN locked after three",
         "Three wrong PINs in a row lock it.",
         "5.6 C_Login",
@@ -517,7 +517,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_Login", CKR.PIN_INCORRECT)),
         "C_Login",
     ),
-    Habit(
+    Practice(
         "read-only sessions beside the SO",
         "The SO logs in while read-only sessions exist.",
         "5.6 C_Login, and 2.6.2 of the usage guide",
@@ -526,7 +526,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_Login", CKR.USER_ANOTHER_ALREADY_LOGGED_IN)),
         "C_Login",
     ),
-    Habit(
+    Practice(
         "an Init replaces",
         "An operation begun takes the place of what is active.",
         "5.1.6 CKR_OPERATION_ACTIVE",
@@ -535,7 +535,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_DigestFinal", CKR.OPERATION_NOT_INITIALIZED)),
         "C_DigestFinal",
     ),
-    Habit(
+    Practice(
         "operations end at logout",
         "C_Logout ends what is active.",
         "5.6 C_Logout",
@@ -544,7 +544,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_Logout", CKR.USER_NOT_LOGGED_IN)),
         "C_Logout",
     ),
-    Habit(
+    Practice(
         "operations outlive logout",
         "C_Logout leaves active what needs no user.",
         "5.6 C_Logout",
@@ -553,7 +553,7 @@ HABITS: Final = (
         Behaviour(settle=_logins_outlive("C_Logout")),
         "C_Login",
     ),
-    Habit(
+    Practice(
         "arguments first",
         "A NULL pointer is told before the session is looked for.",
         "5.1.7",
@@ -562,7 +562,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_GetSessionInfo", CKR.ARGUMENTS_BAD)),
         "C_GetSessionInfo",
     ),
-    Habit(
+    Practice(
         "sessions first",
         "The session is looked for before anything else.",
         "5.1.7",
@@ -571,7 +571,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_GetSessionInfo", CKR.SESSION_HANDLE_INVALID)),
         "C_GetSessionInfo",
     ),
-    Habit(
+    Practice(
         "self-tests fail",
         "Now and then a self-test of the token fails.",
         "5.1.6 CKR_FIPS_SELF_TEST_FAILED",
@@ -580,7 +580,7 @@ HABITS: Final = (
         Behaviour(_everywhere("C_GetSlotInfo", CKR.FIPS_SELF_TEST_FAILED)),
         "C_GetSlotInfo",
     ),
-    Habit(
+    Practice(
         "a policy of its own",
         "The token bars some objects from being copied, changed and destroyed.",
         "5.1.6 CKR_ACTION_PROHIBITED",
@@ -589,7 +589,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_DestroyObject", CKR.ACTION_PROHIBITED)),
         "C_DestroyObject",
     ),
-    Habit(
+    Practice(
         "states restored anywhere",
         "A saved state can be restored in another session, as another user.",
         "5.6 C_SetOperationState",
@@ -598,7 +598,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_DigestUpdate", CKR.OPERATION_NOT_INITIALIZED)),
         "C_DigestUpdate",
     ),
-    Habit(
+    Practice(
         "one operation at a time",
         "A session has one operation at most, of any kind.",
         "5.1.6 CKR_OPERATION_ACTIVE",
@@ -607,7 +607,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_FindObjects", CKR.OPERATION_NOT_INITIALIZED)),
         "C_FindObjects",
     ),
-    Habit(
+    Practice(
         "stubs",
         "Key management and the list of mechanisms are not supported.",
         "5.1.6 CKR_FUNCTION_NOT_SUPPORTED",
@@ -616,7 +616,7 @@ HABITS: Final = (
         Behaviour(settle=_stays_initialized),
         "C_Initialize",
     ),
-    Habit(
+    Practice(
         "slots settled by C_GetSlotList",
         "No slot ID is valid before the list of slots was asked for.",
         "5.5 C_GetSlotList",
@@ -625,7 +625,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_GetSlotInfo", CKR.SLOT_ID_INVALID)),
         "C_GetSlotInfo",
     ),
-    Habit(
+    Practice(
         "the generic code",
         "CKR_ARGUMENTS_BAD is said of every bad argument.",
         "5.1.6 CKR_ARGUMENTS_BAD",
@@ -634,7 +634,7 @@ HABITS: Final = (
         Behaviour(_everywhere("C_GetSessionInfo", CKR.KEY_HANDLE_INVALID)),
         "C_GetSessionInfo",
     ),
-    Habit(
+    Practice(
         "short of memory",
         "The device is out of memory now and then.",
         "5.1.3 CKR_DEVICE_MEMORY",
@@ -643,7 +643,7 @@ HABITS: Final = (
         Behaviour(_everywhere("C_GetSlotList", CKR.PIN_INCORRECT)),
         "C_GetSlotList",
     ),
-    Habit(
+    Practice(
         "PINs of the SO expire",
         "A PIN that the SO set is to be changed first.",
         "3.2 on CKF_USER_PIN_TO_BE_CHANGED",
@@ -652,7 +652,7 @@ HABITS: Final = (
         Behaviour(_forbidden_succeeds("C_SetPIN", CKR.PIN_INCORRECT)),
         "C_SetPIN",
     ),
-    Habit(
+    Practice(
         "legacy functions",
         "The functions of parallel sessions answer as 5.15 has it.",
         "5.15",
