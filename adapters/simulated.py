@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ..model.call import Call, Observation
-from ..model.oracle import Model, applicable, outputs, permitted, prevailing, successors
+from ..model.oracle import Model, applicable, following, outputs, permitted, prevailing
 from ..model.rule import Rule
 from ..model.state import State
 from ..model.vocabulary import CKR, CKU, ENVIRONMENT
@@ -31,12 +31,12 @@ class Simulated:
         """Answer as the text permits."""
         code = self._choose(call)
         try:
-            states = _in_order(successors(self._model, self._state, call, code))
-            given = outputs(self._model, states[0], call, code)
+            state = self._random.choice(following(self._model, self._state, call, code))
+            given = outputs(self._model, state, call, code)
         except IndexError:
             # A mutant let pass what names nothing: it claims success and changes nothing.
             return Observation(code)
-        self._state = self._random.choice(states)
+        self._state = state
         return Observation(code, tuple((name, values[0]) for name, values in given if values))
 
     def _choose(self, call: Call) -> CKR:
@@ -51,7 +51,7 @@ class Simulated:
         if restore_token:
             self._state = self._initial
         else:
-            ended, *_ = _in_order(successors(self._model, self._state, Call("C_Finalize"), CKR.OK))
+            ended, *_ = following(self._model, self._state, Call("C_Finalize"), CKR.OK)
             self._state = replace(self._initial, slots=ended.slots, objects=ended.objects)
 
     def ready(self, calls: Sequence[Call]) -> Ready:
@@ -77,11 +77,6 @@ class Simulated:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _in_order(states: frozenset[State]) -> list[State]:
-    """States in an order that is not the set's doing; there is nearly always but one."""
-    return sorted(states, key=repr) if len(states) > 1 else list(states)
 
 
 class Varied(Simulated):

@@ -207,7 +207,9 @@ _ROWS = (
         "5.8",
     ),
     Interpretation(
-        "A-80", "What may be written before the user logs in, session objects too, is the token's policy.", "3.2"
+        "A-80",
+        "What may be written or looked at before the user logs in, session objects too, is the token's policy.",
+        "3.2, 5.1.6",
     ),
     Interpretation(
         "A-81",

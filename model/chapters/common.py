@@ -19,6 +19,7 @@ from .conditions import (
     token_absent_before_initialize,
     token_of_session_uninitialized,
     token_unrecognized,
+    user_required_but_absent,
 )
 
 
@@ -223,3 +224,14 @@ NULL_POINTER = arguments_bad(
     "An argument that is not fit for the call; where the call needs a pointer, NULL is not.",
     unguarded=True,
 )
+
+USER_FOR_LOOKING = Rule(
+    "user-required-but-absent",
+    CKR.USER_NOT_LOGGED_IN,
+    user_required_but_absent,
+    "5.1.6 CKR_USER_NOT_LOGGED_IN, first sentence",
+    "Whatever a token does for its user only cannot be done without; that public objects are for all is not said.",
+    Strength.UNSAID,
+    "A-80",
+)
+"""For functions that look at objects, or for them."""

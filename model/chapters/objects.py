@@ -17,7 +17,7 @@ from ..call import Args, Attribute, Buffer, Flaw, Setting
 from ..rule import Condition, Effect, Function, Output, Rule, Strength
 from ..state import Kind, Login, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, or_arguments_bad
+from .common import NULL_POINTER, SESSION, USER_FOR_LOOKING, or_arguments_bad
 from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
 from .operations import forget_outputs, lost_key_in_use, unsettle_searches
 from .sessions import fresh_handle
@@ -788,6 +788,7 @@ C_GET_OBJECT_SIZE = Function(
             Strength.MAY,
             "A-34",
         ),
+        USER_FOR_LOOKING,
         PRIVATE_OBJECT_PIN_EXPIRED,
     ),
     out_of_scope=object_of_another_token,
@@ -873,6 +874,7 @@ C_GET_ATTRIBUTE_VALUE = Function(
         *OBJECT,
         *NULL_POINTER,
         *_READING,
+        USER_FOR_LOOKING,
         PRIVATE_OBJECT_PIN_EXPIRED,
     ),
     outputs=(

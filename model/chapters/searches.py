@@ -9,7 +9,7 @@ from ..call import Args, Many, Want
 from ..rule import Change, Effect, Function, Output, Rule, Strength, named
 from ..state import Login, Object, Search, State, map_objects, put_object, put_session
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, arguments_bad, or_arguments_bad
+from .common import NULL_POINTER, SESSION, USER_FOR_LOOKING, arguments_bad, or_arguments_bad
 from .conditions import pin_to_be_changed, session_valid, slot_of
 from .operations import DISPLACING, ERRORS, all_dropped, something_active
 
@@ -88,6 +88,7 @@ C_FIND_OBJECTS_INIT = Function(
             Strength.MAY,
             since=Version.V2_20,
         ),
+        USER_FOR_LOOKING,
     ),
     effects=(
         Effect(
@@ -211,6 +212,7 @@ C_FIND_OBJECTS = Function(
         *SESSION,
         *NULL_POINTER,
         SEARCH_NOT_ACTIVE,
+        USER_FOR_LOOKING,
         Rule(
             "nothing-wanted",
             CKR.ARGUMENTS_BAD,
@@ -241,7 +243,7 @@ C_FIND_OBJECTS = Function(
 C_FIND_OBJECTS_FINAL = Function(
     "C_FindObjectsFinal",
     ("session",),
-    (*SESSION, SEARCH_NOT_ACTIVE),
+    (*SESSION, SEARCH_NOT_ACTIVE, USER_FOR_LOOKING),
     effects=(Effect("search-ended", end_search, "5.7 C_FindObjectsFinal, the first paragraph"), _PERHAPS_ENDED),
     given=session_valid,
 )
