@@ -6,7 +6,7 @@ chapters; what only one chapter needs stands there.
 
 from functools import cache
 
-from ..attributes import PAIRS
+from ..attributes import NOT_KEYS, PAIRS
 from ..call import Args
 from ..mechanisms import MECHANISMS, NOT_FOLLOWED, NOUNS, Role, with_role
 from ..rule import Condition, named
@@ -167,9 +167,6 @@ def mechanism_unoffered(role: Role) -> Condition:
 
 
 # Objects and keys.
-
-
-NOT_KEYS = (Kind.DATA, Kind.CERTIFICATE)
 
 
 def object_reachable(s: State, session: int, k: int) -> bool:

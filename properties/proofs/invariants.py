@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ...model.attributes import KEYS
-from ...model.chapters.conditions import object_reachable, session_state
+from ...model.chapters.conditions import session_state
 from ...model.mechanisms import NOT_FOLLOWED, with_role
 from ...model.oracle import Model
 from ...model.state import (
@@ -151,12 +151,8 @@ def handles_need_the_library(s: State) -> bool:
 
 
 def private_handles_need_the_user(s: State) -> bool:
-    """A handle of a private object is valid only while the user is logged in."""
-    return not any(
-        x.open and object_reachable(s, j, k) and y.private and s.slots[x.slot].login != Login.USER
-        for j, x in enumerate(s.sessions)
-        for k, y in enumerate(s.objects)
-    )
+    """A private session object has a handle only while the user is logged in; that of a token object may be kept."""
+    return all(not (x.known and x.private) or x.token or s.slots[x.slot].login == Login.USER for x in s.objects)
 
 
 def session_objects_have_a_session(s: State) -> bool:
