@@ -170,7 +170,7 @@ def _new_token(request: library.Request, module: Module) -> tuple[Steps, str]:
 
 def _without_lost_pins(request: library.Request, rights: Rights) -> tuple[library.Request, Rights]:
     """The same without the PINs that do not work any more, where initialising the token went wrong half-way."""
-    for user, why in library.refused(request):
+    for user, why in library.refused(_for(request, rights)):
         request = request.without(user)
         rights = replace(rights, users=rights.users - {user}, reduced=(*rights.reduced, why))
     return request, rights.possible()
