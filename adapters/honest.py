@@ -93,7 +93,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """A practice and the breach beside it: `may` says what the text leaves open at `place`, `must` what it rules out."""
+    """A practice and the breach beside it: `may` tells what the text leaves open at `place`, `must` what it bars."""
 
     name: str
     may: str
