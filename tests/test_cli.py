@@ -196,6 +196,14 @@ def test_a_difference_exits_with_1_only_for_new_findings(tmp_path: Path) -> None
     assert same.stdout == "no difference\n"
 
 
+@pytest.mark.parametrize("code", ["CKR_DEVICE_ERROR", "GENERAL_ERROR", "CKR_FUNCTION_NOT_SUPPORTED"])
+def test_explain_tells_of_a_code_that_is_legal_at_any_time(code: str) -> None:
+    """O12."""
+    result = p11conform("explain", "C_SeedRandom", code)
+    assert result.exit_code == 0
+    assert "proves nothing" in result.output
+
+
 def test_explain_gives_rules_precedence_and_a_sequence() -> None:
     result = p11conform("explain", "C_Login", "CKR_PIN_INCORRECT")
     assert result.exit_code == 0, result.output

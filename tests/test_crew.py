@@ -23,7 +23,7 @@ from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR, CKU
-from p11conform.properties.engine.verdict import Kind
+from p11conform.properties.engine.verdict import Cause, Kind
 from p11conform.properties.policy import Level, Rights
 from p11conform.properties.reports.results import report_json
 from p11conform.properties.run.campaign import Alone, Budget, Campaign, Results, numbered_calls
@@ -61,7 +61,7 @@ def test_what_was_done_goes_through_a_pipe() -> None:
     tally = Tally(calls=3, sequences=1, fired={("C_Login", 5, "a b")}, states={-(2**62), 7})
     tally.pairs["C_Login", "CKR_OK"] = 2
     tally.choices["A-16", "C_SignInit", ("CKR_OK x", "CKR_OK y")] = {"CKR_OK"}
-    failed = Failed((INIT, LOGIN), (LOGIN,), ("another code", "x"), "C_Login", "CKR_OK", 9, alone=False)
+    failed = Failed((INIT, LOGIN), (LOGIN,), Cause("another code", ("x",)), "C_Login", "CKR_OK", 9, alone=False)
     done = Done(tally, [New("C_Login", "CKR_OK", -5, 2)], [failed], {"C_Login": (3, 0.25)})
     again = decode(Done, encode(done))
     assert again == done
@@ -208,7 +208,7 @@ class Inventive(Alone):
 
     def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:  # noqa: ARG002
         for _ in items:
-            failed = Failed((INIT, UNNUMBERED), (), ("x",), UNNUMBERED.function, "CKR_PIN_INVALID", 2)
+            failed = Failed((INIT, UNNUMBERED), (), Cause("x"), UNNUMBERED.function, "CKR_PIN_INVALID", 2)
             yield Done(Tally(calls=2), [], [failed])
 
 

@@ -118,14 +118,14 @@ def test_a_signal_in_the_midst_of_making_ready_leaves_nothing(tmp_path: Path, mo
         pytest.skip("SoftHSM is not installed")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    made = private.mkdtemp
+    made = private.Path.mkdir
 
-    def interrupted(**how: Any) -> str:
-        home = made(**how)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return home
+    def interrupted(home: Path, mode: int = 0o777, **how: Any) -> None:
+        made(home, mode, **how)
+        if home.parent == tmp_path / "tmp":
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(private, "mkdtemp", interrupted)
+    monkeypatch.setattr(private.Path, "mkdir", interrupted)
     result = CliRunner().invoke(main, ["check", "softhsm2", "--json", str(tmp_path / "report.json")])
     assert result.exit_code == Exit.TERMINATED
     assert report_of(tmp_path / "report.json")["run"]["ended"]["why"] == "SIGTERM"

@@ -8,7 +8,7 @@ from ..console import out
 from ..exits import fail
 from ..model.call import code_text
 from ..model.interpretations import INTERPRETATIONS
-from ..model.oracle import Model
+from ..model.oracle import Model, legal_anyway
 from ..model.precedence import order
 from ..model.vocabulary import CKR
 from ..options import model_of, readings_option, spec_option
@@ -31,6 +31,11 @@ def command(function: str, code: str | None, spec: str, readings: tuple[str, ...
     if code is not None:
         code = code if code.startswith("CKR_") else f"CKR_{code}"
         if code not in {str(r.code) for r in rules}:
+            anyway = _legal_anyway(model, function, code)
+            if anyway:
+                out.print(f"{function}, PKCS#11 {model.version}", markup=False)
+                out.print(f"{code}, of which no rule speaks, is {anyway}: it proves nothing", markup=False)
+                return
             known = ", ".join(sorted({str(r.code) for r in rules}))
             fail(f"no rule of {function} yields {code}; its rules yield {known}")
     for line in _rules(model, function, code):
@@ -41,6 +46,12 @@ def command(function: str, code: str | None, spec: str, readings: tuple[str, ...
     for id in sorted({r.reading for r in rules if r.reading and code in (None, str(r.code))}):
         i = INTERPRETATIONS[id]
         out.print(f"{id} (section {i.section}), read as '{model.readings[id]}': {i.question}", markup=False)
+
+
+def _legal_anyway(model: Model, function: str, code: str) -> str:
+    """Why a code that no rule yields is legal all the same; empty where it is not, or where there is no such code."""
+    number = CKR.__members__.get(code.removeprefix("CKR_"))
+    return "" if number is None else legal_anyway(model, function, number, succeeds=False)
 
 
 def _show_precedence(model: Model, function: str, code: CKR) -> None:
