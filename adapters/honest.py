@@ -393,14 +393,17 @@ def _of_the_vendor(x: Scene) -> CKR | None:
 
 def _expires(x: Scene) -> CKR | None:
     """A PIN that the SO set is to be changed before anything else."""
+    if x.session is None or x.slot is None:
+        return None
+    expired = f"expired in {x.session.slot}"
     if x.call.function == "C_InitPIN" and x.could_succeed:
-        x.counts["expired"] = 1
-    if x.call.function == "C_SetPIN" and x.could_succeed:
-        x.counts["expired"] = 0
+        x.counts[expired] = 1
         return CKR.OK
-    works = x.call.function in _WORKING | _MAKING
-    user = x.slot is not None and x.slot.login == Login.USER
-    return CKR.PIN_EXPIRED if works and user and x.counts["expired"] and x.could_succeed else None
+    if x.call.function == "C_SetPIN" and x.could_succeed and x.slot.login != Login.SO:
+        x.counts[expired] = 0
+        return CKR.OK
+    works = x.call.function in _WORKING | _MAKING and x.slot.login == Login.USER
+    return CKR.PIN_EXPIRED if works and x.counts[expired] and x.could_succeed else None
 
 
 def _legacy_runs(x: Scene) -> CKR | None:

@@ -177,7 +177,8 @@ class Slot:
     `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it, and
     `abilities` says what the token offers each of them for (CK_MECHANISM_INFO).
     `login_required` is its CKF_LOGIN_REQUIRED, `rng` its CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS;
-    `empty_pin_legal` says that its ulMinPinLen is 0. `so_pin_to_be_changed` and `user_pin_to_be_changed` say that the
+    `empty_pin_legal` says that its ulMinPinLen is 0, `pins_fit` that by its limits the PINs of `Pin`, which are made
+    for one token, are as long as their names say. `so_pin_to_be_changed` and `user_pin_to_be_changed` say that the
     PIN may be flagged so: as it was at first, and after somebody else than its user set it.
     """
 
@@ -188,6 +189,7 @@ class Slot:
     protected_path: bool = fixed(False)
     login_required: bool = fixed(True)
     empty_pin_legal: bool = fixed(False)
+    pins_fit: bool = fixed(True)
     rng: bool = fixed(True)
     dual: bool = fixed(False)
     has_mechanisms: bool = fixed(True)

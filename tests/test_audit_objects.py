@@ -13,7 +13,7 @@ from p11conform.adapters.objects import Entry, Objects
 from p11conform.model.call import Args, Attribute, Buffer, Call, Data, Flaw, Observation, Setting
 from p11conform.model.oracle import build, forbids_ok, in_scope, outputs, permitted, successors
 from p11conform.model.rule import Rule, Strength
-from p11conform.model.state import Kept, Kind, Login, Mech, Object, Origin, Session, Slot, State, Trait
+from p11conform.model.state import Kept, Kind, Login, Mech, Object, Origin, Pin, Session, Slot, State, Trait
 from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.properties.engine.verdict import Outcome, judge
@@ -297,3 +297,13 @@ def test_a_read_only_session_makes_no_token_object() -> None:
     """And this: it is inferred, and no less firm."""
     for s in after(MODEL, ONE, (INIT, OPEN_RO, LOGIN)):
         assert CKR.OK not in permitted(MODEL, s, with_args(CREATE, token=True))
+
+
+@pytest.mark.parametrize("function", ["C_CreateObject", "C_GenerateKey", "C_CopyObject"])
+def test_private_objects_where_there_are_no_users_are_not_followed(function: str) -> None:
+    """On a token that needs no login and has no user PIN the text does not say whom they are for."""
+    model, call = build(), Call(function, Args(private=True, mechanism=Mech.AES_KEY_GEN))
+    for needed, pin in ((False, Pin.NULL), (True, Pin.NULL), (False, Pin.USER)):
+        slot = Slot(login_required=needed, user_pin=pin)
+        s = State(initialized=True, slots=(slot,), sessions=(Session(open=True, rw=True),), objects=(Object(),) * 3)
+        assert in_scope(model, s, call) is (needed or pin is Pin.USER)

@@ -7,8 +7,8 @@ import pytest
 from conftest import FINALIZE, INIT, LOGIN, LOGIN_SO, LOGOUT, OPEN, OPEN_RO, Step, after
 
 from p11conform.model.call import Args, Blob, Buffer, Call, InitArgs
-from p11conform.model.oracle import build, outputs, permitted, successors
-from p11conform.model.state import Kind, Mech, Object, Pin, Slot, State, Trait
+from p11conform.model.oracle import build, in_scope, outputs, permitted, successors
+from p11conform.model.state import Kind, Mech, Object, Pin, Session, Slot, State, Trait
 from p11conform.model.vocabulary import CKF, CKR, CKU, Version
 
 
@@ -171,3 +171,11 @@ def test_places_and_readings() -> None:
         assert rows["C_Login", code].place == f"5.1.6 {code!s}"
     assert rows["C_GetInfo", CKR.CRYPTOKI_NOT_INITIALIZED].reading is None
     assert rows["C_Logout", CKR.CRYPTOKI_NOT_INITIALIZED].reading == "A-01"
+
+
+@pytest.mark.parametrize("function", ["C_Login", "C_InitPIN", "C_SetPIN", "C_InitToken"])
+@pytest.mark.parametrize("fit", [False, True])
+def test_pins_made_for_another_token_are_not_followed(function: str, fit: bool) -> None:
+    """Whether their lengths are legal here is not known, so that CKR_PIN_LEN_RANGE would prove nothing."""
+    s = State(initialized=True, slots=(Slot(pins_fit=fit),), sessions=(Session(open=True, rw=True), Session()))
+    assert in_scope(build(), s, Call(function)) is fit

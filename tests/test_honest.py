@@ -103,9 +103,7 @@ def test_an_honest_module_is_right(practice: Practice) -> None:
 
 @pytest.mark.parametrize("practice", PRACTICES, ids=named)
 def test_a_breach_is_found(practice: Practice) -> None:
-    found = next(f for _, f in failures(practice.breach))
-    assert found is not None
-    assert found.function == practice.shown
+    assert any(f.function == practice.shown for _, f in failures(practice.breach) if f is not None)
 
 
 def test_there_are_twenty_and_more_and_each_does_something() -> None:

@@ -211,7 +211,7 @@ def test_what_the_model_does_not_know_is_not_done_to_a_strangers_token(level: Le
     table = {
         **TABLE,
         "C_Plain": Function("C_Plain", ("session",), ()),
-        "C_Odd": Function("C_Odd", ("session",), (), effects=(Effect(odd, "5"),)),
+        "C_Odd": Function("C_Odd", ("session",), (), effects=(Effect("odd", odd, "5"),)),
     }
     policy = on_token(level, frozenset(CKU), touches=Touches(table))
     assert policy(ONE_SLOT, Call("C_Plain"))

@@ -250,6 +250,11 @@ def new_pin_null(s: State, a: Args) -> bool:
     return a.new_pin == Pin.NULL
 
 
+def pins_for_another_token(s: State, a: Args) -> bool:
+    """The token of the call's session has other limits of length than the one that the PINs were made for."""
+    return session_valid(s, a) and not slot_of(s, a).pins_fit
+
+
 def token_asks_for_pin(s: State, a: Args) -> bool:
     """A NULL PIN makes a token with a protected authentication path wait for somebody at its keys."""
     null = a.pin == Pin.NULL or a.new_pin == Pin.NULL

@@ -15,7 +15,7 @@ from ..attributes import (
 )
 from ..call import Args, Attribute, Buffer, Flaw, Setting
 from ..rule import Condition, Effect, Function, Output, Rule, Strength
-from ..state import Kind, Login, Object, Origin, State, Trait, put_object
+from ..state import Kind, Login, Object, Origin, Pin, State, Trait, put_object
 from ..vocabulary import CKR, Version
 from .common import NULL_POINTER, SESSION, USER_FOR_LOOKING, or_arguments_bad
 from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
@@ -472,9 +472,16 @@ def no_template(a: Args) -> bool:
     return a.flaw == Flaw.NULL or a.flaw == Flaw.EMPTY
 
 
+def private_without_users(s: State, a: Args) -> bool:
+    """Whom a private object is for on a token that knows no user, and lets everybody work, is not said (4.4, A-62)."""
+    if not a.private or not session_valid(s, a):
+        return False
+    return not slot_of(s, a).login_required and slot_of(s, a).user_pin == Pin.NULL
+
+
 def object_not_followed(s: State, a: Args) -> bool:
     """A new object that the model cannot follow, for want of a number or of a template that says what it says."""
-    if no_object_left_to_track(s, a) or lost_key_in_use(s, free_object(s)):
+    if no_object_left_to_track(s, a) or lost_key_in_use(s, free_object(s)) or private_without_users(s, a):
         return True
     return no_template(a) and (a.token or a.private or a.trait != Trait.PLAIN)
 
@@ -650,6 +657,8 @@ _COPYING = (
 def copy_not_followed(s: State, a: Args) -> bool:
     """As for a new object; what no template says of a copy is as in its original."""
     if no_object_left_to_track(s, a) or lost_key_in_use(s, free_object(s)) or object_of_another_token(s, a):
+        return True
+    if private_without_users(s, a):
         return True
     if not (no_template(a) and session_valid(s, a) and object_valid(s, a)):
         return False

@@ -29,6 +29,7 @@ from .conditions import (
     object_reachable,
     pin_null,
     pin_to_be_changed,
+    pins_for_another_token,
     session_state,
     session_valid,
     slot_of,
@@ -916,11 +917,16 @@ def end_operations_elsewhere_at_login(s: State, a: Args) -> State:
     return end_operations_elsewhere(s, a) if login_attempted(s, a) else s
 
 
+def login_not_followed(s: State, a: Args) -> bool:
+    """A PIN that somebody types in, or one of which it is not known whether its length is legal here."""
+    return token_asks_for_pin(s, a) or pins_for_another_token(s, a)
+
+
 C_LOGIN = Function(
     "C_Login",
     ("session", "user", "pin"),
     (*SESSION, *_USER_TYPE, *_LOGINS, *_LOGIN_PIN),
-    out_of_scope=token_asks_for_pin,
+    out_of_scope=login_not_followed,
     effects=(
         Effect("logged-in", login, "5.6 C_Login, paragraph on user types"),
         Effect(

@@ -12,10 +12,12 @@ from .conditions import (
     new_pin_null,
     pin_null,
     pin_to_be_changed,
+    pins_for_another_token,
     pointer_null,
     reserved_given,
     session_state,
     session_valid,
+    slot_known,
     slot_of,
     token_asks_for_pin,
     token_there,
@@ -332,9 +334,9 @@ def so_pin_missing(s: State, a: Args) -> bool:
 
 def empty_so_pin_perhaps_set(s: State, a: Args) -> bool:
     """What a token holds after it took NULL for a new PIN is not followed: an empty PIN, or none."""
-    return token_asks_for_pin(s, a) or (
-        a.pin == Pin.NULL and any(x.empty_pin_legal and not x.initialized for x in s.slots)
-    )
+    if token_asks_for_pin(s, a) or (slot_known(s, a) and not s.slots[a.slot].pins_fit):
+        return True
+    return a.pin == Pin.NULL and any(x.empty_pin_legal and not x.initialized for x in s.slots)
 
 
 _SO_PIN_NULL = (
@@ -439,7 +441,9 @@ def new_pin_missing(s: State, a: Args) -> bool:
 
 def empty_pin_perhaps_set(s: State, a: Args) -> bool:
     """What a token holds after it took NULL for a new PIN is not followed: an empty PIN, or none."""
-    return token_asks_for_pin(s, a) or (a.new_pin == Pin.NULL and any(x.empty_pin_legal for x in s.slots))
+    if token_asks_for_pin(s, a) or pins_for_another_token(s, a):
+        return True
+    return a.new_pin == Pin.NULL and any(x.empty_pin_legal for x in s.slots)
 
 
 NEW_PIN = (

@@ -283,7 +283,7 @@ def token_lines(before: Census, after: Census) -> list[str]:
 
 def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, timeout: float) -> Subject:
     by_id = {s.id: s for s in measured.slots}
-    slots = tuple(slot_facts(by_id[id], module.owned) for id in module.binding.slots)
+    slots = tuple(slot_facts(by_id[id], by_id[module.binding.slots[0]], module.owned) for id in module.binding.slots)
     about = {
         "name": module.name,
         "library": module.library,
@@ -314,8 +314,8 @@ _SO_TRIED = CKF.SO_PIN_COUNT_LOW | CKF.SO_PIN_FINAL_TRY | CKF.SO_PIN_LOCKED
 _USER_TRIED = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED
 
 
-def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
-    """A measured slot as the model sees it."""
+def slot_facts(slot: MeasuredSlot, first: MeasuredSlot, owned: bool) -> Slot:
+    """A measured slot as the model sees it; PINs are made for the token in the first one."""
     flags = slot.flags
     offered = dict(zip(slot.mechanisms, slot.mechanism_flags, strict=True))
     listed = tuple(m for m in MECHANISMS.values() if m.number in offered)
@@ -334,6 +334,7 @@ def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
         rng=bool(flags & CKF.RNG),
         dual=bool(flags & CKF.DUAL_CRYPTO_OPERATIONS),
         empty_pin_legal=slot.min_pin == 0,
+        pins_fit=not slot.initialized or (slot.min_pin, slot.max_pin) == (first.min_pin, first.max_pin),
         initialized=slot.initialized,
         so_pin=Pin.SO if slot.initialized else Pin.NULL,
         user_pin=Pin.USER if flags & CKF.USER_PIN_INITIALIZED else Pin.NULL,
