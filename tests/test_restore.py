@@ -126,7 +126,7 @@ def test_a_failure_that_touched_no_token_leaves_it_clean(model: Model) -> None:
 
 
 def test_plans_obey_the_level(model: Model) -> None:
-    (s,) = after(model, START, (INIT, OPEN, LASTING, FINALIZE))
+    s, *_ = after(model, START, (INIT, OPEN, LASTING, FINALIZE))
     made: list[Call] = []
 
     def make(call: Call) -> Observation:

@@ -304,6 +304,9 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
         timeout,
         namespaces=module.namespaces,
     )
+    if rights.level >= Level.PINS:
+        # What sets a PIN anew may have it flagged as one to be changed, and the next sequence begins so.
+        slots = tuple(replace(x, so_pin_to_be_changed=True, user_pin_to_be_changed=True) for x in slots)
     initial = State(slots=slots, objects=(Object(),) * OBJECTS)
     first = by_id[module.binding.slots[0]]
     token = {"label": first.label, "serial": first.serial}
