@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from ..model.call import Args, Call, InitArgs, Observation
+from ..model.vocabulary import CKF, CKU
 
 
 class ModuleUnusable(Exception):
@@ -14,6 +15,18 @@ class ModuleUnusable(Exception):
 
 class StillInitialized(ModuleUnusable):
     """The library cannot be finalised in this process; in a new one the module may be as good as before."""
+
+
+RISKS: Final = {
+    CKU.SO: (CKF.SO_PIN_LOCKED, CKF.SO_PIN_FINAL_TRY, CKF.SO_PIN_COUNT_LOW),
+    CKU.USER: (CKF.USER_PIN_LOCKED, CKF.USER_PIN_FINAL_TRY, CKF.USER_PIN_COUNT_LOW),
+}
+"""Token flags (3.2) with which the PIN of a user is not tried, the gravest first."""
+
+
+def risk(flags: int, user: CKU) -> CKF | None:
+    """The gravest of the flags of a token with which the PIN of a user is not tried, None if none is set."""
+    return next((flag for flag in RISKS.get(user, ()) if flags & flag), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +61,10 @@ class Adapter(Protocol):
     def call(self, call: Call) -> Observation:
         """Make one call. A death or a hang of the module is an observation too, where the adapter can survive it."""
 
-    def reset(self, restore_token: bool) -> None:
+    def reset(self, restore_token: bool) -> bool | None:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
+
+        False if they could not be.
 
         Raises:
             StillInitialized: if the library cannot be finalised.
@@ -61,6 +76,9 @@ class Adapter(Protocol):
 
     def supports(self, call: Call) -> bool:
         """Whether this adapter can make the call at all."""
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the first slot's token has none of the flags `RISKS` of a user; False where it does not tell."""
 
     def close(self) -> None:
         """Give the module up, and whatever was provisioned for it."""

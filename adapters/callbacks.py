@@ -119,13 +119,14 @@ _INIT_ARGS: Final[Mapping[InitArgs, tuple[Mapping[str, CData], int]]] = {
 def init_args(reserved: str | None) -> Mapping[InitArgs, CData]:
     """What C_Initialize is given, for a module that needs this text in pReserved, or none.
 
-    One that needs a text is never called without it: no NULL and no other pReserved is among them then. Nothing of it
-    is ever freed, for a module may look at it as long as it is loaded.
+    One that needs a text is never called without it: no other pReserved is among them then, and in the place of NULL
+    stands what an ordinary application gives such a module. Nothing of it is ever freed, for a module may look at it as
+    long as it is loaded.
     """
     text = ffi.NULL if reserved is None else c_string(reserved)
     made = {variant: _filled(text, *given) for variant, given in _INIT_ARGS.items()}
     if reserved is not None:
-        return made
+        return {**made, InitArgs.NULL: made[InitArgs.OS_LOCKING]}
     return {**made, InitArgs.NULL: ffi.NULL, InitArgs.RESERVED: initialize_args(c_string("p11conform"))}
 
 

@@ -12,11 +12,29 @@ from typing import Any, Final, TypeAlias
 
 from . import wire
 from .base import Adapter, Binding, ModuleUnusable
+from .census import census, clear
 from .journal import Journal, note
 from .measure import login_works, measure
 from .modules.module import initialize_here
 from .raw import Raw
-from .wire import Calls, Kind, Load, LogIn, Measure, News, Provision, Reset, Restore, Supports, Work, decode, encode
+from .wire import (
+    Calls,
+    Clear,
+    Kind,
+    Load,
+    LogIn,
+    Measure,
+    News,
+    Provision,
+    Reset,
+    Restore,
+    Supports,
+    TakeCensus,
+    TriesLeft,
+    Work,
+    decode,
+    encode,
+)
 
 
 class Line:
@@ -24,6 +42,8 @@ class Line:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.loaded: Load
+        """What was loaded here, once something is."""
 
     def restore(self) -> bool:
         """Have the token's contents put back; whether that could be done."""
@@ -103,10 +123,14 @@ class _Child:
             case Load():
                 note("C_GetFunctionList")
                 made = self._program.adapters[command.kind](command.library, command.binding)
+                self._line.loaded = command
                 self._adapter = self._at_leave.enter_context(made)
                 yield None
             case Supports():
                 yield self._adapter.supports(command.call)
+            case TriesLeft():
+                note("C_GetTokenInfo")
+                yield self._adapter.tries_left(command.user)
             case Calls():
                 yield from map(self._adapter.call, command.calls)
             case Reset():
@@ -119,6 +143,10 @@ class _Child:
                 yield login_works(command.library, command.slot_id, command.user, command.pin, command.init_reserved)
             case Provision():
                 yield initialize_here(command.library, command.labels, command.pins, command.init_reserved)
+            case TakeCensus():
+                yield census(command)
+            case Clear():
+                yield clear(command.library, command.binding, changed_pin=command.changed_pin)
             case Work():
                 yield self._task(self._adapter, command.order, self._line)
 

@@ -135,8 +135,23 @@ def _settle(parent: int, place: Place, errors: int, *, core: bool) -> None:
     for name in os.environb.keys() - place.environment.keys():
         del os.environb[name]
     os.environb.update(place.environment)
+    for namespace in place.namespaces:
+        _join(namespace)
     with suppress(OSError):
         os.chdir(place.directory)
+
+
+def _join(namespace: str) -> None:
+    """Join a namespace by its file (setns(2)); where that cannot be, it is said, and this process ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        descriptor = os.open(namespace, os.O_RDONLY)
+        if libc.setns(descriptor, 0) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    except OSError as error:
+        os.write(2, f"{namespace}: cannot be joined: {error.strerror}\n".encode())
+        os._exit(70)
+    os.close(descriptor)
 
 
 def _end(child: int, *, kill: bool) -> int:

@@ -13,7 +13,23 @@ from .base import Binding, ModuleUnusable, Ready
 from .journal import Journal
 from .process import Lost, Process, Supervisor
 from .ready import Plain
-from .wire import Calls, Command, Kind, Load, LogIn, Measure, Provision, Raw, Reset, Supports, Work, encode
+from .wire import (
+    Calls,
+    Clear,
+    Command,
+    Kind,
+    Load,
+    LogIn,
+    Measure,
+    Provision,
+    Raw,
+    Reset,
+    Supports,
+    TakeCensus,
+    TriesLeft,
+    Work,
+    encode,
+)
 
 if TYPE_CHECKING:
     from .measure import Measured
@@ -40,12 +56,13 @@ def _ask(process: Process, library: str, kind: Any, command: Command) -> Any:
 
 def ask_once(
     kind: Any,
-    command: Measure | LogIn | Provision,
+    command: Measure | LogIn | Provision | TakeCensus | Clear,
     environment: Mapping[str, str] = NO_ENVIRONMENT,
     timeout: float = TIMEOUT,
     *,
     secrets: Sequence[bytes] = (),
     core: bool = False,
+    namespaces: Sequence[str] = (),
 ) -> Any:
     """The answer to one command about a `library`, of the kind that it has, from a process of its own.
 
@@ -56,7 +73,7 @@ def ask_once(
     """
     supervisor = Supervisor()
     try:
-        process = supervisor.spawn(environment, timeout, secrets=secrets, core=core)
+        process = supervisor.spawn(environment, timeout, secrets=secrets, core=core, namespaces=namespaces)
         try:
             return _ask(process, command.library, kind, command)
         finally:
@@ -72,6 +89,7 @@ def measure_isolated(
     timeout: float = TIMEOUT,
     *,
     core: bool = False,
+    namespaces: Sequence[str] = (),
 ) -> "Measured":
     """What a module says of itself, from a process of its own that has `timeout` seconds for all of it.
 
@@ -80,7 +98,8 @@ def measure_isolated(
     """
     from .measure import Measured
 
-    measured: Measured = ask_once(Measured, Measure(library, init_reserved), environment, timeout, core=core)
+    command = Measure(library, init_reserved)
+    measured: Measured = ask_once(Measured, command, environment, timeout, core=core, namespaces=namespaces)
     return measured
 
 
@@ -112,11 +131,11 @@ def _nothing() -> None:
 class Isolated:
     """An adapter whose module runs in a process of its own.
 
-    `timeout` is in seconds a call. `environment` is added to ours there. `restore` puts the token's contents back, in
-    this process, while the library is finalised or its process gone; it says False where it cannot. A module that dies
-    or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`, which starts a new process and
-    restores the token in any case. `program` and `briefing` are those of the `Supervisor`. A module that crashes leaves
-    no core file, which would hold the PINs, unless one is wanted by `core`.
+    `timeout` is in seconds a call. `environment` is added to ours there, and it joins the `namespaces`. `restore` puts
+    the token's contents back, in this process, while the library is finalised or its process gone; it says False where
+    it cannot. A module that dies or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`,
+    which starts a new process and restores the token in any case. `program` and `briefing` are those of the
+    `Supervisor`. A module that crashes leaves no core file, which would hold the PINs, unless one is wanted by `core`.
 
     Raises:
         ModuleUnusable: if the library cannot be loaded, or dies or hangs while it is.
@@ -134,11 +153,12 @@ class Isolated:
         program: str | None = None,
         briefing: bytes = b"",
         core: bool = False,
+        namespaces: Sequence[str] = (),
     ) -> None:
         self._kind = kind
         self._library = library
         self._binding = binding
-        self._environment, self._timeout, self._core = environment, timeout, core
+        self._environment, self._namespaces, self._timeout, self._core = environment, namespaces, timeout, core
         self._restore = restore
         self._supported: dict[Call, bool] = {}
         self._over = False
@@ -195,21 +215,27 @@ class Isolated:
         """The calls of a list; none of them is any quicker for it."""
         return Plain(self, calls)
 
-    def reset(self, restore_token: bool) -> None:
-        """Finalise the library and forget all handles; a process that is gone, or fails to, is replaced."""
+    def reset(self, restore_token: bool) -> bool:
+        """Finalise the library and forget all handles; a process that is gone, or fails to, is replaced.
+
+        False if the token was to be put back, and could not be.
+        """
         finalised = self._finalise(restore_token)
-        if restore_token or self._over or not finalised:
-            self._restore()
+        restored = self._restore() if restore_token or self._over or not finalised else True
         if not finalised:
             self._process = self._load()
         self._over = False
+        return restored is not False
 
-    def renew(self) -> None:
-        """Go on in a new process, with the token restored: nothing is left there of what was called before."""
+    def renew(self) -> bool:
+        """Go on in a new process, with the token restored: nothing is left there of what was called before.
+
+        False if the token could not be.
+        """
         if self._process is not None:
             self._process.close()
             self._process = None
-        self.reset(True)
+        return self.reset(True)
 
     def supports(self, call: Call) -> bool:
         """Whether the adapter there can make the call at all."""
@@ -218,6 +244,11 @@ class Isolated:
                 self._process = self._load()
             self._supported[call] = _ask(self._process, self._library, bool, Supports(call))
         return self._supported[call]
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the first slot's token has none of the flags `RISKS` of a user; False where it does not tell."""
+        left: bool = _ask(self._present(), self._library, bool, TriesLeft(user))
+        return left
 
     def close(self) -> None:
         """Give the module up, and its process."""
@@ -241,7 +272,9 @@ class Isolated:
 
     def _load(self) -> Process:
         secrets = tuple(self._binding.pins.values())
-        process = self._supervisor.spawn(self._environment, self._timeout, secrets=secrets, core=self._core)
+        process = self._supervisor.spawn(
+            self._environment, self._timeout, secrets=secrets, core=self._core, namespaces=self._namespaces
+        )
         try:
             _ask(process, self._library, None, Load(self._kind, self._library, self._binding))
         except BaseException:

@@ -18,7 +18,7 @@ LABEL = b"p11conform-object-%d"
 CHANGED = b"*"
 """What C_SetAttributeValue appends to a label."""
 
-_PREFIX = LABEL.partition(b"%")[0]
+PREFIX = LABEL.partition(b"%")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +172,15 @@ class Objects:
         return min(fit, key=lambda i: (self._entry[i].handle != handle, i), default=None)
 
     def _fits(self, index: int, handle: int, label: bytes) -> bool:
+        """Whether it is the object: by its label, or by its handle where the token has dropped the label."""
         entry = self._entry[index]
-        if entry.label:
+        if entry.label and label:
             return label in entry.labels
         return index in self._known and handle == entry.handle
 
     def _ours(self, label: bytes) -> bool:
-        serial = label.removeprefix(_PREFIX).rstrip(CHANGED)
-        return label.startswith(_PREFIX) and serial.isdigit() and self._first < int(serial) <= self._serial
+        serial = label.removeprefix(PREFIX).rstrip(CHANGED)
+        return label.startswith(PREFIX) and serial.isdigit() and self._first < int(serial) <= self._serial
 
     def _end(self, which: Callable[[int, Entry], bool]) -> None:
         if ended := {i for i in self._exists if which(i, self._entry[i])}:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..model.call import Parameter
-from ..model.mechanisms import MECHANISMS, UNKNOWN_NUMBER
+from ..model.mechanisms import UNKNOWN_NUMBER
 from ..model.state import Mech
 from . import material
 from .cryptoki import CData, ffi, new, octets
@@ -39,10 +39,6 @@ def _block() -> CData:
     return _bytes(bytes(range(BLOCK_BYTES)))
 
 
-def _hash(hash_: Mech) -> int:
-    return MECHANISMS[hash_].number
-
-
 _RIGHT: Mapping[Mech, Callable[[], CData]] = {
     Mech.AES_CBC: _block,
     Mech.AES_CBC_PAD: _block,
@@ -51,10 +47,10 @@ _RIGHT: Mapping[Mech, Callable[[], CData]] = {
         "CK_GCM_PARAMS", _bytes(bytes(range(IV_BYTES))), IV_BYTES, 8 * IV_BYTES, ffi.NULL, 0, TAG_BITS
     ),
     Mech.RSA_PKCS_OAEP: lambda: _record(
-        "CK_RSA_PKCS_OAEP_PARAMS", _hash(Mech.SHA_1), MGF1_SHA1, DATA_SPECIFIED, ffi.NULL, 0
+        "CK_RSA_PKCS_OAEP_PARAMS", number(Mech.SHA_1), MGF1_SHA1, DATA_SPECIFIED, ffi.NULL, 0
     ),
     Mech.RSA_PKCS_PSS: lambda: _record(
-        "CK_RSA_PKCS_PSS_PARAMS", _hash(Mech.SHA256), MGF1_SHA256, MECHANISMS[Mech.SHA256].output
+        "CK_RSA_PKCS_PSS_PARAMS", number(Mech.SHA256), MGF1_SHA256, Mech.SHA256.facts.digest
     ),
     Mech.ECDH1_DERIVE: lambda: _ecdh(material.PEER_POINT),
 }
@@ -68,7 +64,7 @@ _IMPOSSIBLE: Mapping[Mech, Callable[[], CData]] = {
 
 def number(mech: Mech) -> int:
     """The CK_MECHANISM_TYPE of a mechanism."""
-    return UNKNOWN_NUMBER if mech == Mech.UNKNOWN else MECHANISMS[mech].number
+    return mech.facts.number
 
 
 def _mechanism(mech: Mech, parameter: Parameter) -> CData:

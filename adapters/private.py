@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 from shutil import rmtree
-from tempfile import gettempdir, mkdtemp
+from tempfile import gettempdir
 from typing import Final
 
 PREFIX: Final = "p11conform-"
@@ -12,18 +14,17 @@ _OWNER: Final = "owner"
 """File that names the process a directory belongs to: its number and when it began."""
 
 
-def private_directory(name: str) -> Path:
-    """A new directory that nobody else may read, `name` being part of its own.
+def private_directory(name: str, at_end: ExitStack) -> Path:
+    """A new directory that nobody else may read, `name` being part of its own; it goes with the stack.
 
     Raises:
         OSError: if there is no place for one.
     """
-    home = Path(mkdtemp(prefix=f"{PREFIX}{name}-"))
-    try:
-        (home / _OWNER).write_text(_process(os.getpid()), encoding="ascii")
-    except BaseException:
-        rmtree(home, ignore_errors=True)
-        raise
+    home = Path(gettempdir()) / f"{PREFIX}{name}-{token_hex(8)}"
+    # Before it is made, so that an interruption at any time leaves nothing.
+    at_end.callback(rmtree, home, ignore_errors=True)
+    home.mkdir(mode=0o700)
+    (home / _OWNER).write_text(_process(os.getpid()), encoding="ascii")
     return home
 
 

@@ -176,9 +176,18 @@ class Supervisor:
             stack.pop_all()
 
     def spawn(
-        self, environment: Mapping[str, str], timeout: float, *, secrets: Sequence[bytes] = (), core: bool = False
+        self,
+        environment: Mapping[str, str],
+        timeout: float,
+        *,
+        secrets: Sequence[bytes] = (),
+        core: bool = False,
+        namespaces: Sequence[str] = (),
     ) -> "Process":
-        """A new process for the module, the last one being gone; see `Process`."""
+        """A new process for the module, the last one being gone; see `Process`.
+
+        It joins `namespaces`, which are paths of files as they are under /proc/PID/ns.
+        """
         ours, theirs = socket.socketpair()
         output = Output()
         with theirs, suppress(OSError):
@@ -191,7 +200,7 @@ class Supervisor:
         with socket.socket(fileno=os.dup(connection.fileno())) as options:
             options.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
         with suppress(OSError):
-            connection.send_bytes(encode(Place(_directory(), kept | given)))
+            connection.send_bytes(encode(Place(_directory(), kept | given, tuple(namespaces))))
         report, descriptors = self._report()
         if not isinstance(report, Spawned):
             raise RuntimeError("the process that forks those of the module is gone; start again")

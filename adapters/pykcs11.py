@@ -14,9 +14,9 @@ from PyKCS11 import LowLevel as Swig
 
 from ..model.call import Args, Buffer, Call, InitArgs, Observation, code_text
 from ..model.state import Mech, Pin
-from ..model.vocabulary import CKF, CKR
+from ..model.vocabulary import CKF, CKR, CKU
 from .application import Application
-from .base import Binding, ModuleUnusable, Ready
+from .base import Binding, ModuleUnusable, Ready, risk
 from .cryptoki import count, padded
 from .parameters import number
 from .ready import Plain
@@ -95,6 +95,11 @@ class LowLevel:
             and self.application.knows(args, reached.pins)
             and all(getattr(args, name) == value for name, value in reached.always.items())
         )
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the first slot's token has none of the flags `RISKS` of a user; False where it does not tell."""
+        code = self.module.C_GetTokenInfo(self.application.slots.id(0), self.token_info)
+        return code == CKR.OK and risk(int(self.token_info.flags), user) is None
 
     def close(self) -> None:
         """Finalise the library.

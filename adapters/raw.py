@@ -11,8 +11,9 @@ from typing import Self
 
 from ..model.call import Call, Ending, Observation
 from ..model.state import Pin
+from ..model.vocabulary import CKR, CKU
 from .application import Application
-from .base import Binding, Ready
+from .base import Binding, Ready, risk
 from .callbacks import MUTEXES
 from .calls.concrete import arguments, blank, called, noted
 from .calls.table import CALLS
@@ -83,10 +84,10 @@ class Raw:
     def supports(self, call: Call) -> bool:
         """Whether this adapter can make the call.
 
-        Beside PINs that the binding lacks there is no way to make: C_Initialize without the pReserved that the binding
-        says the module needs, traits and flaws that are not of the kind (CKA_SENSITIVE of what is no guarded key, usage
-        or key type of what is no key), labels of an illegal length, copies that miss a required attribute, keys
-        unwrapped or derived that are not secret keys, and pairs with an empty private template.
+        Beside PINs that the binding lacks there is no way to make: C_Initialize with another pReserved than the one
+        that the binding says the module needs, traits and flaws that are not of the kind (CKA_SENSITIVE of what is no
+        guarded key, usage or key type of what is no key), labels of an illegal length, copies that miss a required
+        attribute, keys unwrapped or derived that are not secret keys, and pairs with an empty private template.
         """
         app, concrete = self.application, CALLS.get(call.function)
         return (
@@ -95,6 +96,12 @@ class Raw:
             and app.knows(call.args, concrete.pins)
             and concrete.possible(app.binding, call.args)
         )
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the first slot's token has none of the flags `RISKS` of a user; False where it does not tell."""
+        lane = self.lane
+        code = lane.own_call("C_GetTokenInfo", self.application.slots.id(0), lane.token_info)
+        return code == CKR.OK and risk(lane.token_info.flags, user) is None
 
     def close(self) -> None:
         """Finalise the library; it stays loaded.

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from ..model.call import Call, Observation
-from ..model.oracle import Model, applicable, outputs, permitted, prevailing, successors
+from ..model.oracle import Model, applicable, following, outputs, permitted, prevailing
 from ..model.rule import Rule
 from ..model.state import State
-from ..model.vocabulary import CKR, ENVIRONMENT
+from ..model.vocabulary import CKR, CKU, ENVIRONMENT
 from .base import Ready
 from .ready import Plain
 
@@ -31,12 +31,12 @@ class Simulated:
         """Answer as the text permits."""
         code = self._choose(call)
         try:
-            states = _in_order(successors(self._model, self._state, call, code))
-            given = outputs(self._model, states[0], call, code)
+            state = self._random.choice(_in_order(following(self._model, self._state, call, code)))
+            given = outputs(self._model, state, call, code)
         except IndexError:
             # A mutant let pass what names nothing: it claims success and changes nothing.
             return Observation(code)
-        self._state = self._random.choice(states)
+        self._state = state
         return Observation(code, tuple((name, values[0]) for name, values in given if values))
 
     def _choose(self, call: Call) -> CKR:
@@ -51,8 +51,8 @@ class Simulated:
         if restore_token:
             self._state = self._initial
         else:
-            (ended,) = successors(self._model, self._state, Call("C_Finalize"), CKR.OK)
-            self._state = replace(self._initial, slots=ended.slots)
+            ended, *_ = _in_order(following(self._model, self._state, Call("C_Finalize"), CKR.OK))
+            self._state = replace(self._initial, slots=ended.slots, objects=ended.objects)
 
     def ready(self, calls: Sequence[Call]) -> Ready:
         """Calls that can be made by their number."""
@@ -61,6 +61,11 @@ class Simulated:
     def supports(self, call: Call) -> bool:
         """Whatever the table holds."""
         return call.function in self._model.functions
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether no PIN of a user was given wrongly since the last right one."""
+        slot = self._state.slots[0]
+        return not (slot.so_failed if user is CKU.SO else slot.user_failed)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -74,9 +79,9 @@ class Simulated:
         self.close()
 
 
-def _in_order(states: frozenset[State]) -> list[State]:
-    """States in an order that is not the set's doing; there is nearly always but one."""
-    return sorted(states, key=repr) if len(states) > 1 else list(states)
+def _in_order(states: Sequence[State]) -> Sequence[State]:
+    """States in the order of their text, which others can tell as well; there is nearly always but one."""
+    return sorted(states, key=repr) if len(states) > 1 else states
 
 
 class Varied(Simulated):

@@ -6,7 +6,7 @@ from enum import Enum, IntEnum
 from functools import cache
 from typing import TypeAlias
 
-from ..model.attributes import CLASS_NUMBERS, GUARDED_KEYS, KEYS, PRIVATE_KEYS, PUBLIC_KEYS, SECRET_KEYS
+from ..model.attributes import ATTRIBUTES, GUARDED_KEYS, KEYS, KINDS, PRIVATE_KEYS, PUBLIC_KEYS, SECRET_KEYS
 from ..model.call import Attribute, Flaw, Setting
 from ..model.state import Kind, Trait
 from . import material
@@ -60,7 +60,19 @@ class CKA(IntEnum):
     EC_POINT = 0x181
 
 
-UNKNOWN_TYPE = 0x7FFF_FFF0
+def _number(attribute: Attribute) -> int:
+    """The type that stands in the attribute's record.
+
+    Raises:
+        ValueError: for what is no single attribute.
+    """
+    number = ATTRIBUTES[attribute].number
+    if number is None:
+        raise ValueError(f"{attribute.name} is no single attribute, so that it has no number")
+    return number
+
+
+UNKNOWN_TYPE = _number(Attribute.UNKNOWN)
 """An attribute type that no one defines."""
 
 TRUE, FALSE = b"\1", b"\0"
@@ -77,15 +89,6 @@ _USAGE: Mapping[Kind, tuple[CKA, ...]] = {
     **dict.fromkeys(PUBLIC_KEYS, (CKA.ENCRYPT, CKA.VERIFY, CKA.VERIFY_RECOVER, CKA.WRAP, CKA.DERIVE)),
     **dict.fromkeys(PRIVATE_KEYS, (CKA.DECRYPT, CKA.SIGN, CKA.SIGN_RECOVER, CKA.UNWRAP, CKA.DERIVE)),
     **dict.fromkeys(SECRET_KEYS, (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE)),
-}
-_CLASS = dict(CLASS_NUMBERS)
-_KEY_TYPE: Mapping[Kind, int] = {
-    Kind.RSA_PUBLIC: 0x00,
-    Kind.RSA_PRIVATE: 0x00,
-    Kind.EC_PUBLIC: 0x03,
-    Kind.EC_PRIVATE: 0x03,
-    Kind.GENERIC_SECRET: 0x10,
-    Kind.AES: 0x1F,
 }
 _RSA = material.RSA
 _CONTENT: Mapping[Kind, Template] = {
@@ -177,9 +180,9 @@ def template(way: Way, kind: Kind, label: bytes, *, token: bool, private: bool, 
     CKA_MODIFIABLE, CKA_COPYABLE and CKA_DESTROYABLE are TRUE by default, and only named where they are not: modules of
     older versions do not know them all.
     """
-    plain: dict[int, bytes] = {CKA.CLASS: number(_CLASS[kind])}
-    if kind in KEYS:
-        plain[CKA.KEY_TYPE] = number(_KEY_TYPE[kind])
+    plain: dict[int, bytes] = {CKA.CLASS: number(KINDS[kind].cls.value)}
+    if (key_type := KINDS[kind].key_type) is not None:
+        plain[CKA.KEY_TYPE] = number(key_type)
         plain |= dict.fromkeys(_USAGE[kind], TRUE)
     if kind in GUARDED_KEYS:
         plain |= {CKA.SENSITIVE: FALSE, CKA.EXTRACTABLE: TRUE}
@@ -220,7 +223,7 @@ def flawed(given: Template, flaw: Flaw, kind: Kind) -> Template:
 
 def _inconsistent(kind: Kind) -> dict[int, bytes]:
     """A key type that fits neither the class nor the mechanism."""
-    return {CKA.KEY_TYPE: number(_KEY_TYPE[Kind.RSA_PUBLIC if kind in SECRET_KEYS else Kind.AES])}
+    return {CKA.KEY_TYPE: number(KINDS[Kind.RSA_PUBLIC if kind in SECRET_KEYS else Kind.AES].key_type or 0)}
 
 
 def _foreign(kind: Kind) -> CKA:
@@ -243,7 +246,16 @@ _AGAIN: Mapping[Flaw, Callable[[bytes], bytes]] = {
 @cache
 def types(attribute: Attribute, kind: Kind) -> tuple[int, ...]:
     """The attribute types that a call names on an object of a kind."""
-    return tuple(_TYPE[a](kind) for a in (_SEVERAL if attribute is Attribute.SEVERAL else (attribute,)))
+    return tuple(_type(a, kind) for a in (_SEVERAL if attribute is Attribute.SEVERAL else (attribute,)))
+
+
+def _type(attribute: Attribute, kind: Kind) -> int:
+    """The number in the attribute's record, but for those that stand for another attribute of each kind."""
+    if attribute is Attribute.FOREIGN:
+        return _foreign(kind)
+    if attribute is Attribute.VALUE:
+        return _VALUE.get(kind, CKA.VALUE)
+    return _number(attribute)
 
 
 def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -> Template:
@@ -259,7 +271,7 @@ def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -
         return ((name, label + CHANGED),)
     legal = _LEGAL.get(attribute, TRUE)
     if attribute is Attribute.CLASS:
-        legal = number(_CLASS[kind])
+        legal = number(KINDS[kind].cls.value)
     if attribute is Attribute.VALUE:
         legal = dict(_CONTENT[kind])[name]
     return ((name, legal if setting is Setting.LEGAL else legal + b"\0"),)
@@ -267,19 +279,6 @@ def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -
 
 _SEVERAL = (Attribute.CLASS, Attribute.UNKNOWN, Attribute.LABEL)
 _VALUE = {Kind.RSA_PRIVATE: CKA.PRIVATE_EXPONENT, Kind.RSA_PUBLIC: CKA.MODULUS, Kind.EC_PUBLIC: CKA.EC_POINT}
-_TYPE: Mapping[Attribute, Callable[[Kind], int]] = {
-    Attribute.LABEL: lambda _: CKA.LABEL,
-    Attribute.CLASS: lambda _: CKA.CLASS,
-    Attribute.TOKEN: lambda _: CKA.TOKEN,
-    Attribute.PRIVATE: lambda _: CKA.PRIVATE,
-    Attribute.VALUE: lambda kind: _VALUE.get(kind, CKA.VALUE),
-    Attribute.SENSITIVE: lambda _: CKA.SENSITIVE,
-    Attribute.EXTRACTABLE: lambda _: CKA.EXTRACTABLE,
-    Attribute.MODIFIABLE: lambda _: CKA.MODIFIABLE,
-    Attribute.LOCAL: lambda _: CKA.LOCAL,
-    Attribute.FOREIGN: _foreign,
-    Attribute.UNKNOWN: lambda _: UNKNOWN_TYPE,
-}
 _LEGAL: Mapping[Attribute, bytes] = {
     Attribute.TOKEN: FALSE,
     Attribute.PRIVATE: FALSE,
@@ -298,16 +297,6 @@ def read(attribute: Attribute, value: bytes, label: bytes) -> int | None:
         return {label: 0, label + CHANGED: 1}.get(value, -1)
     if attribute is Attribute.CLASS:
         return int.from_bytes(value, sys.byteorder) if len(value) == len(number(0)) else -1
-    if attribute in _BOOLEANS:
+    if ATTRIBUTES[attribute].boolean:
         return {FALSE: 0, TRUE: 1}.get(value, -1)
     return None
-
-
-_BOOLEANS = (
-    Attribute.TOKEN,
-    Attribute.PRIVATE,
-    Attribute.SENSITIVE,
-    Attribute.EXTRACTABLE,
-    Attribute.MODIFIABLE,
-    Attribute.LOCAL,
-)

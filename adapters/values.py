@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from ..model.call import Data
-from ..model.mechanisms import MECHANISMS
-from ..model.state import Kind, Mech
+from ..model.state import Mech
 from .cryptoki import CData, ffi, octets
 from .material import MODULUS_BYTES
 
@@ -22,7 +21,8 @@ HUGE: Final = bytes(300)
 MADE_UP_BLOB: Final = bytes(range(40))
 """As long as AES key wrap makes of a key of 32 bytes."""
 
-ECDSA_SIGNATURE: Final = bytes(range(64))
+_COUNTED: Final = bytes(range(256)) * 2
+"""What made-up ciphertexts and signatures begin."""
 
 Bytes: TypeAlias = tuple[CData, int]
 """A pointer and a length, as calls take them."""
@@ -30,21 +30,17 @@ Bytes: TypeAlias = tuple[CData, int]
 
 def plain(mech: Mech) -> bytes:
     """Data of a length that a mechanism takes, to be encrypted, digested or signed."""
-    return BELOW_MODULUS if mech == Mech.RSA_X_509 else PART
+    return BELOW_MODULUS if mech.facts.number_input else PART
 
 
 def sealed(mech: Mech) -> bytes:
     """Made-up ciphertext of a length that a mechanism takes."""
-    return BELOW_MODULUS if _of_rsa(mech) else PART
+    return PART if mech.facts.symmetric else _COUNTED[: mech.facts.ciphertext or len(PART)]
 
 
 def signature(mech: Mech) -> bytes:
     """A made-up signature or MAC of the length that a mechanism makes."""
-    return ECDSA_SIGNATURE if mech == Mech.ECDSA else sealed(mech)
-
-
-def _of_rsa(mech: Mech) -> bool:
-    return mech in MECHANISMS and Kind.RSA_PRIVATE in MECHANISMS[mech].private
+    return _COUNTED[: mech.facts.signature or len(PART)]
 
 
 def given(data: Data, fitting: bytes, kept: bytes = b"") -> Bytes:

@@ -88,6 +88,12 @@ class Supports(Struct, frozen=True, tag=True):
     call: Call
 
 
+class TriesLeft(Struct, frozen=True, tag=True):
+    """Whether the token says that the PIN of a user may be tried; answered by a bool."""
+
+    user: CKU
+
+
 class Calls(Struct, frozen=True, tag=True):
     """Make calls; each is answered by an Observation, as soon as it has returned."""
 
@@ -126,13 +132,35 @@ class Provision(Struct, frozen=True, tag=True):
     init_reserved: str | None
 
 
+class TakeCensus(Struct, frozen=True, tag=True):
+    """See what a token holds, with `remove` after what is ours was destroyed; answered by a Census.
+
+    It is in the slot, or where another is there, in the one with its label.
+    """
+
+    library: str
+    slot_id: int
+    label: str
+    user_pin: bytes | None
+    init_reserved: str | None
+    remove: bool
+
+
+class Clear(Struct, frozen=True, tag=True):
+    """Put back what a token keeps, without initialising it; answered by a bool, whether that is done."""
+
+    library: str
+    binding: Binding
+    changed_pin: bool
+
+
 class Work(Struct, frozen=True, tag=True):
     """For the program to understand; answered by a value of its own."""
 
     order: Raw
 
 
-Command = Load | Supports | Calls | Reset | Measure | LogIn | Provision | Work
+Command = Load | Supports | TriesLeft | Calls | Reset | Measure | LogIn | Provision | TakeCensus | Clear | Work
 
 
 # Answers from there.
@@ -197,10 +225,11 @@ class Spawn(Struct, frozen=True, tag=True):
 
 
 class Place(Struct, frozen=True):
-    """Where a process is to be: its current directory, and all of its environment."""
+    """Where a process is to be: its current directory, all of its environment, and the namespaces that it joins."""
 
     directory: bytes
     environment: dict[bytes, bytes]
+    namespaces: tuple[str, ...] = ()
 
 
 class Spawned(Struct, frozen=True, tag=True):

@@ -1,47 +1,132 @@
-"""Facts about attributes and templates, as data (4.1 to 4.10).
+"""Attributes and kinds of object, each told once: a record an attribute, a record a kind (4.1 to 4.10).
 
-Conditions ask these tuples with `in`, so that they lift.
+What conditions ask is derived from the records, as tuples, so that it lifts. An attribute or a kind is added by its
+record, and its member of `Attribute` or `Kind`.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 
 from .call import Attribute
 from .state import Kind
 
-SECRET_KEYS = (Kind.GENERIC_SECRET, Kind.AES)
-PRIVATE_KEYS = (Kind.RSA_PRIVATE, Kind.EC_PRIVATE)
-PUBLIC_KEYS = (Kind.RSA_PUBLIC, Kind.EC_PUBLIC)
-PAIRS = ((Kind.RSA_PUBLIC, Kind.RSA_PRIVATE), (Kind.EC_PUBLIC, Kind.EC_PRIVATE))
-GUARDED_KEYS = (*SECRET_KEYS, *PRIVATE_KEYS)
-"""Kinds whose value CKA_SENSITIVE and CKA_EXTRACTABLE guard (note 7 of the attribute tables)."""
 
-KEYS = (*GUARDED_KEYS, *PUBLIC_KEYS)
+class Class(Enum):
+    """Classes of object, by the number of their CKO_ constant."""
 
-EVERYWHERE = (
-    Attribute.LABEL,
-    Attribute.CLASS,
-    Attribute.TOKEN,
-    Attribute.PRIVATE,
-    Attribute.MODIFIABLE,
-    Attribute.VALUE,
-)
-"""Attributes that every kind has; VALUE stands for the one that holds what the kind is."""
+    DATA = 0
+    CERTIFICATE = 1
+    PUBLIC_KEY = 2
+    PRIVATE_KEY = 3
+    SECRET_KEY = 4
 
-OF_KEYS = (Attribute.LOCAL,)
-OF_GUARDED_KEYS = (Attribute.SENSITIVE, Attribute.EXTRACTABLE)
 
-READ_ONLY = (Attribute.CLASS, Attribute.LOCAL)
-"""Attributes that no application may change on any object (4.1.2, 4.4)."""
+@dataclass(frozen=True, slots=True)
+class KindFacts:
+    """A kind of object: its class, and the CKK_ number of a key.
 
-ONE_WAY = (Attribute.SENSITIVE, Attribute.EXTRACTABLE)
-"""Attributes that change in one direction only (notes 11 and 12)."""
+    CKA_SENSITIVE and CKA_EXTRACTABLE guard the value of one that is `guarded` (note 7 of 4.2). `half_of` is the kind
+    of the other half, for the public half of a pair.
+    """
 
-CLASS_NUMBERS = (
-    (Kind.DATA, 0),
-    (Kind.CERTIFICATE, 1),
-    (Kind.RSA_PUBLIC, 2),
-    (Kind.EC_PUBLIC, 2),
-    (Kind.RSA_PRIVATE, 3),
-    (Kind.EC_PRIVATE, 3),
-    (Kind.GENERIC_SECRET, 4),
-    (Kind.AES, 4),
-)
-"""CKA_CLASS of each kind: CKO_DATA, CKO_CERTIFICATE, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_SECRET_KEY."""
+    kind: Kind
+    cls: Class
+    place: str
+    key_type: int | None = None
+    guarded: bool = False
+    half_of: Kind | None = None
+
+
+KINDS: Mapping[Kind, KindFacts] = {
+    k.kind: k
+    for k in (
+        KindFacts(Kind.DATA, Class.DATA, "4.5"),
+        KindFacts(Kind.CERTIFICATE, Class.CERTIFICATE, "4.6"),
+        KindFacts(Kind.GENERIC_SECRET, Class.SECRET_KEY, "4.10", 0x10, guarded=True),
+        KindFacts(Kind.AES, Class.SECRET_KEY, "4.10", 0x1F, guarded=True),
+        KindFacts(Kind.RSA_PUBLIC, Class.PUBLIC_KEY, "4.8", 0x00, half_of=Kind.RSA_PRIVATE),
+        KindFacts(Kind.RSA_PRIVATE, Class.PRIVATE_KEY, "4.9", 0x00, guarded=True),
+        KindFacts(Kind.EC_PUBLIC, Class.PUBLIC_KEY, "4.8", 0x03, half_of=Kind.EC_PRIVATE),
+        KindFacts(Kind.EC_PRIVATE, Class.PRIVATE_KEY, "4.9", 0x03, guarded=True),
+    )
+}
+
+
+def _of(*classes: Class) -> tuple[Kind, ...]:
+    return tuple(k.kind for k in KINDS.values() if k.cls in classes)
+
+
+SECRET_KEYS = _of(Class.SECRET_KEY)
+PRIVATE_KEYS = _of(Class.PRIVATE_KEY)
+PUBLIC_KEYS = _of(Class.PUBLIC_KEY)
+KEYS = tuple(k.kind for k in KINDS.values() if k.key_type is not None)
+NOT_KEYS = tuple(k.kind for k in KINDS.values() if k.key_type is None)
+GUARDED_KEYS = tuple(k.kind for k in KINDS.values() if k.guarded)
+"""Kinds whose value CKA_SENSITIVE and CKA_EXTRACTABLE guard (note 7 of 4.2)."""
+PAIRS = tuple((k.kind, k.half_of) for k in KINDS.values() if k.half_of is not None)
+"""The halves of pairs, the public one first."""
+CLASS_NUMBERS = tuple((k.kind, k.cls.value) for k in KINDS.values())
+"""CKA_CLASS of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeFacts:
+    """An attribute: its CKA_ number, the kinds that have it, and what may be done with it.
+
+    `number` is None for what is no single attribute. No application may change one that is `read_only` on any object
+    (4.1.2, 4.4); one that is `one_way` changes in one direction only (notes 11 and 12 of 4.2). `guarded` says that
+    note 7 hides it. `boolean` says that its value is a CK_BBOOL.
+    """
+
+    attribute: Attribute
+    number: int | None
+    kinds: tuple[Kind, ...]
+    place: str
+    read_only: bool = False
+    one_way: bool = False
+    guarded: bool = False
+    boolean: bool = False
+
+
+_EVERYWHERE = tuple(KINDS)
+ATTRIBUTES: Mapping[Attribute, AttributeFacts] = {
+    x.attribute: x
+    for x in (
+        AttributeFacts(Attribute.LABEL, 0x003, _EVERYWHERE, "4.4 CKA_LABEL"),
+        AttributeFacts(Attribute.CLASS, 0x000, _EVERYWHERE, "4.2 CKA_CLASS", read_only=True),
+        AttributeFacts(Attribute.TOKEN, 0x001, _EVERYWHERE, "4.4 CKA_TOKEN", boolean=True),
+        AttributeFacts(Attribute.PRIVATE, 0x002, _EVERYWHERE, "4.4 CKA_PRIVATE", boolean=True),
+        # CKA_VALUE, or for some kinds another attribute that holds what they are: see `Attribute`.
+        AttributeFacts(Attribute.VALUE, 0x011, _EVERYWHERE, "4.2 note 7", guarded=True),
+        AttributeFacts(Attribute.SENSITIVE, 0x103, GUARDED_KEYS, "4.9, 4.10 CKA_SENSITIVE", one_way=True, boolean=True),
+        AttributeFacts(
+            Attribute.EXTRACTABLE, 0x162, GUARDED_KEYS, "4.9, 4.10 CKA_EXTRACTABLE", one_way=True, boolean=True
+        ),
+        AttributeFacts(Attribute.MODIFIABLE, 0x170, _EVERYWHERE, "4.4 CKA_MODIFIABLE", boolean=True),
+        AttributeFacts(Attribute.LOCAL, 0x163, KEYS, "4.7 CKA_LOCAL", read_only=True, boolean=True),
+        AttributeFacts(Attribute.FOREIGN, None, (), "4.1.1 rule 5"),
+        AttributeFacts(Attribute.UNKNOWN, 0x7FFF_FFF0, (), "4.1.1 rule 1"),
+        AttributeFacts(Attribute.SEVERAL, None, (), "5.7 C_GetAttributeValue"),
+    )
+}
+
+
+def possesses(kind: Kind, attribute: Attribute) -> bool:
+    """Whether objects of a kind have an attribute (4.4 to 4.9); in a form that lifts."""
+    return any(attribute == x.attribute and any(kind == k for k in x.kinds) for x in ATTRIBUTES.values() if x.kinds)
+
+
+def is_read_only(attribute: Attribute) -> bool:
+    """Whether no application may change the attribute on any object (4.1.2, 4.4)."""
+    return any(attribute == x.attribute for x in ATTRIBUTES.values() if x.read_only)
+
+
+def is_one_way(attribute: Attribute) -> bool:
+    """Whether the attribute changes in one direction only (notes 11 and 12 of 4.2)."""
+    return any(attribute == x.attribute for x in ATTRIBUTES.values() if x.one_way)
+
+
+def is_guarded(attribute: Attribute) -> bool:
+    """Whether note 7 of 4.2 hides the attribute of an object that is sensitive or unextractable."""
+    return any(attribute == x.attribute for x in ATTRIBUTES.values() if x.guarded)

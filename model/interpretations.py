@@ -16,7 +16,7 @@ class Interpretation:
 
     `readings` names its answers, the default first. `strengths` holds the strength that a reading gives to the rows
     that name the interpretation, where it differs from the strength in the table. Under the `loose` readings the
-    effects that name it may happen or not.
+    effects that name it may happen or not; under the `void` ones the rows that name it do not hold.
     """
 
     id: str
@@ -25,6 +25,7 @@ class Interpretation:
     readings: tuple[str, ...] = ("any",)
     strengths: Mapping[str, Strength] = field(default_factory=dict)
     loose: tuple[str, ...] = ()
+    void: tuple[str, ...] = ()
 
     @property
     def default(self) -> str:
@@ -47,21 +48,23 @@ _ROWS = (
         "CKR_CRYPTOKI_NOT_INITIALIZED is of the lowest class, yet no session handle can be valid then.",
         "5.1.7",
         ("either", "first", "literal"),
+        {"literal": Strength.MUST},
     ),
     Interpretation(
         "A-02",
-        "A bad argument and a bad session handle together: does the class order of 5.1.7 bind?",
-        "5.1.7",
-        ("class order", "any"),
+        "Codes 'should' be returned in the order of 5.1.1 to 5.1.3 and of the classes, 'in general': must they?",
+        "5.1.1, 5.1.2, 5.1.3, 5.1.7",
+        ("advice", "class order"),
     ),
     Interpretation("A-03", "A stub answers CKR_FUNCTION_NOT_SUPPORTED whatever else is wrong.", "5.1.6"),
     Interpretation("A-04", "Several login errors together have no order.", "5.6"),
     Interpretation(
         "A-05",
-        "May read-only sessions exist while the SO is logged in?",
+        "May read-only sessions exist while the SO is logged in? From v2.40 on 5.6 denies it, and sends its reader to "
+        "2.6.2 of the usage guide, which says how they behave, and that it is older modules which refuse them.",
         "5.6",
-        ("base text", "usage guide"),
-        {"usage guide": Strength.MAY},
+        ("usage guide", "base text"),
+        {"base text": Strength.MUST},
     ),
     Interpretation("A-06", "A session with an uninitialised token has no code before v3.2.", "5.6"),
     Interpretation("A-07", "A key whose usage attribute forbids wrapping, unwrapping or deriving has no code.", "5.13"),
@@ -79,7 +82,7 @@ _ROWS = (
     Interpretation("A-13", "Which template code stands for which fault is open, where several fit.", "4.1.1"),
     Interpretation(
         "A-15",
-        "Does every error end an operation, one in the arguments too?",
+        "Errors always end an operation, by the text; does one in the arguments, CKR_ARGUMENTS_BAD?",
         "5.8",
         ("ends", "lenient"),
         loose=("lenient",),
@@ -95,7 +98,13 @@ _ROWS = (
     Interpretation("A-19", "Whether an error ends a search is unsaid, and what fetching no handles means.", "5.7"),
     Interpretation("A-20", "An operation whose key is gone goes on, or fails.", "5.7"),
     Interpretation("A-22", "Whether a slot event is pending after C_Initialize is a race.", "5.5"),
-    Interpretation("A-23", "A bad key handle is CKR_KEY_HANDLE_INVALID, and no other.", "5.1.6", ("key handle",)),
+    Interpretation(
+        "A-23",
+        "A bad handle of a key is CKR_KEY_HANDLE_INVALID; it is a bad handle of an object as well.",
+        "5.1.6",
+        ("either", "key handle"),
+        void=("key handle",),
+    ),
     Interpretation(
         "A-25",
         "A wrong type outranks a forbidden use; against a wrong mechanism it has no order.",
@@ -103,7 +112,13 @@ _ROWS = (
         ("type first",),
     ),
     Interpretation("A-26", "A bad mechanism parameter has a code of its own, and is a bad argument too.", "5.1.6"),
-    Interpretation("A-27", "A NULL mechanism at an Init has no code before v3.0.", "5.8"),
+    Interpretation(
+        "A-27",
+        "A NULL mechanism at an Init has no code before v3.0, which lets it end what is active; from when on does it?",
+        "5.8",
+        ("an error", "cancels"),
+        {"cancels": Strength.UNSAID},
+    ),
     Interpretation("A-28", "Input of length 0 is input, or a bad argument.", "5.2"),
     Interpretation(
         "A-30",
@@ -112,7 +127,11 @@ _ROWS = (
         ("token decides", "all writing"),
         {"all writing": Strength.MUST},
     ),
-    Interpretation("A-31", "A NULL PIN without a protected authentication path has no code.", "5.5, 5.6"),
+    Interpretation(
+        "A-31",
+        "A NULL PIN without a protected path has no code; where ulMinPinLen is 0 it is an empty PIN.",
+        "5.5, 5.6",
+    ),
     Interpretation("A-32", "A context-specific login with nobody logged in fits two codes.", "5.6"),
     Interpretation("A-33", "Whether operations survive C_Login and C_Logout is left open.", "5.6"),
     Interpretation("A-34", "Objects need not have a size.", "5.7"),
@@ -123,20 +142,84 @@ _ROWS = (
         "A-39",
         "A length query may overstate; do lengths that everybody knows count as exact all the same?",
         "5.2",
-        ("known lengths exact", "any"),
-        {"any": Strength.MAY},
+        ("any", "known lengths exact"),
+        {"known lengths exact": Strength.INFERRED},
     ),
     Interpretation("A-40", "A copy with less protection may be refused.", "4.1.3"),
     Interpretation("A-43", "How many wrong PINs lock a PIN, and for how long, is left to the token.", "5.5"),
     Interpretation("A-45", "The checks of C_OpenSession have no order, the token class apart.", "5.6"),
-    Interpretation("A-46", "An attribute given twice is inconsistent, with equal values perhaps not.", "4.1.1"),
+    Interpretation(
+        "A-46",
+        "An attribute given twice: with one value it counts once or is an error; with two, which should fail, either.",
+        "4.1.1",
+    ),
     Interpretation("A-48", "Cryptography in one call, while an operation is active: either answer.", "5.1.6"),
     Interpretation("A-49", "C_CloseAllSessions on a slot without a token: either answer.", "5.6"),
     Interpretation("A-50", "A NULL pointer where one is needed has no code of its own.", "5.1.6"),
     Interpretation("A-55", "Codes that are defined and stand in no list apply where their definition does.", "5.1.6"),
-    Interpretation("A-57", "What C_Finalize does to sessions and logins is unsaid; it ends them.", "5.4"),
+    Interpretation(
+        "A-57",
+        "What C_Finalize does is unsaid: it ends sessions and logins, and handles on token objects or not.",
+        "5.4",
+    ),
     Interpretation("A-58", "The SO logging in through a read-only session is the session that exists.", "5.6"),
     Interpretation("A-59", "Do handles on token objects outlive the last session with the token?", "5.6"),
+    Interpretation(
+        "A-60",
+        "A bad argument that has a code of its own is an unsuitable argument too: does CKR_ARGUMENTS_BAD stand for it?",
+        "5.1.6",
+        ("permitted", "specific code only"),
+        void=("specific code only",),
+    ),
+    Interpretation(
+        "A-61",
+        "A saved state of another session state or token fails where the library can tell: must it be able to?",
+        "5.6",
+        ("where it can tell", "always"),
+        {"always": Strength.MUST},
+    ),
+    Interpretation(
+        "A-62",
+        "Where no login is required, and there is no PIN to log in with, C_Login has nothing to do, or no code for it.",
+        "5.6",
+    ),
+    Interpretation(
+        "A-63",
+        "The set of slots is settled when C_GetSlotList is asked for their number (5.5): is an ID valid before?",
+        "5.5",
+        ("not necessarily", "valid"),
+        void=("valid",),
+    ),
+    Interpretation(
+        "A-64",
+        "The model knows of no CKA_ALWAYS_AUTHENTICATE: a context-specific login beside an operation that may need "
+        "the user is in its place, or is not.",
+        "4.9",
+    ),
+    Interpretation(
+        "A-70",
+        "An Update that was a length query, or whose buffer was too small: is it a call that intervenes, or none?",
+        "5.8",
+    ),
+    Interpretation(
+        "A-71",
+        "An error from before the operation (no user, a PIN to be changed, a stub, the device) ends it, or leaves it.",
+        "5.8",
+    ),
+    Interpretation(
+        "A-80",
+        "What may be written or looked at before the user logs in, session objects too, is the token's policy.",
+        "3.2, 5.1.6",
+    ),
+    Interpretation(
+        "A-81",
+        "May C_FindObjects give fewer handles than there is room for, before it has given all?",
+        "5.7",
+        ("batches", "all at once"),
+        loose=("batches",),
+    ),
+    Interpretation("A-82", "The handle of an object that is no key: an invalid handle, or a key of no type.", "5.1.6"),
+    Interpretation("A-83", "Whether a key can be wrapped by itself is unsaid.", "5.13"),
 )
 
 INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}

@@ -1,14 +1,39 @@
-"""Facts about mechanisms, as data: what each is for, which keys it takes, and which lengths (PKCS#11 mechanisms v2.40).
+"""Mechanisms, one record each: what a mechanism is for, which keys it takes, and which lengths (mechanisms v2.40).
 
-Conditions ask the tuples of this file with `in`, so that they lift: a mechanism in a rule may be a symbol.
+All tables that conditions ask of mechanisms are made of the records, so that a mechanism is added by a line of `Mech`.
+Conditions ask them with `one_of` or `in`, so that they lift: a mechanism in a rule may be a symbol.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
-from .state import ROLES, Kind, Mech
-from .state import Role as Role
+from .kinds import Kind
 from .vocabulary import CKF
+
+RSA_BYTES = 256
+"""The length of a modulus: RSA keys here have 2048 bits. EC keys lie on P-256."""
+
+UNKNOWN_NUMBER = 0x7FFF_FFF0
+"""A mechanism number that no token has, for `Mech.UNKNOWN`."""
+
+
+class Role(IntEnum):
+    """What a mechanism can be for, named as the flag of CK_MECHANISM_INFO that says so."""
+
+    ENCRYPT = 0
+    DECRYPT = 1
+    DIGEST = 2
+    SIGN = 3
+    SIGN_RECOVER = 4
+    VERIFY = 5
+    VERIFY_RECOVER = 6
+    WRAP = 7
+    UNWRAP = 8
+    DERIVE = 9
+    GENERATE = 10
+    GENERATE_KEY_PAIR = 11
+
 
 PUBLIC_ROLES = (Role.ENCRYPT, Role.VERIFY, Role.VERIFY_RECOVER, Role.WRAP)
 """Roles that take the public half of a pair."""
@@ -16,68 +41,187 @@ PUBLIC_ROLES = (Role.ENCRYPT, Role.VERIFY, Role.VERIFY_RECOVER, Role.WRAP)
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """One mechanism: its number, the kinds of key that it takes in its roles, and its shape.
+    """All that the model knows of a mechanism; lengths are in bytes.
 
-    `public` and `private` are the kinds of key that it takes in `PUBLIC_ROLES` and in the others. `block` is the
-    length in bytes of which its input must be a multiple, 1 for any. `output` is the length of a digest or a MAC, 0
-    where it depends on the key. `parts` says that its input may come in parts. `parameter` says that it wants one.
+    `number` is its CK_MECHANISM_TYPE. `roles` are those in which the model follows it; `also` those in which the text,
+    or a later version of it, lets it serve and the model does not follow it. `public` and `private` are the kinds of
+    key that it takes in `PUBLIC_ROLES` and in the others.
+
+    `parameter` says that it wants one; `varied` that the parameter chooses a hash, a length or the like, of which a
+    token need not know every one. `parts` says that its input may come in parts.
+
+    What it encrypts to is a multiple of `block`, and so must its input be unless it is `padded`. `longest` is the
+    length that its input must not exceed, 0 where there is none. `number_input` says that its input is a number, as
+    long as the modulus and below it. `authenticates` says that it notices a ciphertext that was tampered with.
+
+    `digest` is the length of a digest. `ciphertext` is the length of what the usual 32 bytes, or a number, encrypt to.
+    `signature` is the length of a signature or a MAC, where it is the same for all data. Each is 0 where it makes none.
     """
 
-    mech: Mech
     number: int
+    roles: tuple[Role, ...] = ()
     public: tuple[Kind, ...] = ()
     private: tuple[Kind, ...] = ()
-    block: int = 1
-    output: int = 0
-    parts: bool = True
+    also: tuple[Role, ...] = ()
     parameter: bool = False
+    varied: bool = False
+    parts: bool = True
+    block: int = 1
+    padded: bool = False
+    longest: int = 0
+    number_input: bool = False
+    authenticates: bool = False
+    digest: int = 0
+    ciphertext: int = 0
+    signature: int = 0
 
     @property
-    def roles(self) -> tuple[Role, ...]:
-        """What it is for, as far as the model follows it."""
-        return dict(ROLES)[self.mech]
+    def mech(self) -> "Mech":
+        """The mechanism in a state."""
+        return _BY_NUMBER[self.number]
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether one key serves both sides, as for a block cipher or a MAC."""
+        return bool(self.public) and self.public == self.private
+
+
+_CIPHER = (Role.ENCRYPT, Role.DECRYPT)
+_WRAP = (Role.WRAP, Role.UNWRAP)
+_SIGN = (Role.SIGN, Role.VERIFY)
+_RECOVER = (*_SIGN, Role.SIGN_RECOVER, Role.VERIFY_RECOVER)
 
 _AES = ((Kind.AES,), (Kind.AES,))
-_MAC = ((Kind.GENERIC_SECRET,), (Kind.GENERIC_SECRET,))
+_SECRET = ((Kind.GENERIC_SECRET,), (Kind.GENERIC_SECRET,))
 _RSA = ((Kind.RSA_PUBLIC,), (Kind.RSA_PRIVATE,))
 _EC = ((Kind.EC_PUBLIC,), (Kind.EC_PRIVATE,))
 
-MECHANISMS: Mapping[Mech, Mechanism] = {
-    m.mech: m
-    for m in (
-        Mechanism(Mech.SHA_1, 0x220, output=20),
-        Mechanism(Mech.SHA256, 0x250, output=32),
-        Mechanism(Mech.SHA256_HMAC, 0x251, *_MAC, output=32),
-        Mechanism(Mech.AES_ECB, 0x1081, *_AES, block=16),
-        Mechanism(Mech.AES_CBC, 0x1082, *_AES, block=16, parameter=True),
-        Mechanism(Mech.AES_CBC_PAD, 0x1085, *_AES, parameter=True),
-        Mechanism(Mech.AES_CTR, 0x1086, *_AES, parameter=True),
-        Mechanism(Mech.AES_GCM, 0x1087, *_AES, parameter=True),
-        Mechanism(Mech.AES_KEY_WRAP, 0x2109, *_AES, block=8),
-        Mechanism(Mech.RSA_PKCS, 0x1, *_RSA, parts=False),
-        Mechanism(Mech.RSA_X_509, 0x3, *_RSA, parts=False),
-        Mechanism(Mech.RSA_PKCS_OAEP, 0x9, *_RSA, parts=False, parameter=True),
-        Mechanism(Mech.RSA_PKCS_PSS, 0xD, *_RSA, parts=False, parameter=True),
-        Mechanism(Mech.SHA256_RSA_PKCS, 0x40, *_RSA),
-        Mechanism(Mech.ECDSA, 0x1041, *_EC, parts=False),
-        Mechanism(Mech.ECDH1_DERIVE, 0x1050, private=(Kind.EC_PRIVATE,), parameter=True),
-        Mechanism(Mech.GENERIC_SECRET_KEY_GEN, 0x350),
-        Mechanism(Mech.AES_KEY_GEN, 0x1080),
-        Mechanism(Mech.RSA_PKCS_KEY_PAIR_GEN, 0x0),
-        Mechanism(Mech.EC_KEY_PAIR_GEN, 0x1040),
-    )
-}
 
-_OTHERS_THAT_WRAP = (Mech.AES_ECB, Mech.AES_CBC, Mech.AES_CTR, Mech.AES_GCM, Mech.RSA_X_509)
+class Mech(IntEnum):
+    """Mechanisms that calls name, each with its record; UNKNOWN is a number that no token knows."""
+
+    facts: Mechanism
+
+    def __new__(cls, value: int, facts: Mechanism) -> "Mech":
+        """A member with its number in states and its record."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.facts = facts
+        return member
+
+    UNKNOWN = 0, Mechanism(UNKNOWN_NUMBER)
+    SHA_1 = 1, Mechanism(0x220, (Role.DIGEST,), digest=20)
+    SHA256 = 2, Mechanism(0x250, (Role.DIGEST,), digest=32)
+    SHA256_HMAC = 3, Mechanism(0x251, _SIGN, *_SECRET, signature=32)
+    AES_ECB = 4, Mechanism(0x1081, _CIPHER, *_AES, _WRAP, block=16, ciphertext=32)
+    AES_CBC = 5, Mechanism(0x1082, _CIPHER, *_AES, _WRAP, parameter=True, block=16, ciphertext=32)
+    AES_CBC_PAD = (
+        6,
+        Mechanism(0x1085, (*_CIPHER, *_WRAP), *_AES, parameter=True, block=16, padded=True, ciphertext=48),
+    )
+    AES_CTR = 7, Mechanism(0x1086, _CIPHER, *_AES, _WRAP, parameter=True, varied=True, ciphertext=32)
+    AES_GCM = (
+        8,
+        Mechanism(0x1087, _CIPHER, *_AES, _WRAP, parameter=True, varied=True, authenticates=True, ciphertext=48),
+    )
+    AES_KEY_WRAP = 9, Mechanism(0x2109, _WRAP, *_AES, _CIPHER, block=8, authenticates=True)
+    RSA_PKCS = (
+        10,
+        Mechanism(
+            0x1,
+            (*_CIPHER, *_RECOVER, *_WRAP),
+            *_RSA,
+            parts=False,
+            padded=True,
+            longest=RSA_BYTES - 11,
+            ciphertext=RSA_BYTES,
+            signature=RSA_BYTES,
+        ),
+    )
+    RSA_X_509 = (
+        11,
+        Mechanism(
+            0x3,
+            (*_CIPHER, *_RECOVER),
+            *_RSA,
+            _WRAP,
+            parts=False,
+            longest=RSA_BYTES,
+            number_input=True,
+            ciphertext=RSA_BYTES,
+            signature=RSA_BYTES,
+        ),
+    )
+    RSA_PKCS_OAEP = (
+        12,
+        Mechanism(
+            0x9,
+            (*_CIPHER, *_WRAP),
+            *_RSA,
+            parameter=True,
+            varied=True,
+            parts=False,
+            padded=True,
+            longest=RSA_BYTES - 42,
+            ciphertext=RSA_BYTES,
+        ),
+    )
+    RSA_PKCS_PSS = 13, Mechanism(0xD, _SIGN, *_RSA, parameter=True, varied=True, parts=False, signature=RSA_BYTES)
+    SHA256_RSA_PKCS = 14, Mechanism(0x40, _SIGN, *_RSA, signature=RSA_BYTES)
+    ECDSA = 15, Mechanism(0x1041, _SIGN, *_EC, parts=False, signature=64)
+    ECDH1_DERIVE = 16, Mechanism(0x1050, (Role.DERIVE,), private=(Kind.EC_PRIVATE,), parameter=True, varied=True)
+    GENERIC_SECRET_KEY_GEN = 17, Mechanism(0x350, (Role.GENERATE,))
+    AES_KEY_GEN = 18, Mechanism(0x1080, (Role.GENERATE,))
+    RSA_PKCS_KEY_PAIR_GEN = 19, Mechanism(0x0, (Role.GENERATE_KEY_PAIR,))
+    EC_KEY_PAIR_GEN = 20, Mechanism(0x1040, (Role.GENERATE_KEY_PAIR,))
+
+
+_BY_NUMBER: Mapping[int, Mech] = {m.facts.number: m for m in Mech}
+
+MECHANISMS: Mapping[Mech, Mechanism] = {m: m.facts for m in Mech if m is not Mech.UNKNOWN}
+"""The mechanisms that there are, with their records."""
+
+
+def with_role(role: Role) -> tuple[Mech, ...]:
+    """The mechanisms for one use."""
+    return tuple(m for m, facts in MECHANISMS.items() if role in facts.roles)
+
+
+def taking(role: Role, kind: Kind) -> tuple[Mech, ...]:
+    """The mechanisms that take a kind of key for one use."""
+    return tuple(m for m in with_role(role) if kind in (m.facts.public if role in PUBLIC_ROLES else m.facts.private))
+
 
 NOT_FOLLOWED: Mapping[Role, tuple[Mech, ...]] = {
-    Role.ENCRYPT: (Mech.AES_KEY_WRAP,),
-    Role.DECRYPT: (Mech.AES_KEY_WRAP,),
-    Role.WRAP: _OTHERS_THAT_WRAP,
-    Role.UNWRAP: _OTHERS_THAT_WRAP,
+    role: tuple(m for m, facts in MECHANISMS.items() if role in facts.also) for role in Role
 }
 """Mechanisms that the text, or a later version of it, lets serve a role in which the model does not follow them."""
+
+PARAMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.parameter)
+"""Mechanisms that want a parameter."""
+
+VARIED = tuple(m for m, facts in MECHANISMS.items() if facts.varied)
+"""Mechanisms whose parameter chooses something of which a token need not know every one."""
+
+WHOLE_ONLY = tuple(m for m, facts in MECHANISMS.items() if not facts.parts)
+"""Mechanisms that take their input at once only."""
+
+SYMMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.symmetric)
+"""Mechanisms for which one key serves both sides; for the others halves of a pair do."""
+
+AUTHENTICATING = tuple(m for m, facts in MECHANISMS.items() if facts.authenticates)
+"""Mechanisms that notice a ciphertext that was tampered with."""
+
+STREAMED = tuple(
+    m for m in with_role(Role.DECRYPT) if m.facts.symmetric and not (m.facts.padded or m.facts.authenticates)
+)
+"""Mechanisms that decrypt anything of a fitting length."""
+
+BLOCKS = tuple(m for m in with_role(Role.DECRYPT) if m.facts.block > 1)
+"""Mechanisms whose ciphertext is made of blocks."""
+
+NUMERIC = tuple(m for m, facts in MECHANISMS.items() if facts.number_input)
+"""Mechanisms that take a number below the modulus."""
 
 FLAGS: Mapping[Role, CKF] = {role: CKF[role.name] for role in Role}
 """The flag of CK_MECHANISM_INFO by which a token offers a mechanism for a role."""
@@ -97,20 +241,3 @@ NOUNS: Mapping[Role, str] = {
     Role.GENERATE_KEY_PAIR: "generating a pair",
 }
 """Names of the roles in conditions."""
-
-UNKNOWN_NUMBER = 0x7FFF_FFF0
-"""A mechanism number that no token has, for `Mech.UNKNOWN`."""
-
-
-def with_role(role: Role) -> tuple[Mech, ...]:
-    """The mechanisms for one use."""
-    return tuple(m.mech for m in MECHANISMS.values() if role in m.roles)
-
-
-def taking(role: Role, kind: Kind) -> tuple[Mech, ...]:
-    """The mechanisms that take a kind of key for one use."""
-    return tuple(
-        m.mech
-        for m in MECHANISMS.values()
-        if role in m.roles and kind in (m.public if role in PUBLIC_ROLES else m.private)
-    )

@@ -8,15 +8,14 @@ legal at any time and prove nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .call import Args, Call, is_unnamed
+from .call import Call, is_unnamed
+from .decide import Plan, changed, decide, forbids_ok, plan
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
-from .precedence import Relation, order
-from .rule import Condition, Effect, Function, Rule, Strength
+from .precedence import Order, order
+from .rule import Effect, Function, Rule, Strength
 from .state import State
 from .table import TABLE
 from .vocabulary import CKR, ENVIRONMENT, Version
-
-_FORBIDDING = frozenset({Strength.MUST, Strength.INFERRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +34,10 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class _Docket:
-    """A function with its distinct conditions, in the order of its rows, and the rulings made so far by which hold."""
+    """A function with the plan of its return value, and the rulings made so far by which conditions hold."""
 
     function: Function
-    conditions: tuple[Condition, ...]
+    plan: Plan
     made: dict[tuple[bool, ...], Ruling] = field(default_factory=dict)
 
 
@@ -46,13 +45,13 @@ class _Docket:
 class Model:
     """The table in one version of the standard, under one choice of readings.
 
-    `orders` holds, for each function, the precedence relations that bind there.
+    `orders` holds, for each function, the precedence relations that decide there, and those that only advise.
     """
 
     version: Version
     readings: Mapping[str, str]
     functions: Mapping[str, Function]
-    orders: Mapping[str, Mapping[tuple[CKR, CKR], Relation]]
+    orders: Mapping[str, Order]
     _dockets: dict[str, _Docket] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def without(self, function: str, rule: Rule) -> "Model":
@@ -75,6 +74,10 @@ def _strength(rule: Rule, readings: Mapping[str, str]) -> Strength:
     return INTERPRETATIONS[depends].strengths.get(readings[depends], rule.strength)
 
 
+def _void(rule: Rule, readings: Mapping[str, str]) -> bool:
+    return rule.reading is not None and readings[rule.reading] in INTERPRETATIONS[rule.reading].void
+
+
 def _loose(effect: Effect, readings: Mapping[str, str]) -> bool:
     return effect.reading is not None and readings[effect.reading] in INTERPRETATIONS[effect.reading].loose
 
@@ -90,61 +93,63 @@ def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None =
         name: replace(
             f,
             effects=tuple(replace(e, certain=e.certain and not _loose(e, chosen)) for e in f.effects),
-            rules=tuple(replace(r, strength=_strength(r, chosen)) for r in f.rules if r.since <= version <= r.until),
+            rules=tuple(
+                replace(r, strength=_strength(r, chosen))
+                for r in f.rules
+                if r.since <= version <= r.until and not _void(r, chosen)
+            ),
         )
         for name, f in TABLE.items()
     }
     return Model(version, chosen, functions, {name: order(name, version, chosen) for name in TABLE})
 
 
-def forbids_ok(rule: Rule) -> bool:
-    """Whether a call to which the row applies must not succeed."""
-    return rule.strength in _FORBIDDING
-
-
 def outranks(model: Model, function: str, higher: CKR, lower: CKR) -> bool:
     """Whether the text wants `higher` returned where both codes apply (5.1)."""
-    return (higher, lower) in model.orders[function]
+    return (higher, lower) in model.orders[function].decide
+
+
+def plan_of(model: Model, function: str) -> Plan:
+    """How the return value of a function is decided."""
+    return _docket(model, function).plan
 
 
 def ruling(model: Model, s: State, call: Call) -> Ruling:
     """What the text says of a call in a state: the rows that apply, and what follows from them."""
     docket = model._dockets.get(call.function) or _docket(model, call.function)
     args = call.args
-    holding = tuple([when(s, args) for when in docket.conditions])
+    holding = tuple([bool(when(s, args)) for when in docket.plan.conditions])
     made = docket.made.get(holding)
     if made is None:
-        true = {when for when, holds in zip(docket.conditions, holding, strict=True) if holds}
-        rules = tuple(r for r in docket.function.rules if r.when in true)
-        made = docket.made[holding] = rule_on(model, call.function, rules)
+        made = docket.made[holding] = _rule(docket, holding)
     return made
 
 
 def _docket(model: Model, name: str) -> _Docket:
-    f = model.functions[name]
-    docket = model._dockets[name] = _Docket(f, tuple(dict.fromkeys(r.when for r in f.rules)))
+    docket = model._dockets.get(name)
+    if docket is None:
+        f = model.functions[name]
+        docket = model._dockets[name] = _Docket(f, plan(f, model.orders[name].decide))
     return docket
 
 
-def rule_on(model: Model, function: str, rules: tuple[Rule, ...]) -> Ruling:
-    """The ruling on rows of a function that apply together."""
-    prevail = prevailing(model, function, rules)
-    codes = frozenset(r.code for r in prevail)
-    if model.functions[function].returns_ok and not any(map(forbids_ok, rules)):
-        codes |= {CKR.OK}
+def _rule(docket: _Docket, holding: Sequence[bool]) -> Ruling:
+    codes = frozenset(code for code, permitted in decide(docket.plan, [*map(int, holding)], 1) if permitted)
+    rules = tuple(r for r, n in zip(docket.function.rules, docket.plan.rows, strict=True) if holding[n])
+    prevail = tuple(r for r in rules if r.code in codes)
     return Ruling(rules, prevail, tuple(filter(forbids_ok, prevail)), codes)
+
+
+def prevailing(model: Model, function: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Those of some rows of a function, which apply together, that none of them which forbids success outranks."""
+    p = plan(replace(model.functions[function], rules=tuple(rules)), model.orders[function].decide)
+    codes = {code for code, permitted in decide(p, [1] * len(p.conditions), 1) if permitted}
+    return tuple(r for r in rules if r.code in codes)
 
 
 def applicable(model: Model, s: State, call: Call) -> tuple[Rule, ...]:
     """The rows whose condition holds."""
     return ruling(model, s, call).rules
-
-
-def prevailing(model: Model, function: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Those of the applicable rows that no row which forbids success outranks."""
-    firm = {r.code for r in rules if forbids_ok(r)}
-    pairs = model.orders[function]
-    return tuple(r for r in rules if not any((high, r.code) in pairs for high in firm))
 
 
 def permitted(model: Model, s: State, call: Call) -> frozenset[CKR]:
@@ -154,8 +159,8 @@ def permitted(model: Model, s: State, call: Call) -> frozenset[CKR]:
 
 def may_succeed(model: Model, s: State, call: Call) -> bool:
     """Whether CKR_OK is among the permitted codes; quicker than asking for all of them."""
-    f = model.functions[call.function]
-    return f.returns_ok and not any(forbids_ok(r) and r.when(s, call.args) for r in f.rules)
+    p = plan_of(model, call.function)
+    return p.firm is not None and not any(p.conditions[n](s, call.args) for n in p.firm)
 
 
 def in_scope(model: Model, s: State, call: Call) -> bool:
@@ -169,15 +174,6 @@ def following(model: Model, s: State, call: Call, code: int) -> list[State]:
     A failed call changes nothing (5), but for what its effects say.
     """
     return changed(tuple([e for e in model.functions[call.function].effects if code in e.on]), s, call.args)
-
-
-def changed(effects: Sequence[Effect], s: State, args: Args) -> list[State]:
-    """What effects make of a state, one after the other; where one is not certain, with it and without."""
-    states = [s]
-    for effect in effects:
-        after = [effect.change(x, args) for x in states]
-        states = after if effect.certain else states + [x for x in after if x not in states]
-    return states
 
 
 def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State]:

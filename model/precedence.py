@@ -7,8 +7,10 @@ Relations compare two codes, no more: they are not a strict order, and no closur
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from .interface import SIGNATURES, Signature
+from .rule import Strength
 from .vocabulary import CKR, Version
 
 
@@ -24,7 +26,8 @@ class Scope(Enum):
 class Relation:
     """`higher` is returned rather than `lower` when both apply.
 
-    `only_under` names the reading of an interpretation without which the relation does not bind.
+    `strength` is MUST where the text declares it, and SHOULD where it recommends an order: that of 5.1.1 to 5.1.3 and
+    of the classes (5.1.7). `only_under` names the reading of an interpretation without which there is no relation.
     """
 
     higher: CKR
@@ -33,8 +36,9 @@ class Relation:
     scope: Scope | frozenset[str] = Scope.ALL
     since: Version = Version.V2_01
     only_under: tuple[str, str] | None = None
+    strength: Strength = Strength.MUST
 
-    def binds(self, function: Signature, version: Version, readings: Mapping[str, str]) -> bool:
+    def applies(self, function: Signature, version: Version, readings: Mapping[str, str]) -> bool:
         """Whether the relation speaks of this function, in this version, under these readings."""
         if not self.since <= version:
             return False
@@ -51,11 +55,14 @@ class Relation:
                 return function.name in names
 
 
+_recommended = partial(Relation, strength=Strength.SHOULD)
+
+
 def _listed(section: str, scope: Scope, *codes: CKR, since: Version = Version.V2_01) -> Iterator[Relation]:
     """A list whose order is the order of precedence."""
     for i, higher in enumerate(codes):
         for lower in codes[i + 1 :]:
-            yield Relation(higher, lower, section, scope, since)
+            yield _recommended(higher, lower, section, scope, since)
 
 
 _UNIVERSAL = (CKR.GENERAL_ERROR, CKR.HOST_MEMORY, CKR.FUNCTION_FAILED)
@@ -71,12 +78,12 @@ _V240, _V32 = Version.V2_40, Version.V3_2
 
 EXPLICIT: tuple[Relation, ...] = (
     *_listed("5.1.1", Scope.ALL, *_UNIVERSAL, CKR.OK),
-    *(Relation(code, CKR.OPERATION_NOT_VALIDATED, "5.1.1", since=_V32) for code in _UNIVERSAL),
-    Relation(CKR.OPERATION_NOT_VALIDATED, CKR.OK, "5.1.1", since=_V32),
+    *(_recommended(code, CKR.OPERATION_NOT_VALIDATED, "5.1.1", since=_V32) for code in _UNIVERSAL),
+    _recommended(CKR.OPERATION_NOT_VALIDATED, CKR.OK, "5.1.1", since=_V32),
     *_listed("5.1.2", Scope.SESSION, *_SESSION),
     *_listed("5.1.3", Scope.TOKEN, *_TOKEN),
-    *(Relation(code, CKR.TOKEN_NOT_INITIALIZED, "5.1.3", Scope.TOKEN, _V32) for code in _TOKEN),
-    Relation(CKR.SESSION_HANDLE_INVALID, CKR.TOKEN_NOT_PRESENT, "5.1.7", Scope.SESSION),
+    *(_recommended(code, CKR.TOKEN_NOT_INITIALIZED, "5.1.3", Scope.TOKEN, _V32) for code in _TOKEN),
+    _recommended(CKR.SESSION_HANDLE_INVALID, CKR.TOKEN_NOT_PRESENT, "5.1.7", Scope.SESSION),
     Relation(CKR.DATA_LEN_RANGE, CKR.DATA_INVALID, "5.1.6"),
     Relation(CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID, "5.1.6"),
     Relation(CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_FUNCTION_NOT_PERMITTED, "5.1.6"),
@@ -94,10 +101,7 @@ EXPLICIT: tuple[Relation, ...] = (
 )
 """Relations that a sentence of the text states, with the order of the lists in 5.1.1 to 5.1.3."""
 
-_READINGS = {
-    (CKR.SESSION_HANDLE_INVALID, CKR.ARGUMENTS_BAD): ("A-02", "class order"),
-    **{(high, CKR.CRYPTOKI_NOT_INITIALIZED): ("A-01", "literal") for high in (*_SESSION, *_TOKEN)},
-}
+_READINGS = {(high, CKR.CRYPTOKI_NOT_INITIALIZED): ("A-01", "literal") for high in (*_SESSION, *_TOKEN)}
 
 
 def _classes() -> Iterator[Relation]:
@@ -115,16 +119,18 @@ def _classes() -> Iterator[Relation]:
             for high in upper:
                 for low in lower_codes:
                     if high != low and (high, low) not in stated:
-                        yield Relation(high, low, section, scope, only_under=_READINGS.get((high, low)))
-    yield from (Relation(CKR.TOKEN_NOT_INITIALIZED, low, section, Scope.TOKEN, _V32) for low in _OTHER)
+                        reading = _READINGS.get((high, low))
+                        strength = Strength.SHOULD if reading is None else Strength.MUST
+                        yield Relation(high, low, section, scope, only_under=reading, strength=strength)
+    yield from (_recommended(CKR.TOKEN_NOT_INITIALIZED, low, section, Scope.TOKEN, _V32) for low in _OTHER)
     for upper in (_UNIVERSAL, _SESSION, _TOKEN):
         yield from (
-            Relation(high, CKR.TOKEN_NOT_INITIALIZED, section, Scope.TOKEN, _V32)
+            _recommended(high, CKR.TOKEN_NOT_INITIALIZED, section, Scope.TOKEN, _V32)
             for high in upper
             if (high, CKR.TOKEN_NOT_INITIALIZED) not in stated
         )
     yield from (
-        Relation(CKR.OPERATION_NOT_VALIDATED, low, section, Scope.ALL, _V32)
+        _recommended(CKR.OPERATION_NOT_VALIDATED, low, section, Scope.ALL, _V32)
         for low in dict.fromkeys((*_SESSION, *_TOKEN, CKR.TOKEN_NOT_INITIALIZED))
     )
     yield from (
@@ -192,13 +198,36 @@ EITHER: Mapping[str, frozenset[CKR]] = {
 """Codes of one function that its own text lets stand for each other, against a relation of 5.1.6 (5.9)."""
 
 
-def order(function: str, version: Version, readings: Mapping[str, str]) -> Mapping[tuple[CKR, CKR], Relation]:
-    """The relations that decide for one function: (higher, lower) → the relation, contradicted pairs left out."""
+ORDERS = ("A-02", "class order")
+"""The reading under which a recommended order decides, and is no mere advice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The relations of one function, (higher, lower) → the relation, contradicted pairs left out.
+
+    Those that `decide` make a lower code wrong; those that `advise` make it no more than inadvisable.
+    """
+
+    decide: Mapping[tuple[CKR, CKR], Relation]
+    advise: Mapping[tuple[CKR, CKR], Relation]
+
+    @property
+    def stated(self) -> Mapping[tuple[CKR, CKR], Relation]:
+        """Both."""
+        return {**self.decide, **self.advise}
+
+
+def order(function: str, version: Version, readings: Mapping[str, str]) -> Order:
+    """The relations that speak of one function in a version, under the readings in force."""
     signature = SIGNATURES[function]
     free = EITHER.get(function, frozenset())
-    found = {(r.higher, r.lower): r for r in reversed(RELATIONS) if r.binds(signature, version, readings)}
-    return {
+    found = {(r.higher, r.lower): r for r in reversed(RELATIONS) if r.applies(signature, version, readings)}
+    clear = {
         (high, low): relation
         for (high, low), relation in found.items()
         if (low, high) not in found and not (high in free and low in free)
     }
+    binding = readings[ORDERS[0]] == ORDERS[1]
+    decide = {pair: r for pair, r in clear.items() if binding or r.strength is not Strength.SHOULD}
+    return Order(decide, {pair: r for pair, r in clear.items() if pair not in decide})

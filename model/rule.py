@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache, wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from functools import cache
+from typing import Any, TypeVar
 
 from .call import Args, Call, combine, domain
 from .interface import SIGNATURES, Signature
@@ -18,28 +18,12 @@ Change = Callable[[State, Args], State]
 
 
 _Named = TypeVar("_Named", Condition, Change)
-_Kinds = ParamSpec("_Kinds")
 
 
 def named(words: str, f: _Named) -> _Named:
     """The function under a name in words."""
     f.__name__ = words.replace(" ", "_")
     return f
-
-
-def one_fact(make: Callable[_Kinds, Condition]) -> Callable[_Kinds, Condition]:
-    """Decorates what makes conditions that are one fact about several kinds of operation: see `fact`.
-
-    The condition for a kind is made once, so that it is lifted once.
-    """
-
-    @wraps(make)
-    def made(*args: _Kinds.args, **kwargs: _Kinds.kwargs) -> Condition:
-        condition = make(*args, **kwargs)
-        condition.__qualname__ = make.__name__
-        return condition
-
-    return cast("Callable[_Kinds, Condition]", cache(made))
 
 
 class Strength(Enum):
@@ -86,11 +70,6 @@ class Rule:
         return self.when.__name__.replace("_", " ")
 
 
-def fact(rule: Rule) -> str:
-    """What the condition of a row is about, one name for all kinds of operation that it may speak of."""
-    return rule.when.__qualname__
-
-
 @cache
 def guarded(given: Condition, when: Condition) -> Condition:
     """A condition where another holds, under the name of the first; made once, so that it is lifted once."""
@@ -102,10 +81,25 @@ def guarded(given: Condition, when: Condition) -> Condition:
     return both
 
 
+@cache
+def only_where(given: Condition, change: Change) -> Change:
+    """A change that is made where a condition holds, under the name of the change; made once, as `guarded` is."""
+
+    def changed(s: State, a: Args) -> State:
+        return change(s, a) if given(s, a) else s
+
+    changed.__name__, changed.__qualname__ = change.__name__, change.__qualname__
+    return changed
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a call changes when it returns one of `on`; where not `certain`, the text lets it happen or not."""
+    """What a call changes when it returns one of `on`; where not `certain`, the text lets it happen or not.
 
+    `id` names what happens, as that of a row does a situation: one for all functions.
+    """
+
+    id: str
     change: Change
     place: str
     on: frozenset[CKR] = frozenset({CKR.OK})

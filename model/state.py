@@ -12,6 +12,11 @@ from functools import partial
 from operator import index
 from typing import Annotated, Any, Final, TypeVar
 
+from .kinds import Kind as Kind
+from .mechanisms import MECHANISMS
+from .mechanisms import Mech as Mech
+from .mechanisms import Role as Role
+
 SLOT: Final = "slot"
 SESSION: Final = "session"
 OBJECT: Final = "object"
@@ -50,19 +55,6 @@ class Pin(IntEnum):
     NULL = 6
 
 
-class Kind(IntEnum):
-    """What an object is: its class, and the key type of a key (4.4 to 4.9)."""
-
-    DATA = 0
-    CERTIFICATE = 1
-    GENERIC_SECRET = 2
-    AES = 3
-    RSA_PUBLIC = 4
-    RSA_PRIVATE = 5
-    EC_PUBLIC = 6
-    EC_PRIVATE = 7
-
-
 class Trait(IntEnum):
     """The one attribute in which an object differs from the plainest of its kind.
 
@@ -92,97 +84,30 @@ class Origin(IntEnum):
     GENERATED = 2
 
 
-class Mech(IntEnum):
-    """Mechanisms that calls name; UNKNOWN is a number that no token knows. Facts about them: model/mechanisms.py."""
-
-    UNKNOWN = 0
-    SHA_1 = 1
-    SHA256 = 2
-    SHA256_HMAC = 3
-    AES_ECB = 4
-    AES_CBC = 5
-    AES_CBC_PAD = 6
-    AES_CTR = 7
-    AES_GCM = 8
-    AES_KEY_WRAP = 9
-    RSA_PKCS = 10
-    RSA_X_509 = 11
-    RSA_PKCS_OAEP = 12
-    RSA_PKCS_PSS = 13
-    SHA256_RSA_PKCS = 14
-    ECDSA = 15
-    ECDH1_DERIVE = 16
-    GENERIC_SECRET_KEY_GEN = 17
-    AES_KEY_GEN = 18
-    RSA_PKCS_KEY_PAIR_GEN = 19
-    EC_KEY_PAIR_GEN = 20
-
-
-class Role(IntEnum):
-    """What a mechanism can be for, named as the flag of CK_MECHANISM_INFO that says so."""
-
-    ENCRYPT = 0
-    DECRYPT = 1
-    DIGEST = 2
-    SIGN = 3
-    SIGN_RECOVER = 4
-    VERIFY = 5
-    VERIFY_RECOVER = 6
-    WRAP = 7
-    UNWRAP = 8
-    DERIVE = 9
-    GENERATE = 10
-    GENERATE_KEY_PAIR = 11
-
-
-_CIPHER = (Role.ENCRYPT, Role.DECRYPT)
-_WRAP = (Role.WRAP, Role.UNWRAP)
-_SIGN = (Role.SIGN, Role.VERIFY)
-_RECOVER = (*_SIGN, Role.SIGN_RECOVER, Role.VERIFY_RECOVER)
-
-ROLES: tuple[tuple[Mech, tuple[Role, ...]], ...] = (
-    (Mech.SHA_1, (Role.DIGEST,)),
-    (Mech.SHA256, (Role.DIGEST,)),
-    (Mech.SHA256_HMAC, _SIGN),
-    (Mech.AES_ECB, _CIPHER),
-    (Mech.AES_CBC, _CIPHER),
-    (Mech.AES_CBC_PAD, (*_CIPHER, *_WRAP)),
-    (Mech.AES_CTR, _CIPHER),
-    (Mech.AES_GCM, _CIPHER),
-    (Mech.AES_KEY_WRAP, _WRAP),
-    (Mech.RSA_PKCS, (*_CIPHER, *_RECOVER, *_WRAP)),
-    (Mech.RSA_X_509, (*_CIPHER, *_RECOVER)),
-    (Mech.RSA_PKCS_OAEP, (*_CIPHER, *_WRAP)),
-    (Mech.RSA_PKCS_PSS, _SIGN),
-    (Mech.SHA256_RSA_PKCS, _SIGN),
-    (Mech.ECDSA, _SIGN),
-    (Mech.ECDH1_DERIVE, (Role.DERIVE,)),
-    (Mech.GENERIC_SECRET_KEY_GEN, (Role.GENERATE,)),
-    (Mech.AES_KEY_GEN, (Role.GENERATE,)),
-    (Mech.RSA_PKCS_KEY_PAIR_GEN, (Role.GENERATE_KEY_PAIR,)),
-    (Mech.EC_KEY_PAIR_GEN, (Role.GENERATE_KEY_PAIR,)),
-)
-"""What each mechanism is for, as far as the model follows it."""
-
-
 class Phase(IntEnum):
-    """How far an operation is (5.8 to 5.11): not active; begun by an Init; fed by an Update at least once."""
+    """How far an operation is (5.8 to 5.11): not active; begun by an Init; fed by an Update at least once.
+
+    ASKED: begun, and a call for the whole at once asked for the length of its output, or had too small a buffer.
+    """
 
     NONE = 0
     READY = 1
     UPDATED = 2
+    ASKED = 3
 
 
 class Search(IntEnum):
     """How far a search is (5.7). FRESH: begun, and no object was made, destroyed, shown or hidden since.
 
-    UNSURE: objects changed meanwhile, or some handles were fetched. DRAINED: all were fetched.
+    UNSURE: objects changed meanwhile, or some handles were fetched. DRAINED: all were fetched. BATCH: some were by a
+    call that had room for all.
     """
 
     NONE = 0
     FRESH = 1
     UNSURE = 2
     DRAINED = 3
+    BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +177,9 @@ class Slot:
     `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it, and
     `abilities` says what the token offers each of them for (CK_MECHANISM_INFO).
     `login_required` is its CKF_LOGIN_REQUIRED, `rng` its CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS;
-    `pin_to_be_changed` says that one of its PINs is flagged so.
+    `empty_pin_legal` says that its ulMinPinLen is 0, `pins_fit` that by its limits the PINs of `Pin`, which are made
+    for one token, are as long as their names say. `so_pin_to_be_changed` and `user_pin_to_be_changed` say that the
+    PIN may be flagged so: as it was at first, and after somebody else than its user set it.
     """
 
     present: bool = fixed(True)
@@ -261,12 +188,13 @@ class Slot:
     shared: bool = fixed(False)
     protected_path: bool = fixed(False)
     login_required: bool = fixed(True)
-    pin_to_be_changed: bool = fixed(False)
+    empty_pin_legal: bool = fixed(False)
+    pins_fit: bool = fixed(True)
     rng: bool = fixed(True)
     dual: bool = fixed(False)
     has_mechanisms: bool = fixed(True)
-    mechanisms: tuple[Mech, ...] = fixed(tuple(mech for mech, _ in ROLES))
-    abilities: tuple[tuple[Mech, Role], ...] = fixed(tuple((mech, role) for mech, roles in ROLES for role in roles))
+    mechanisms: tuple[Mech, ...] = fixed(tuple(MECHANISMS))
+    abilities: tuple[tuple[Mech, Role], ...] = fixed(tuple((m, role) for m in MECHANISMS for role in m.facts.roles))
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)
     initialized: bool = True
@@ -274,6 +202,8 @@ class Slot:
     user_pin: Pin = Pin.USER
     so_failed: bool = False
     user_failed: bool = False
+    so_pin_to_be_changed: bool = False
+    user_pin_to_be_changed: bool = False
     login: Login = Login.NOBODY
 
 

@@ -17,7 +17,9 @@ from .chapters import (
     signatures,
     slots,
 )
-from .rule import Function, guarded
+from .chapters.conditions import session_valid, slot_known
+from .rule import Condition, Function, guarded, only_where
+from .vocabulary import CKR
 
 CHAPTERS = (
     general,
@@ -35,13 +37,26 @@ CHAPTERS = (
 )
 
 
+def _subject(f: Function) -> Condition | None:
+    """That the session handle or the slot ID of a call is valid, so that there is something for it to change."""
+    if f.signature.takes_session:
+        return session_valid
+    return slot_known if "slot" in f.uses else None
+
+
 def _settled(f: Function) -> Function:
-    """A function whose rows have what it is `given` in their conditions."""
-    if f.given is None:
-        return f
-    given = f.given
-    rules = tuple(r if r.unguarded else replace(r, when=guarded(given, r.when)) for r in f.rules)
-    return replace(f, rules=rules, given=None)
+    """A function whose rows have what it is `given` in their conditions, and whose errors change only what is there.
+
+    Errors in the handle have no order against others (A-02), so that any of them may come where there is no session.
+    """
+    given, subject = f.given, _subject(f)
+    rules, effects = f.rules, f.effects
+    if given is not None:
+        rules = tuple(r if r.unguarded else replace(r, when=guarded(given, r.when)) for r in rules)
+    if subject is not None:
+        failing = {e for e in effects if e.on != {CKR.OK}}
+        effects = tuple(replace(e, change=only_where(subject, e.change)) if e in failing else e for e in effects)
+    return replace(f, rules=rules, effects=effects, given=None)
 
 
 TABLE: Mapping[str, Function] = {f.name: _settled(f) for chapter in CHAPTERS for f in chapter.FUNCTIONS}

@@ -92,7 +92,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         given = [f"-D{macro}={value}" for macro, value in macros.items()]
         library = directory / f"lib{''.join((name, *given))}.so"
         source = Path(__file__).parent / "modules_c" / f"{name}.c"
-        subprocess.run([compiler, "-shared", "-fPIC", *given, "-o", library, source], check=True)
+        subprocess.run([compiler, "-shared", "-fPIC", *given, "-o", library, source, "-ldl"], check=True)
         return str(library)
 
     return cache(make)
@@ -102,6 +102,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 def faulty_library(compiled: Callable[..., str]) -> str:
     """A module that misbehaves to order."""
     return compiled("faulty")
+
+
+@pytest.fixture(scope="session")
+def shim(compiled: Callable[..., str]) -> str:
+    """A module in front of another one, which it changes to order."""
+    return compiled("shim")
 
 
 def restricted(model: Model, functions: Collection[str] = CORE) -> Model:
@@ -153,7 +159,7 @@ _SLOTS = (
     Slot(present=False),
     Slot(recognized=False),
     Slot(write_protected=True, mechanisms=(), abilities=(), has_mechanisms=False, rng=False, session_limit=1),
-    Slot(login_required=False, pin_to_be_changed=True, abilities=()),
+    Slot(login_required=False, user_pin_to_be_changed=True, abilities=()),
 )
 
 _MECHANISMS = {k.field: with_role(k.role) for k in ACTIVITIES}

@@ -1,12 +1,14 @@
 """The benchmark command: a figure a line, and those figures that do not depend on the machine."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from p11conform import cli
 from p11conform.adapters.base import ModuleUnusable
+from p11conform.adapters.modules import softhsm2
 from p11conform.commands import bench
 
 
@@ -45,3 +47,20 @@ def test_deaths_are_measured_on_a_module_that_needs_no_compiler(monkeypatch: pyt
     ((name, milliseconds),) = bench.deaths()
     assert name == "death_cost_ms"
     assert milliseconds > 0
+
+
+@pytest.mark.module
+def test_putting_back_is_measured_on_a_token_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def check(*arguments: str, **environment: str) -> tuple[dict[str, Any], float]:
+        asked.append(arguments)
+        assert {"SOFTHSM2_CONF", "P11CONFORM_PIN", "P11CONFORM_SO_PIN"} == set(environment)
+        return {"run": {"restores": {"share": 0.25}}}, 0.0
+
+    if softhsm2.find() is None:
+        pytest.skip("SoftHSM is not installed")
+    monkeypatch.setattr(bench, "_check", check)
+    assert list(bench.restoring()) == [("restore_share", 0.25)]
+    assert asked[0][0] == softhsm2.find()
+    assert "--allow-destructive" in asked[0]

@@ -9,6 +9,7 @@ from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady, restricted
 
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call, Ending, Observation
+from p11conform.model.chapters.conditions import session_invalid
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Mech, Object, Pin, State
 from p11conform.model.vocabulary import CKR
@@ -109,6 +110,23 @@ def test_a_tour_is_taken_up_where_it_was_ended(core: Model) -> None:
     assert [f.calls for f in done.failures] == [(INIT, OPEN, INFO, BAD_INFO)]
 
 
+class Shut(Counting):
+    """Lets nobody log in the first time."""
+
+    def call(self, call: Call) -> Observation:
+        seen = super().call(call)
+        return Observation(CKR.DEVICE_ERROR) if call == LOGIN and self.made.count(LOGIN) == 1 else seen
+
+
+def test_a_tour_goes_the_way_to_the_next_stop_where_it_could_not_leave_one(core: Model) -> None:
+    module = Shut(core, ONE_SLOT)
+    tourist, n = worker(core, module)
+    module.made.clear()
+    stops = ((n(), n(INIT)), (n(INIT), n(OPEN)), (n(INIT, OPEN), n(INFO, LOGIN)), (n(INIT, OPEN, LOGIN), n(INFO)))
+    tourist.do(Tour(stops))
+    assert module.made == [INIT, OPEN, INFO, LOGIN, INIT, OPEN, LOGIN, INFO]
+
+
 @pytest.mark.parametrize("item", [Walk("5/1", 200, False), Generated(5, 6, 20)], ids=lambda item: type(item).__name__)
 def test_what_a_worker_does_does_not_depend_on_what_it_did(item: Item, core: Model) -> None:
     fresh, _ = worker(core, Steady(core, ONE_SLOT))
@@ -154,8 +172,8 @@ class Recorded:
         self.items.append(item)
         return item
 
-    def replay(self, calls: Sequence[Call]) -> Replay:
-        return self.alone.replay(calls)
+    def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
+        return self.alone.replay(calls, fresh=fresh)
 
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
         self.told.append(len(classes))
@@ -208,22 +226,28 @@ def test_what_kills_the_module_is_spared_in_the_end(core: Model) -> None:
     assert len(workers.spared) == sum(call.function == "C_GetTokenInfo" for call in calls)
 
 
+BAD_KEY_OR_MECHANISM = frozenset(
+    {CKR.ARGUMENTS_BAD, CKR.KEY_HANDLE_INVALID, CKR.OBJECT_HANDLE_INVALID, CKR.MECHANISM_INVALID}
+)
+
+
 class Muddled(Steady):
-    """Answers a bad object handle where a key is wanted, whatever else is wrong."""
+    """Answers a key of a bad size where there is no key, whatever else is wrong."""
 
     def call(self, call: Call) -> Observation:
         before = self._state
         seen = super().call(call)
-        wrong = seen.code in (CKR.KEY_HANDLE_INVALID, CKR.MECHANISM_INVALID) and call.function == "C_SignInit"
+        wrong = seen.code in BAD_KEY_OR_MECHANISM and call.function == "C_SignInit" and not call.args.null
+        wrong = wrong and not session_invalid(before, call.args)
         invalid = not any(x.known for x in before.objects)
-        return Observation(CKR.OBJECT_HANDLE_INVALID) if wrong and invalid else seen
+        return Observation(CKR.KEY_SIZE_RANGE) if wrong and invalid else seen
 
 
 def test_of_several_facts_the_one_that_matters_is_found() -> None:
     model = restricted(build(), ("C_Initialize", "C_Finalize", "C_OpenSession", "C_SignInit", "C_Login"))
     initial = replace(ONE_SLOT, objects=(Object(),))
     results = check(model, initial, Muddled(model, initial), budget=SHORT)
-    assert [f.verdict.facts for f in results.findings] == [{"key_invalid"}]
+    assert [f.verdict.facts for f in results.findings] == [{"key-invalid"}]
     assert beside_setup(results.findings[0].steps) == 1
     assert results.findings[0].steps[-1][0].args.mechanism not in (Mech.UNKNOWN, Mech.SHA256)
 

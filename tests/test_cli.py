@@ -22,7 +22,7 @@ from p11conform.cli import TRACEBACK
 from p11conform.commands import check, replay
 from p11conform.exits import Exit
 from p11conform.model.oracle import build
-from p11conform.properties.policy import Right, Rights
+from p11conform.properties.policy import Level, Rights
 from p11conform.properties.reports.results import SCHEMA
 
 ROOT = Path(__file__).parents[1]
@@ -196,11 +196,19 @@ def test_a_difference_exits_with_1_only_for_new_findings(tmp_path: Path) -> None
     assert same.stdout == "no difference\n"
 
 
+@pytest.mark.parametrize("code", ["CKR_DEVICE_ERROR", "GENERAL_ERROR", "CKR_FUNCTION_NOT_SUPPORTED"])
+def test_explain_tells_of_a_code_that_is_legal_at_any_time(code: str) -> None:
+    """O12."""
+    result = p11conform("explain", "C_SeedRandom", code)
+    assert result.exit_code == 0
+    assert "proves nothing" in result.output
+
+
 def test_explain_gives_rules_precedence_and_a_sequence() -> None:
     result = p11conform("explain", "C_Login", "CKR_PIN_INCORRECT")
     assert result.exit_code == 0, result.output
     assert "login pin wrong" in result.stdout
-    assert "CKR_SESSION_HANDLE_INVALID before CKR_PIN_INCORRECT (section 5.1.7)" in result.stdout
+    assert "CKR_SESSION_HANDLE_INVALID before CKR_PIN_INCORRECT (section 5.1.7, recommended)" in result.stdout
     assert "1. C_Initialize(" in result.stdout
     assert "3. C_Login(session=0, user=SO, pin=USER) → CKR_PIN_INCORRECT" in result.stdout
 
@@ -308,7 +316,6 @@ def test_without_a_pin_not_a_byte_changes(token: Token) -> None:
         (("--token-label", "mine"), {"P11CONFORM_SO_PIN": "Sesame-9999"}, "CKR_PIN_INCORRECT"),
         (("--token-label", "yours"), {"P11CONFORM_PIN": PIN}, "no such token"),
         (("--slot", "123456789"), {"P11CONFORM_PIN": PIN}, "no such token"),
-        (("--token-label", "mine", "--allow-destructive"), {"P11CONFORM_PIN": PIN}, "both PINs"),
     ],
 )
 def test_a_token_that_cannot_be_used_is_said_in_a_line(
@@ -372,7 +379,7 @@ def test_replay_goes_on_after_a_trace_that_cannot_be_run(tmp_path: Path, monkeyp
     simulated = replay.opened
 
     def harmless(*given: Any) -> Any:
-        return replace(simulated(*given), rights=Rights(Right.HARMLESS))
+        return replace(simulated(*given), rights=Rights(Level.SESSION_OBJECTS))
 
     monkeypatch.setattr(replay, "opened", harmless)
     writes = {"function": "C_InitToken", "arguments": {}, "observed": "CKR_OK"}

@@ -23,15 +23,15 @@ from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR, CKU
-from p11conform.properties.engine.verdict import Kind
-from p11conform.properties.policy import Right, Rights
+from p11conform.properties.engine.verdict import Cause, Kind
+from p11conform.properties.policy import Level, Rights
 from p11conform.properties.reports.results import report_json
 from p11conform.properties.run.campaign import Alone, Budget, Campaign, Results, numbered_calls
 from p11conform.properties.run.driver import Driver, New
 from p11conform.properties.run.tally import Tally
 from p11conform.properties.run.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
 
-ANYTHING = Rights(Right.ANYTHING)
+ANYTHING = Rights(Level.OURS)
 
 
 def campaign(task: Task, modules: list[Open], budget: Budget, seed: int = 3) -> Results:
@@ -61,7 +61,7 @@ def test_what_was_done_goes_through_a_pipe() -> None:
     tally = Tally(calls=3, sequences=1, fired={("C_Login", 5, "a b")}, states={-(2**62), 7})
     tally.pairs["C_Login", "CKR_OK"] = 2
     tally.choices["A-16", "C_SignInit", ("CKR_OK x", "CKR_OK y")] = {"CKR_OK"}
-    failed = Failed((INIT, LOGIN), (LOGIN,), ("another code", "x"), "C_Login", "CKR_OK", 9, alone=False)
+    failed = Failed((INIT, LOGIN), (LOGIN,), Cause("another code", ("x",)), "C_Login", "CKR_OK", 9, alone=False)
     done = Done(tally, [New("C_Login", "CKR_OK", -5, 2)], [failed], {"C_Login": (3, 0.25)})
     again = decode(Done, encode(done))
     assert again == done
@@ -69,7 +69,7 @@ def test_what_was_done_goes_through_a_pipe() -> None:
 
 
 def test_a_task_goes_through_a_pipe(model: Model) -> None:
-    task = Task(model, subject.SIMULATED_STATE, Rights(Right.HARMLESS, frozenset({CKU.USER})))
+    task = Task(model, subject.SIMULATED_STATE, Rights(Level.SESSION_OBJECTS, frozenset({CKU.USER})))
     given = decode(Briefing, briefing(task, (INIT, LOGIN)))
     again = given.task
     assert (again.initial, again.rights, given.calls) == (task.initial, task.rights, (INIT, LOGIN))
@@ -105,6 +105,19 @@ def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
     assert len({function for function, _ in results.tally.pairs}) > 20, "other functions are called all the same"
     deaths = sum(n for (function, _), n in results.tally.pairs.items() if function == "C_GetSlotInfo")
     assert deaths < 10, "a function that kills is left alone in the end"
+
+
+def test_deaths_by_null_pointers_are_one_finding_and_take_a_share(faulty_library: str, model: Model) -> None:
+    # The tenth that is kept is more than the longest piece of work.
+    task, calls = Task(model, ONE_SLOT, ANYTHING), 6000
+    results = campaign(task, [opening(faulty_library, "", "null")], Budget(sequences=0, seconds=600, calls=calls))
+    (found,) = [f for f in results.findings if f.verdict.kind in (Kind.ROBUSTNESS, Kind.DIED)]
+    crashing = {"C_GetInfo", "C_GetSlotInfo", "C_GetTokenInfo", "C_GetSessionInfo"}
+    assert found.verdict.kind is Kind.ROBUSTNESS
+    assert {*found.nulls} == {(name, "null") for name in crashing}
+    deaths = sum(n for (_, seen), n in results.tally.pairs.items() if seen.startswith("died"))
+    assert deaths <= 2 * len(crashing), "each function dies once or twice, apart from what confirms it"
+    assert 0 < results.lost < results.seconds
 
 
 def test_a_visit_goes_on_behind_the_call_that_killed(faulty_library: str, model: Model) -> None:
@@ -195,7 +208,7 @@ class Inventive(Alone):
 
     def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:  # noqa: ARG002
         for _ in items:
-            failed = Failed((INIT, UNNUMBERED), (), ("x",), UNNUMBERED.function, "CKR_PIN_INVALID", 2)
+            failed = Failed((INIT, UNNUMBERED), (), Cause("x"), UNNUMBERED.function, "CKR_PIN_INVALID", 2)
             yield Done(Tally(calls=2), [], [failed])
 
 
@@ -253,7 +266,7 @@ def tokens() -> Iterator[Callable[[int], tuple[State, list[Open]]]]:
     with ExitStack() as stack:
 
         def make(count: int) -> tuple[State, list[Open]]:
-            made = [subject.softhsm2_module(Way.RAW, 10.0) for _ in range(count)]
+            made = [subject.own_module("softhsm2", Way.RAW, 10.0) for _ in range(count)]
             for one in made:
                 stack.callback(one.discard)
             return made[0].initial, [one.isolated for one in made if one.isolated is not None]
@@ -263,7 +276,7 @@ def tokens() -> Iterator[Callable[[int], tuple[State, list[Open]]]]:
 
 def plain(report: dict[str, Any]) -> dict[str, Any]:
     """A report without what the clock says."""
-    del report["seconds"], report["run"]["date"]
+    del report["seconds"], report["run"]["date"], report["run"]["restores"]
     classes = report["coverage"]["classes"]
     del classes["last_new_at_second"]
     classes["curve"] = [[calls, seen] for calls, _, seen in classes["curve"]]

@@ -11,7 +11,7 @@ from p11conform.model.oracle import Model
 from p11conform.model.state import Login, Pin
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.beliefs import FULL
-from p11conform.properties.policy import harmless
+from p11conform.properties.policy import Level, on_token
 from p11conform.properties.run.driver import LONGEST, Driver
 from p11conform.properties.search.goals import all_calls
 
@@ -129,7 +129,7 @@ def test_one_can_go_on_after_a_wrong_error_whatever_was_forgotten(core: Model, f
 
 
 def test_a_call_that_is_spared_or_that_the_policy_forbids_is_left_out(core: Model) -> None:
-    driver = Driver(core, ONE_SLOT, Steady(core, ONE_SLOT), harmless(frozenset()))
+    driver = Driver(core, ONE_SLOT, Steady(core, ONE_SLOT), on_token(Level.SESSION_OBJECTS, frozenset()))
     driver.spare = frozenset({driver.number(INFO)})
     replay = driver.replay((INIT, OPEN, INFO, LOGIN, Call("C_SetPIN", Args(new_pin=Pin.OTHER)), BAD_INFO))
     assert [call for call, _ in replay.steps] == [INIT, OPEN, BAD_INFO]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,14 +118,14 @@ def test_a_signal_in_the_midst_of_making_ready_leaves_nothing(tmp_path: Path, mo
         pytest.skip("SoftHSM is not installed")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    made = private.mkdtemp
+    made = private.Path.mkdir
 
-    def interrupted(**how: Any) -> str:
-        home = made(**how)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return home
+    def interrupted(home: Path, mode: int = 0o777, **how: Any) -> None:
+        made(home, mode, **how)
+        if home.parent == tmp_path / "tmp":
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(private, "mkdtemp", interrupted)
+    monkeypatch.setattr(private.Path, "mkdir", interrupted)
     result = CliRunner().invoke(main, ["check", "softhsm2", "--json", str(tmp_path / "report.json")])
     assert result.exit_code == Exit.TERMINATED
     assert report_of(tmp_path / "report.json")["run"]["ended"]["why"] == "SIGTERM"
@@ -146,12 +147,14 @@ def test_what_a_killed_check_left_is_swept_by_the_next(tmp_path: Path) -> None:
 
 def test_a_directory_in_use_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    mine, foreign = private.private_directory("x"), tmp_path / "p11conform-notes"
-    foreign.mkdir()
-    dead = private.private_directory("y")
-    (dead / "owner").write_text("1 0")
-    assert private.sweep() == (dead,)
-    assert {mine, foreign} == set(tmp_path.iterdir())
+    with ExitStack() as stack:
+        mine, foreign = private.private_directory("x", stack), tmp_path / "p11conform-notes"
+        foreign.mkdir()
+        dead = private.private_directory("y", stack)
+        (dead / "owner").write_text("1 0")
+        assert private.sweep() == (dead,)
+        assert {mine, foreign} == set(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 @dataclass(frozen=True)

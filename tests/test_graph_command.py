@@ -19,7 +19,7 @@ def test_the_command_shows_a_scope_and_writes_its_picture(tmp_path: Path) -> Non
     file = tmp_path / "x.dot"
     code, seen, _ = run("logins", "--dot", str(file), "--of", "pins")
     assert code == 0
-    assert "232 states" in seen
+    assert "296 states" in seen
     assert "transition tour" in seen
     assert "4: CKR_SESSION_READ_WRITE_SO_EXISTS" in seen
     assert file.read_text("utf-8").startswith("digraph")
@@ -62,7 +62,7 @@ def test_pinned_figures_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file = tmp_path / "scopes.json"
     assert run("--pin", str(file)) == (0, "", "")
     assert run("--pin", str(file), "--check") == (0, "", "")
-    file.write_text(file.read_text("utf-8").replace("232", "233"), "utf-8")
+    file.write_text(file.read_text("utf-8").replace("296", "297"), "utf-8")
     code, _, error = run("--pin", str(file), "--check")
     assert code == 1
     assert "out of date" in error

@@ -6,9 +6,8 @@ import pytest
 
 from p11conform.model.call import Args, Call, Data, Flaw, Observation
 from p11conform.model.chapters.conditions import halves
-from p11conform.model.chapters.operations import ENCRYPTION, SIGNING, not_active
+from p11conform.model.chapters.operations import ENCRYPTION, SIGNING, not_active_row
 from p11conform.model.oracle import build, in_scope, permitted, successors
-from p11conform.model.rule import Rule, fact
 from p11conform.model.state import (
     Kept,
     Kind,
@@ -25,7 +24,6 @@ from p11conform.model.state import (
     put_object,
 )
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.engine.verdict import Kind as Fault
 from p11conform.properties.engine.verdict import Outcome, judge
 
 MODEL = build()
@@ -130,10 +128,11 @@ def test_a_forbidden_use_leaves_every_code_that_fits() -> None:
     assert CKR.OK not in codes
 
 
-def test_a_null_blob_may_be_seen_before_the_session() -> None:
+def test_a_null_blob_may_be_seen_before_the_session_against_advice() -> None:
     call = Call("C_UnwrapKey", Args(session=2, mechanism=Mech.AES_KEY_WRAP, data=Data.NULL))
     verdict, _ = judge(MODEL, frozenset({USER_IN}), call, Observation(CKR.ARGUMENTS_BAD))
-    assert verdict.kind is Fault.PRECEDENCE
+    assert verdict.outcome is Outcome.PASS
+    assert {x.rule.id for x in verdict.advice} == {"session-invalid"}
 
 
 def test_a_junk_parameter_is_an_error_only_where_one_is_wanted() -> None:
@@ -161,11 +160,9 @@ def test_an_error_in_the_arguments_ends_the_operation_unless_read_leniently() ->
 
 
 def test_one_fact_about_several_kinds_of_operation() -> None:
-    rows = [
-        Rule("not-active", CKR.OPERATION_NOT_INITIALIZED, not_active(k), k.section, "") for k in (ENCRYPTION, SIGNING)
-    ]
+    rows = [not_active_row(k, k.section) for k in (ENCRYPTION, SIGNING)]
     assert rows[0].condition != rows[1].condition
-    assert {fact(r) for r in rows} == {"not_active"}
+    assert {r.id for r in rows} == {"operation-not-active"}
     encrypted, signed = (
         judge(MODEL, frozenset({USER_IN}), Call(name), Observation(CKR.OK))[0] for name in ("C_Encrypt", "C_Sign")
     )

@@ -65,7 +65,7 @@ SCOPES = {
     "odd": State(
         slots=(
             Slot(session_limit=1, rw_session_limit=1, protected_path=True, mechanisms=(), abilities=()),
-            Slot(write_protected=True, session_limit=LIMIT_UNKNOWN, shared=True, pin_to_be_changed=True),
+            Slot(write_protected=True, session_limit=LIMIT_UNKNOWN, shared=True, user_pin_to_be_changed=True),
             Slot(present=False),
             Slot(recognized=False, has_mechanisms=False),
         ),
@@ -324,12 +324,12 @@ def look_up(s: State, a: Args) -> State:
 @pytest.mark.parametrize("change", [move, look_up])
 def test_an_effect_stays_within_the_domains_wherever_it_is_permitted(change: Any) -> None:
     with pytest.raises(Unliftable, match=r"C_OpenSession.*CKR_OK"):
-        toy(effects=(Effect(change, "5.6"),)).transition("C_OpenSession")
+        toy(effects=(Effect("changed", change, "5.6"),)).transition("C_OpenSession")
     for guard in (
         {"rules": (Rule("slot-id-invalid", CKR.SLOT_ID_INVALID, slot_id_invalid, "5.6", ""),)},
         {"out_of_scope": slot_id_invalid},
     ):
-        toy(effects=(Effect(change, "5.6"),), **guard).transition("C_OpenSession")
+        toy(effects=(Effect("changed", change, "5.6"),), **guard).transition("C_OpenSession")
 
 
 def test_a_function_barred_from_success_has_no_such_code() -> None:

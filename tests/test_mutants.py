@@ -12,7 +12,9 @@ from conftest import CORE, ONE_SLOT, Steady, codes, restricted
 
 from p11conform.adapters.simulated import Simulated, Varied
 from p11conform.model.call import Call, Observation
-from p11conform.model.oracle import Model, build, forbids_ok
+from p11conform.model.chapters.conditions import session_valid
+from p11conform.model.decide import forbids_ok
+from p11conform.model.oracle import Model, build, legal_anyway, permitted
 from p11conform.model.rule import Rule
 from p11conform.model.state import Login, Mech, Object, Phase, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, CKS, CKU, Version
@@ -23,7 +25,7 @@ from p11conform.properties.run import campaign
 from p11conform.properties.run.campaign import Budget
 from p11conform.properties.run.driver import Driver, Replay
 from p11conform.properties.search.goals import Part, Witness, closing, witnesses
-from p11conform.properties.search.setups import DUAL
+from p11conform.properties.search.setups import DUAL, likeliest
 from p11conform.subject import SIMULATED_STATE
 
 V2_01, V2_40 = Version.V2_01, Version.V2_40
@@ -36,6 +38,9 @@ SEEDS = 60
 
 LONGEST = 6
 """Calls of a finding's trace beside its set-up."""
+
+UNSHRUNK = 8
+"""The same of a derived sequence that nobody made shorter, with the look at its end."""
 
 
 SCOPES = {V2_40: SIMULATED_STATE, V2_01: ONE_SLOT}
@@ -82,6 +87,7 @@ NEEDS_OTHERS = {
     ("C_SetOperationState", CKR.KEY_HANDLE_INVALID): "the same",
     ("C_SetOperationState", CKR.SAVED_STATE_INVALID): "the same",
     ("C_DigestInit", CKR.OPERATION_ACTIVE): "an operation of another kind",
+    ("C_Login", CKR.OPERATION_NOT_INITIALIZED): "an operation that may want the user",
     ("C_DigestInit", CKR.PIN_EXPIRED): "a token whose PIN is to be changed, which the embedded module has none of",
 }
 """Rows, some of which only the functions of other chapters lead to."""
@@ -92,10 +98,16 @@ def single(model: Model, function: str, rule: Rule) -> bool:
     return [r.when for r in model.functions[function].rules].count(rule.when) <= 1
 
 
-INCONCLUSIVE_AT_MOST = {
-    ("C_CloseAllSessions", CKR.TOKEN_NOT_PRESENT): "5.1.3: with or without the row the code is never a failure"
-}
-"""Rows that no answer can tell from their absence, but for what the run says of it."""
+def said_twice(model: Model, mutant: Model, version: Version, ways: list[Witness]) -> bool:
+    """Whether, wherever a row applies, others give its code, and others forbid success, so that it only says why."""
+
+    def codes(oracle: Model, w: Witness) -> frozenset[CKR]:
+        s = SCOPES[version]
+        for call in w.calls[:-1]:
+            s = likeliest(model, s, call)
+        return permitted(oracle, s, w.calls[-1])
+
+    return all(codes(model, w) == codes(mutant, w) for w in ways)
 
 
 @pytest.mark.parametrize("function", sorted(CORE))
@@ -103,20 +115,26 @@ INCONCLUSIVE_AT_MOST = {
 def test_every_row_is_missed(version: Version, function: str) -> None:
     model, ways = derived(version)
     for k, rule in rows(version, function):
-        mine = [w for w in ways if (w.goal.function, w.goal.row) == (function, k) and w.goal.part is not Part.APPLIES]
-        if not mine and (function, rule.code) in NEEDS_OTHERS:
+        there = [w for w in ways if (w.goal.function, w.goal.row) == (function, k)]
+        mine = [w for w in there if w.goal.part is not Part.APPLIES]
+        mutant = model.without(function, model.functions[function].rules[k])
+        if not mine and (
+            (function, rule.code) in NEEDS_OTHERS or (there and said_twice(model, mutant, version, there))
+        ):
             continue
         assert mine, f"no sequence leads to {rule.code!s} when {rule.condition}"
-        mutant = model.without(function, model.functions[function].rules[k])
         alone = forbids_ok(rule) and single(model, function, rule) and any(w.goal.part is Part.ALONE for w in mine)
         by_module = caught(model, mutant, mine, SEEDS if forbids_ok(rule) else 1)
         assert by_module is not None or not alone, f"{rule.code!s} when {rule.condition}: the module got away with it"
         found = by_module or caught(mutant, model, mine, SEEDS)
-        if (function, rule.code) in INCONCLUSIVE_AT_MOST and not forbids_ok(rule):
+        if found is None and said_twice(model, mutant, version, mine):
+            continue
+        if legal_anyway(model, function, rule.code, succeeds=True) and not forbids_ok(rule):
+            # No answer can tell the row from its absence, but for what the run says of it.
             assert found is None
             continue
         assert found is not None, f"{rule.code!s} when {rule.condition}: nothing tells that the row is gone"
-        assert beside_setup(found.steps) <= LONGEST
+        assert beside_setup(found.steps) <= UNSHRUNK, rule.condition
         assert found.failure is not None
         if by_module is not None:
             assert rule in found.failure.rules or found.failure.mismatch is not None
@@ -125,16 +143,12 @@ def test_every_row_is_missed(version: Version, function: str) -> None:
 
 
 UNSEEN = {
-    "end_own_operations": "the text leaves it to the module",
-    "end_operations_elsewhere": "the same",
-    "forget_handles": "the same",
-    "digesting_displaces_what_was_active": "the same",
     "restore_state": "it shows in C_DigestUpdate and its like, which this part of the interface lacks",
     "count_so_failure_by_slot": "a wrong PIN only permits CKR_PIN_LOCKED",
     "count_failure_by_session": "the same",
     "count_login_failure": "the same",
 }
-"""Effects without which a module still conforms."""
+"""Effects without which a module still conforms, beside those that the text leaves to it."""
 
 EFFECTS = [(f.name, e.change.__name__) for f in restricted(build()).functions.values() for e in f.effects]
 
@@ -148,7 +162,8 @@ def test_every_effect_is_missed(function: str, effect: str, model: Model) -> Non
     rest = tuple(e for e in f.effects if e.change.__name__ != effect)
     mutant = replace(model, functions={**model.functions, function: replace(f, effects=rest)})
     findings = campaign.check(model, ONE_SLOT, Steady(mutant, ONE_SLOT), budget=DERIVED).findings
-    assert (not findings) is (effect in UNSEEN)
+    left_to_module = not any(e.certain for e in f.effects if e.change.__name__ == effect)
+    assert (not findings) is (left_to_module or effect in UNSEEN)
     assert all(beside_setup(x.steps) <= LONGEST for x in findings)
 
 
@@ -206,8 +221,8 @@ def a_pin_given(s: State, call: Call) -> bool:  # noqa: ARG001
     return call.args.pin != Pin.NULL
 
 
-def no_pin_given(s: State, call: Call) -> bool:  # noqa: ARG001
-    return call.args.pin == Pin.NULL
+def no_pin_given(s: State, call: Call) -> bool:
+    return call.args.pin == Pin.NULL and session_valid(s, call.args)
 
 
 def pin_of_bad_length(s: State, call: Call) -> bool:  # noqa: ARG001
@@ -218,8 +233,8 @@ def parallel(s: State, call: Call) -> bool:  # noqa: ARG001
     return not call.args.serial
 
 
-def mechanism_unknown(s: State, call: Call) -> bool:  # noqa: ARG001
-    return call.args.mechanism == Mech.UNKNOWN and not call.args.null
+def mechanism_unknown(s: State, call: Call) -> bool:
+    return call.args.mechanism == Mech.UNKNOWN and not call.args.null and session_valid(s, call.args)
 
 
 def operation_active(s: State, call: Call) -> bool:
@@ -274,7 +289,7 @@ CASES = [
         says(
             "C_DigestInit",
             CKR.KEY_FUNCTION_NOT_PERMITTED,
-            "MECHANISM_INVALID USER_NOT_LOGGED_IN PIN_EXPIRED OPERATION_ACTIVE",
+            "ARGUMENTS_BAD MECHANISM_INVALID USER_NOT_LOGGED_IN PIN_EXPIRED OPERATION_ACTIVE",
             mechanism_unknown,
         ),
         Kind.OFF_LIST,
@@ -343,7 +358,7 @@ def test_firm_rows_of_other_chapters_are_missed(share: int) -> None:
     firm = [w for w in found if w.goal.part is Part.ALONE and w.rule is not None and forbids_ok(w.rule)]
     elsewhere = [w for w in firm if w.goal.function not in CORE | DUAL | NEVER_OK]
     alone = [w for w in elsewhere if w.rule is not None and single(model, w.goal.function, w.rule)]
-    assert len(alone) > 150
+    assert len(alone) > 120
     missed = []
     for w in alone[share :: SHARES * 2]:
         assert w.rule is not None
@@ -355,7 +370,9 @@ def test_firm_rows_of_other_chapters_are_missed(share: int) -> None:
     assert missed == []
 
 
-def test_every_row_fires_and_nothing_is_found_on_the_whole_interface() -> None:
+def test_every_row_fires_and_nothing_is_found_on_the_whole_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whims are no habits, and this module has each but once.
+    monkeypatch.setattr(campaign.Campaign, "survey", lambda _: None)
     model = build()
     module = Varied(model, SIMULATED_STATE, 11)
     results = campaign.check(model, SIMULATED_STATE, module, seed=11, budget=Budget(30, 25, 600))

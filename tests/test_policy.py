@@ -6,12 +6,31 @@ from itertools import chain, combinations
 import pytest
 from conftest import CORE, OBJECTS, ONE_SLOT, restricted
 
-from p11conform.model.call import Args, Call
+from p11conform.model.call import Args, Call, Flaw
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors
-from p11conform.model.state import Kind, Login, Object, Pin, Session, Slot, State
+from p11conform.model.rule import Effect, Function
+from p11conform.model.state import Kind, Login, Object, Pin, Session, Slot, State, Trait
+from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKU, Version
-from p11conform.properties.policy import Policy, anything, expendable, harmless
+from p11conform.properties.policy import (
+    KNOWN,
+    NOTHING,
+    Level,
+    Policy,
+    Rights,
+    Touches,
+    anything,
+    makes_objects,
+    on_token,
+)
 from p11conform.properties.search.goals import all_calls
+
+
+def harmless(users: frozenset[CKU]) -> Policy:
+    return on_token(Level.SESSION_OBJECTS, users)
+
+
+expendable = on_token(Level.EVERYTHING, frozenset(CKU))
 
 USERS = (CKU.SO, CKU.USER)
 GIVEN = [frozenset(x) for x in chain.from_iterable(combinations(USERS, n) for n in range(3))]
@@ -35,7 +54,7 @@ STATES = [
     if slot.login == Login.NOBODY or sessions[0].open
 ]
 
-KNOWN, UNKNOWN = Object(True, True, Kind.AES), Object(True, False, token=True)
+KNOWN_OBJECT, UNKNOWN = Object(True, True, Kind.AES), Object(True, False, token=True)
 WITH_OBJECTS = [
     State(
         initialized=True,
@@ -46,9 +65,9 @@ WITH_OBJECTS = [
     for login in (Login.USER, Login.NOBODY)
     for objects in (
         OBJECTS,
-        (KNOWN, Object(), Object()),
-        (KNOWN, UNKNOWN, Object()),
-        (replace(KNOWN, kind=Kind.EC_PRIVATE, token=True), Object(), Object()),
+        (KNOWN_OBJECT, Object(), Object()),
+        (KNOWN_OBJECT, UNKNOWN, Object()),
+        (replace(KNOWN_OBJECT, kind=Kind.EC_PRIVATE, token=True), Object(), Object()),
     )
 ]
 
@@ -139,7 +158,10 @@ def test_harmless_lets_everything_else_through(model: Model) -> None:
     wholly = {"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login"}
     assert {c.function for c in barred} - {c.function for c in let} == wholly | CHANGERS, "no object here is ours"
     assert {c.function for c in barred} - wholly - CHANGERS == MAKERS
-    assert all(c.args.token for c in barred if c.function not in wholly | CHANGERS)
+    elsewhere = [c for c in barred if c.function not in wholly | CHANGERS and not c.args.token]
+    assert {(c.function, c.args.flaw) for c in elsewhere} == {("C_CopyObject", Flaw.EMPTY)}, (
+        "copies of what is not ours"
+    )
 
 
 def test_expendable_never_changes_the_so_pin(core: Model) -> None:
@@ -163,3 +185,105 @@ def test_expendable_still_tests_pins(model: Model) -> None:
 
 def test_anything_is_everything(model: Model) -> None:
     assert allowed(model, anything) == {call for s in STATES for call in all_calls(model, s)}
+
+
+def functions(wanted: str) -> set[str]:
+    touches = {name: KNOWN.whatever(name) for name in TABLE}
+    assert None not in touches.values(), "every effect can be run"
+    return {name for name, touch in touches.items() if touch and getattr(touch, wanted)}
+
+
+def test_what_functions_do_to_a_token_follows_from_their_effects() -> None:
+    assert functions("writes") == {"C_InitToken", "C_InitPIN", "C_SetPIN"}
+    assert functions("makes") == functions("makes_kept") == MAKERS == set(filter(makes_objects, TABLE))
+    assert functions("changes") == CHANGERS
+    assert functions("counts") == {"C_InitToken", "C_SetPIN", "C_Login"}
+
+
+STRANGERS = [level for level in Level if level is not Level.OURS]
+
+
+@pytest.mark.parametrize("level", STRANGERS)
+def test_what_the_model_does_not_know_is_not_done_to_a_strangers_token(level: Level) -> None:
+    def odd(_s: State, _a: Args) -> State:
+        raise ValueError("cannot be run")
+
+    table = {
+        **TABLE,
+        "C_Plain": Function("C_Plain", ("session",), ()),
+        "C_Odd": Function("C_Odd", ("session",), (), effects=(Effect("odd", odd, "5"),)),
+    }
+    policy = on_token(level, frozenset(CKU), touches=Touches(table))
+    assert policy(ONE_SLOT, Call("C_Plain"))
+    assert not policy(ONE_SLOT, Call("C_Odd"))
+    assert not policy(ONE_SLOT, Call("C_FormatDisk"))
+    assert anything(ONE_SLOT, Call("C_FormatDisk"))
+
+
+def test_a_function_that_writes_by_an_effect_of_another_name_is_found() -> None:
+    by_stealth = replace(
+        TABLE["C_GetInfo"], name="C_Quiet", uses=("session", "new_pin"), effects=TABLE["C_InitPIN"].effects
+    )
+    touch = Touches({"C_Quiet": by_stealth}).whatever("C_Quiet")
+    assert touch is not None
+    assert touch != NOTHING
+    assert touch.writes == {"user_pin"}
+
+
+@pytest.mark.parametrize("low", STRANGERS[:-1])
+def test_each_level_includes_those_before(model: Model, low: Level) -> None:
+    every = frozenset(USERS)
+    lower, higher = on_token(low, every), on_token(Level(low + 1), every)
+    calls = [
+        c
+        for name in (*MAKERS, *CHANGERS, "C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login")
+        for c in model.functions[name].calls(WITH_OBJECTS[1])
+    ]
+    for s in (*STATES, *WITH_OBJECTS):
+        assert [c for c in calls if lower(s, c) and not higher(s, c)] == []
+
+
+def test_token_objects_are_made_only_if_they_can_be_destroyed_again(model: Model) -> None:
+    policy = on_token(Level.TOKEN_OBJECTS, frozenset(USERS))
+    s = WITH_OBJECTS[0]
+    kept = [c for name in MAKERS for c in model.functions[name].calls(s) if c.args.token and policy(s, c)]
+    assert {c.function for c in kept} == MAKERS
+    assert Trait.UNDESTROYABLE not in {c.args.trait for c in kept}
+    lasting = replace(KNOWN_OBJECT, trait=Trait.UNDESTROYABLE)
+    s = replace(s, objects=(lasting, *s.objects[1:]))
+    assert policy(s, Call("C_CopyObject"))
+    assert not policy(s, Call("C_CopyObject", Args(token=True)))
+
+
+def test_pins_are_set_only_where_they_can_be_put_back(core: Model) -> None:
+    policy = on_token(Level.PINS, frozenset(USERS))
+    seen = changes(core, policy)
+    assert {now.user_pin for _, before, now in seen if now.user_pin != before.user_pin} == {Pin.OTHER}
+    assert [c for c, before, now in seen if (now.initialized, now.so_pin) != (before.initialized, before.so_pin)] == []
+    assert [c for c, before, now in seen if "so_failed" in guessed(before, now)] == []
+    assert {c.function for c, before, now in seen if "user_failed" in guessed(before, now)} == {"C_Login", "C_SetPIN"}
+    tried = Call("C_Login", Args(pin=Pin.WRONG))
+    s = State(initialized=True, sessions=(Session(open=True, rw=True), Session()))
+    assert policy(s, tried)
+    assert not policy(replace(s, slots=(replace(s.slots[0], user_failed=True),)), tried)
+
+
+@pytest.mark.parametrize(("lasting", "makes"), [(False, True), (True, False)])
+def test_what_is_left_where_nothing_is_known_any_more(lasting: bool, makes: bool) -> None:
+    least = Rights(Level.EVERYTHING, frozenset(CKU), lasting=lasting).least
+    s = WITH_OBJECTS[0]
+    assert least(s, Call("C_GetSessionInfo"))
+    assert least(s, Call("C_CreateObject")) is makes
+    assert not least(s, Call("C_CreateObject", Args(token=True)))
+    assert not least(s, Call("C_Login"))
+
+
+def test_a_pin_is_weighed_where_it_may_be_wrong_and_tries_count() -> None:
+    guesses = Rights(Level.PINS, frozenset(CKU)).guesses
+    changed = replace(ONE_SLOT, slots=(replace(ONE_SLOT.slots[0], user_pin=Pin.OTHER),))
+    assert guesses(ONE_SLOT, Call("C_Login")) == frozenset()
+    assert guesses(ONE_SLOT, Call("C_Login", Args(pin=Pin.WRONG))) == {CKU.USER}
+    assert guesses(changed, Call("C_Login")) == {CKU.USER}
+    assert guesses(ONE_SLOT, Call("C_GetInfo")) == frozenset()
+    for level in (Level.TOKEN_OBJECTS, Level.EVERYTHING, Level.OURS):
+        assert Rights(level, frozenset(CKU)).guesses(ONE_SLOT, Call("C_Login", Args(pin=Pin.WRONG))) == frozenset()

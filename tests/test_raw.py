@@ -11,7 +11,7 @@ import _cffi_backend
 import pytest
 
 from p11conform.adapters import raw as raw_module
-from p11conform.adapters.application import Application
+from p11conform.adapters.application import PROVEN, Application
 from p11conform.adapters.base import Binding, ModuleUnusable, StillInitialized, run
 from p11conform.adapters.calls.sessions import GARBAGE
 from p11conform.adapters.calls.table import CALLS
@@ -50,6 +50,7 @@ def test_a_null_pointer_in_the_list_is_absent(scripted: Scripted) -> None:
 
 
 INIT_ARGS = {
+    InitArgs.NULL: (0, CKF.OS_LOCKING_OK, False),
     InitArgs.PLAIN: (0, 0, False),
     InitArgs.OS_LOCKING: (0, CKF.OS_LOCKING_OK, False),
     InitArgs.CALLBACKS: (4, 0, False),
@@ -75,12 +76,12 @@ def test_c_initialize_is_given_what_the_variant_says(scripted: Scripted, variant
 
     raw = scripted(Binding((5,), init_reserved=wanted), C_Initialize=initialize)
     call = Call("C_Initialize", Args(init=variant))
-    needs_another = wanted is not None and variant in (InitArgs.NULL, InitArgs.RESERVED)
+    needs_another = wanted is not None and variant is InitArgs.RESERVED
     assert raw.supports(call) is not needs_another
     if needs_another:
         return
     raw.call(call)
-    if variant is InitArgs.NULL:
+    if variant is InitArgs.NULL and wanted is None:
         assert seen == []
     else:
         callbacks, flags, reserved = INIT_ARGS[variant]
@@ -342,6 +343,37 @@ def test_a_library_that_stays_initialised_whatever_it_says_needs_a_new_process(s
     raw.call(Call("C_Initialize"))
     with pytest.raises(StillInitialized):
         raw.reset(restore_token=False)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_library_that_was_often_finalised_at_once_is_believed_until_it_is_found_initialised(
+    scripted: Scripted, stays: bool
+) -> None:
+    ended: list[int] = []
+    up = False
+
+    def initialize(_: Any) -> int:
+        nonlocal up
+        before, up = up, True
+        return CKR.CRYPTOKI_ALREADY_INITIALIZED if before else CKR.OK
+
+    def finalize(_: Any) -> int:
+        nonlocal up
+        before, up = up, up and stays and len(ended) == 2 * PROVEN
+        ended.append(CKR.OK if before else NOT)
+        return ended[-1]
+
+    raw = scripted(C_Initialize=initialize, C_Finalize=finalize)
+    for _ in range(PROVEN + 3):
+        raw.call(Call("C_Initialize"))
+        raw.reset(restore_token=False)
+    sure, trusting = [CKR.OK, NOT], [CKR.OK]
+    later = [*trusting, *sure, *sure] if stays else [*trusting, *trusting, *trusting]
+    assert ended == [*sure * PROVEN, *later]
+    raw.call(Call("C_Initialize"))
+    raw.call(Call("C_Initialize"))
+    raw.reset(restore_token=False)
+    assert ended[-2:] == sure, "after two calls of C_Initialize nothing is believed"
 
 
 def test_lanes_of_an_application_share_no_memory() -> None:

@@ -139,7 +139,7 @@ def test_every_field_is_described_and_every_object_is_closed() -> None:
 def test_what_is_said_of_a_real_module_is_valid() -> None:
     if softhsm2.find() is None:
         pytest.skip("SoftHSM is not installed")
-    tested = subject.softhsm2_module(AdapterKind.RAW, 10.0)
+    tested = subject.own_module("softhsm2", AdapterKind.RAW, 10.0)
     tested.discard()
     about = Draft202012Validator(PAGE["properties"]["module"] | {"$defs": PAGE["$defs"]})
     assert [e.message for e in about.iter_errors(dict(tested.about))] == []

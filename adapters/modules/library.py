@@ -1,23 +1,31 @@
 """Any module given by its path, with a token that somebody else made.
 
 Nothing is written to the token unless its owner gave it up; then it is initialised anew to put it back, which needs
-the SO PIN and loses what it held.
+the SO PIN and loses what it held. A PIN is tried once, and not at all where the token says that it may be the last try.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
 
+from ...model.call import Call, Observation
 from ...model.state import Pin
 from ...model.vocabulary import CKR, CKU
-from ..base import Binding, ModuleUnusable
-from ..isolated import NO_ENVIRONMENT, Isolated, Kind, login_isolated, measure_isolated
+from ..base import Binding, ModuleUnusable, risk
+from ..isolated import NO_ENVIRONMENT, Isolated, Kind, ask_once, login_isolated, measure_isolated
 from ..measure import Measured, MeasuredSlot
+from ..wire import Clear
 from .module import NEW_TOKEN, Module
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user said of a module: the path, which token, and the PINs that may be used."""
+    """What the user said of a module: the path, which token, and the PINs that may be used.
+
+    `makes_objects` says that objects are made on the token, and destroyed again; `changes_pins` that the user PIN may
+    be changed and given wrongly, so that others than the given ones are needed; `expendable` that the token may be
+    initialised anew, for which both PINs are needed. The SO PIN may be empty: there are tokens that begin with none.
+    """
 
     library: str
     slot: int | None = None
@@ -25,8 +33,20 @@ class Request:
     user_pin: bytes | None = None
     so_pin: bytes | None = None
     init_reserved: str | None = None
+    makes_objects: bool = False
+    changes_pins: bool = False
     expendable: bool = False
     timeout: float = 10.0
+
+    @property
+    def given(self) -> tuple[tuple[CKU, bytes], ...]:
+        """The PINs, and whose they are."""
+        pins = ((CKU.USER, self.user_pin), (CKU.SO, self.so_pin))
+        return tuple((user, pin) for user, pin in pins if pin is not None)
+
+    def without(self, user: CKU) -> "Request":
+        """The same without the PIN of a user."""
+        return replace(self, user_pin=None) if user is CKU.USER else replace(self, so_pin=None)
 
 
 def choose(measured: Measured, request: Request) -> MeasuredSlot:
@@ -55,20 +75,22 @@ def provision(request: Request) -> tuple[Module, Measured]:
     """A module of the user's, measured in a child process, with the PINs tried once.
 
     Raises:
-        ModuleUnusable: if the library cannot be used, no token fits, or a PIN is refused.
+        ModuleUnusable: if the library cannot be used, no token fits, or a PIN is missing, empty, was given wrongly of
+            late, or is refused. Nothing is tried before all that is known.
     """
+    if request.user_pin == b"":
+        raise ModuleUnusable(f"{request.library}: the user PIN is empty; give it, or leave it out")
+    if request.expendable and None in (request.so_pin, request.user_pin):
+        raise ModuleUnusable(f"{request.library}: to initialise the token again both PINs are needed; give them")
     measured = measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout)
     slot = choose(measured, request)
-    for user, pin in ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin)):
-        if pin is not None:
-            _try_pin(request, slot, user, pin)
-    if request.expendable and (request.so_pin is None or request.user_pin is None):
-        raise ModuleUnusable(
-            f"{request.library}: --allow-destructive needs both PINs, to put the token back; give them"
-        )
+    for user, _ in request.given:
+        _see_that_tries_are_left(request, slot, user)
+    for user, pin in request.given:
+        _try_pin(request, slot, user, pin)
     empty = next((s for s in measured.slots if not s.token_present and s.id != slot.id), None)
     known = {Pin.USER: request.user_pin, Pin.SO: request.so_pin}
-    if request.expendable:
+    if request.changes_pins or request.expendable:
         known |= _made_up(slot, known)
     binding = Binding(
         slots=(slot.id, *([empty.id] if empty else [])),
@@ -82,18 +104,47 @@ def provision(request: Request) -> tuple[Module, Measured]:
         environment=NO_ENVIRONMENT,
         binding=binding,
         owned=False,
-        restore=_reinitialize(request, binding) if request.expendable else _leave_alone,
+        restore=_way_back(request, binding),
         discard=_leave_alone,
     )
     return module, measured
 
 
+WHO: Final = {CKU.SO: "SO", CKU.USER: "user"}
+"""Whose PIN it is, in words."""
+
+
+def _see_that_tries_are_left(request: Request, slot: MeasuredSlot, user: CKU) -> None:
+    """See that the token does not say that a PIN was given wrongly of late.
+
+    Raises:
+        ModuleUnusable: if it does: a try might be the last one.
+    """
+    flag = risk(slot.flags, user)
+    if flag is not None:
+        raise ModuleUnusable(
+            f"{request.library}: the {WHO[user]} PIN is not tried, as the token has CKF_{flag.name} set; log in with "
+            "another application, which clears it unless the PIN is locked, or leave the PIN out"
+        )
+
+
+_PIN_IS_WRONG: Final = (CKR.PIN_INCORRECT, CKR.PIN_INVALID, CKR.PIN_LEN_RANGE, CKR.PIN_LOCKED, CKR.PIN_EXPIRED)
+
+
 def _try_pin(request: Request, slot: MeasuredSlot, user: CKU, pin: bytes) -> None:
     code = login_isolated(request.library, slot.id, user, pin, NO_ENVIRONMENT, request.init_reserved, request.timeout)
-    if code != CKR.OK:
-        who = "SO" if user is CKU.SO else "user"
+    # Where the SO cannot log in whatever the PIN, only C_InitToken can tell whether it is right.
+    if code != CKR.OK and not (user is CKU.SO and request.expendable and code not in _PIN_IS_WRONG):
         name = str(CKR(code)) if code in {int(c) for c in CKR} else f"0x{code:08X}"
-        raise ModuleUnusable(f"{request.library}: the {who} PIN is refused ({name}); check it before you try again")
+        raise ModuleUnusable(
+            f"{request.library}: the {WHO[user]} PIN is refused ({name}); check it before you try again"
+        )
+
+
+def _way_back(request: Request, binding: Binding) -> Callable[[], bool | None]:
+    if request.expendable:
+        return _reinitialize(request, binding)
+    return _clear(request, binding) if request.makes_objects else _leave_alone
 
 
 def _made_up(slot: MeasuredSlot, given: dict[Pin, bytes | None]) -> dict[Pin, bytes | None]:
@@ -109,18 +160,57 @@ def _made_up(slot: MeasuredSlot, given: dict[Pin, bytes | None]) -> dict[Pin, by
     return made
 
 
-def _reinitialize(request: Request, binding: Binding) -> Callable[[], None]:
-    """Put a token back that its owner gave up: initialised anew, with the PINs that it had."""
+def _reinitialize(request: Request, binding: Binding) -> Callable[[], bool]:
+    """Put a token back that its owner gave up: initialised anew, with the PINs that it had. False if it cannot be."""
 
-    def restore() -> None:
-        with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
-            for call in (binding.initialize, *NEW_TOKEN):
-                seen = module.call(call)
-                if seen.text != str(CKR.OK):
-                    raise ModuleUnusable(
-                        f"{request.library}: the token could not be put back: {call.function} gives {seen.text}; "
-                        "initialise it by hand"
-                    )
+    def restore() -> bool:
+        try:
+            return all(seen.code == CKR.OK for _, seen in new_token(request, binding))
+        except ModuleUnusable:
+            return False
+
+    return restore
+
+
+def new_token(request: Request, binding: Binding) -> Iterator[tuple[Call, Observation]]:
+    """Initialise a token anew, with the PINs that it had: the calls and their answers, up to one that is not CKR_OK.
+
+    Raises:
+        ModuleUnusable: if the library cannot be loaded.
+    """
+    with Isolated(Kind.RAW, request.library, binding, timeout=request.timeout) as module:
+        for call in (binding.initialize, *NEW_TOKEN):
+            seen = module.call(call)
+            yield call, seen
+            if seen.code != CKR.OK:
+                return
+
+
+def refused(request: Request) -> Iterator[tuple[CKU, str]]:
+    """Whose PINs the token refuses now, and how, each tried once at most.
+
+    Raises:
+        ModuleUnusable: if the library or the token cannot be used at all.
+    """
+    slot = choose(measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout), request)
+    for user, pin in request.given:
+        try:
+            _see_that_tries_are_left(request, slot, user)
+            _try_pin(request, slot, user, pin)
+        except ModuleUnusable as error:
+            yield user, str(error)
+
+
+def _clear(request: Request, binding: Binding) -> Callable[[], bool]:
+    """Put the user PIN back, and destroy what p11conform left on a token. False if either cannot be done."""
+    order = Clear(request.library, binding, request.changes_pins)
+
+    def restore() -> bool:
+        try:
+            done: bool = ask_once(bool, order, timeout=request.timeout, secrets=tuple(binding.pins.values()))
+        except ModuleUnusable:
+            return False
+        return done
 
     return restore
 

@@ -24,9 +24,10 @@ PROVISIONING_SECONDS: Final = 60.0
 class Module:
     """A module that is ready, with what to do about its tokens.
 
-    `environment` is what the process that loads the library needs beside its own. `owned` says that the tokens are
+    `environment` is what the process that loads the library needs beside its own, `namespaces` are the files of those
+    that it joins. `owned` says that the tokens are
     ours and may be initialised, emptied and locked. `restore` puts the tokens back as they were when the module was
-    made ready, while the library is finalised. `discard` removes all that was made.
+    made ready, while the library is finalised; it says False where it cannot. `discard` removes all that was made.
     """
 
     name: str
@@ -34,8 +35,9 @@ class Module:
     environment: Mapping[str, str]
     binding: Binding
     owned: bool
-    restore: Callable[[], None]
+    restore: Callable[[], bool | None]
     discard: Callable[[], None]
+    namespaces: tuple[str, ...] = ()
 
 
 def snapshot(root: Path) -> Callable[[], None]:
@@ -57,9 +59,9 @@ def snapshot(root: Path) -> Callable[[], None]:
     return restore
 
 
-def pins(slot: MeasuredSlot, so: bytes, user: bytes, other: bytes, wrong: bytes) -> dict[str, bytes]:
+def pins(slot: MeasuredSlot, so: bytes | None, user: bytes, other: bytes, wrong: bytes) -> dict[str, bytes]:
     """The PINs of a token by the names of `Pin`, with one too short and one too long where the token has limits."""
-    known = {Pin.SO: so, Pin.USER: user, Pin.OTHER: other, Pin.WRONG: wrong}
+    known = {Pin.USER: user, Pin.OTHER: other, Pin.WRONG: wrong} | ({} if so is None else {Pin.SO: so})
     if slot.min_pin > 0:
         known[Pin.SHORT] = b"1" * (slot.min_pin - 1)
     if 0 < slot.max_pin <= _LONGEST_PIN:

@@ -1,11 +1,13 @@
 """SoftHSM 2, a token in files: two initialised tokens and the free slot that the library always keeps after them."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from shutil import rmtree
+from typing import Final
 
-from ..base import Binding, ModuleUnusable
-from ..private import private_directory
+from ..base import Binding
+from .access import Access
 from .module import Module, initialize_tokens, pins, snapshot
+from .provider import Need, Provider, Site
 
 LIBRARIES = (
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -23,49 +25,38 @@ LABELS = ("p11conform-1", "p11conform-2")
 _SO, _USER, _OTHER, _WRONG = b"12345678", b"1234", b"567890", b"99999999"
 
 
-def find() -> str | None:
-    """The library's path, None where it is not installed."""
-    return next((path for path in LIBRARIES if Path(path).is_file()), None)
-
-
-def provision() -> Module:
-    """SoftHSM with fresh tokens in a private temporary directory. Nothing of the user's own SoftHSM is touched.
-
-    Raises:
-        ModuleUnusable: if the library is not installed, or refuses to initialise the tokens.
-    """
-    library = find()
-    if library is None:
-        raise ModuleUnusable("SoftHSM is not installed; install softhsm2")
-    home = private_directory("softhsm2")
-    try:
-        return _provision(library, home)
-    except BaseException:
-        rmtree(home, ignore_errors=True)
-        raise
-
-
-def _provision(library: str, home: Path) -> Module:
+def configured(home: Path) -> tuple[Path, Mapping[str, str]]:
+    """The new directory of tokens, and the environment in which the library uses it and nothing else."""
     tokens, conf = home / "tokens", home / "softhsm2.conf"
     tokens.mkdir()
     conf.write_text(
         f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n"
     )
-    environment = {"SOFTHSM2_CONF": str(conf)}
-    slots = initialize_tokens(library, environment, LABELS, _SO, _USER).slots
+    return tokens, {"SOFTHSM2_CONF": str(conf)}
+
+
+def _build(library: str, site: Site) -> Module:
+    tokens, environment = configured(site.home)
+    return with_tokens(Access(library, environment), tokens, Access(library, environment))
+
+
+def with_tokens(access: Access, tokens: Path, through: Access) -> Module:
+    """The module with two tokens and a free slot, made by the library itself, and used `through` it or another."""
+    initialize_tokens(access.library, access.environment, LABELS, _SO, _USER)
+    slots = through.measure().slots
     by_label = {slot.label: slot for slot in slots if slot.initialized}
-    free = next(slot for slot in slots if not slot.initialized)
     first, second = (by_label[label] for label in LABELS)
-    return Module(
-        name="softhsm2",
-        library=library,
-        environment=environment,
-        binding=Binding(
-            slots=(first.id, second.id, free.id),
-            labels=LABELS,
-            pins=pins(first, _SO, _USER, _OTHER, _WRONG),
-        ),
-        owned=True,
-        restore=snapshot(tokens),
-        discard=lambda: rmtree(home, ignore_errors=True),
+    free = [slot.id for slot in slots if not slot.initialized]
+    binding = Binding(
+        slots=(first.id, second.id, *free[:1]),
+        labels=LABELS,
+        pins=pins(first, _SO, _USER, _OTHER, _WRONG),
     )
+    return through.module(binding, snapshot(tokens))
+
+
+NEED: Final = Need("softhsm2", LIBRARIES)
+
+PROVIDER: Final = Provider("softhsm2", "SoftHSM 2, tokens in files", NEED, _build)
+
+find, provision = PROVIDER.find, PROVIDER.provision

@@ -1,7 +1,8 @@
 /*
  * The scope `logins` of p11conform for SPIN, written by hand from PKCS#11 v2.40, sections 5.4 and 5.6:
- * one slot, and as many sessions as SESSIONS says, two to four. Every call of the scope that can change a state is an option of the loop, once for each
- * choice of its arguments; calls that change nothing have no counterpart.
+ * one slot, and as many sessions as SESSIONS says, two to four. Every call of the scope that can change a state is an
+ * option of the loop, once for each choice of its arguments; calls that change nothing have no counterpart. Read-only
+ * sessions may stand beside the SO, as the usage guide has it (A-05).
  */
 
 #ifndef SESSIONS
@@ -26,9 +27,7 @@ bool so_failed;
 bool user_failed;
 
 #define OPEN(k) (session[k] != CLOSED)
-#define READ_ONLY(k) (session[k] == RO || session[k] == RO_NOTIFY)
 #define SOME_SESSION (OPEN(0) || OPEN(1) || OPEN(2) || OPEN(3))
-#define SOME_READ_ONLY (READ_ONLY(0) || READ_ONLY(1) || READ_ONLY(2) || READ_ONLY(3))
 #define CLOSE_ALL session[0] = CLOSED; session[1] = CLOSED; session[2] = CLOSED; session[3] = CLOSED; login = NOBODY
 
 /* C_Initialize: any pInitArgs may succeed; those with CKF_OS_LOCKING_OK and the like may fail as well. */
@@ -39,25 +38,25 @@ bool user_failed;
 #define FINALIZE(reserved) \
 	:: d_step { running -> running = false; CLOSE_ALL }
 
-/* C_OpenSession takes the first free handle; R/O sessions are barred while the SO is logged in. */
-#define OPEN_SESSION(kind, serial, barred) \
-	:: d_step { running && !OPEN(0) && !(barred) -> session[0] = kind } \
-	:: d_step { running && OPEN(0) && !OPEN(1) && !(barred) -> session[1] = kind } \
-	OPEN_THIRD(kind, barred) \
-	OPEN_FOURTH(kind, barred)
+/* C_OpenSession takes the first free handle. */
+#define OPEN_SESSION(kind, serial) \
+	:: d_step { running && !OPEN(0) -> session[0] = kind } \
+	:: d_step { running && OPEN(0) && !OPEN(1) -> session[1] = kind } \
+	OPEN_THIRD(kind) \
+	OPEN_FOURTH(kind)
 
 #if SESSIONS > 2
-#define OPEN_THIRD(kind, barred) \
-	:: d_step { running && OPEN(0) && OPEN(1) && !OPEN(2) && !(barred) -> session[2] = kind }
+#define OPEN_THIRD(kind) \
+	:: d_step { running && OPEN(0) && OPEN(1) && !OPEN(2) -> session[2] = kind }
 #else
-#define OPEN_THIRD(kind, barred)
+#define OPEN_THIRD(kind)
 #endif
 
 #if SESSIONS > 3
-#define OPEN_FOURTH(kind, barred) \
-	:: d_step { running && OPEN(0) && OPEN(1) && OPEN(2) && !OPEN(3) && !(barred) -> session[3] = kind }
+#define OPEN_FOURTH(kind) \
+	:: d_step { running && OPEN(0) && OPEN(1) && OPEN(2) && !OPEN(3) -> session[3] = kind }
 #else
-#define OPEN_FOURTH(kind, barred)
+#define OPEN_FOURTH(kind)
 #endif
 
 /* C_CloseSession: the last session takes the login with it. */
@@ -68,13 +67,19 @@ bool user_failed;
 #define LOGIN_USER(k) \
 	:: d_step { OPEN(k) && login == NOBODY -> login = USER; user_failed = false }
 #define LOGIN_SO(k) \
-	:: d_step { OPEN(k) && login == NOBODY && !SOME_READ_ONLY -> login = SO; so_failed = false }
+	:: d_step { OPEN(k) && login == NOBODY -> login = SO; so_failed = false }
 
 /* C_Login with a PIN that is not right: the token may count it, whoever is logged in. */
 #define LOGIN_USER_FAILS(k, type, pin) \
 	:: d_step { OPEN(k) && !user_failed -> user_failed = true }
 #define LOGIN_SO_FAILS(k, pin) \
 	:: d_step { OPEN(k) && !so_failed -> so_failed = true }
+
+/* C_Login again for one use of a key, with a PIN that is locked by then or was before: it may log out whoever is there. */
+#define LOGS_OUT_LOCKED_BY_NOW(k, pin) \
+	:: d_step { OPEN(k) && login != NOBODY -> user_failed = true; login = NOBODY }
+#define LOGS_OUT_LOCKED_BEFORE(k, pin) \
+	:: d_step { OPEN(k) && login != NOBODY && user_failed -> login = NOBODY }
 
 #define LOGOUT(k) \
 	:: d_step { OPEN(k) && login != NOBODY -> login = NOBODY }
@@ -95,6 +100,13 @@ bool user_failed;
 	LOGIN_USER_FAILS(k, CKU_CONTEXT_SPECIFIC, SHORT_PIN) \
 	LOGIN_USER_FAILS(k, CKU_CONTEXT_SPECIFIC, LONG_PIN) \
 	LOGIN_USER_FAILS(k, CKU_CONTEXT_SPECIFIC, NULL_PIN) \
+	LOGS_OUT_LOCKED_BY_NOW(k, SO_PIN) \
+	LOGS_OUT_LOCKED_BY_NOW(k, OTHER_PIN) \
+	LOGS_OUT_LOCKED_BY_NOW(k, WRONG_PIN) \
+	LOGS_OUT_LOCKED_BY_NOW(k, SHORT_PIN) \
+	LOGS_OUT_LOCKED_BY_NOW(k, LONG_PIN) \
+	LOGS_OUT_LOCKED_BEFORE(k, USER_PIN) \
+	LOGS_OUT_LOCKED_BEFORE(k, NULL_PIN) \
 	LOGIN_USER_FAILS(k, CKU_INVALID, NULL_PIN) \
 	LOGIN_SO_FAILS(k, USER_PIN) \
 	LOGIN_SO_FAILS(k, OTHER_PIN) \
@@ -104,9 +116,9 @@ bool user_failed;
 	LOGIN_SO_FAILS(k, NULL_PIN) \
 	LOGOUT(k)
 
-#define OF_KIND(kind, barred) \
-	OPEN_SESSION(kind, true, barred) \
-	OPEN_SESSION(kind, false, barred)
+#define OF_KIND(kind) \
+	OPEN_SESSION(kind, true) \
+	OPEN_SESSION(kind, false)
 
 active proctype application()
 {
@@ -122,10 +134,10 @@ active proctype application()
 	INITIALIZE(FAILING)
 	FINALIZE(false)
 	FINALIZE(true)
-	OF_KIND(RO, login == SO)
-	OF_KIND(RO_NOTIFY, login == SO)
-	OF_KIND(RW, false)
-	OF_KIND(RW_NOTIFY, false)
+	OF_KIND(RO)
+	OF_KIND(RO_NOTIFY)
+	OF_KIND(RW)
+	OF_KIND(RW_NOTIFY)
 	/* C_CloseAllSessions */
 	:: d_step { SOME_SESSION -> CLOSE_ALL }
 	OF_SESSION(0)

@@ -1,14 +1,18 @@
 """Sections 5.8 and 5.9: encryption and decryption."""
 
+from collections.abc import Iterable
+
 from ..call import Args, Buffer, Data
-from ..mechanisms import Role, with_role
+from ..mechanisms import AUTHENTICATING, BLOCKS, MECHANISMS, STREAMED, SYMMETRIC, Role, with_role
 from ..rule import Effect, Function, Output, Rule, Strength
-from ..state import Mech, Phase, State
+from ..state import Mech, State
 from ..vocabulary import CKR
-from .conditions import halves, one_of
+from .conditions import halves, one_of, session_valid
 from .operations import (
     DECRYPTION,
     ENCRYPTION,
+    WHOLE_SO_FAR,
+    Activity,
     Shape,
     Step,
     active,
@@ -24,30 +28,76 @@ from .operations import (
     short_while_cancelled,
 )
 
-_BLOCKS = (Mech.AES_ECB, Mech.AES_CBC, Mech.AES_CBC_PAD)
-_SYMMETRIC = (*_BLOCKS, Mech.AES_CTR, Mech.AES_GCM)
-_STREAMED = (Mech.AES_ECB, Mech.AES_CBC, Mech.AES_CTR)
-"""Mechanisms that decrypt anything of a fitting length."""
+_WHOLE, _PART, _LAST = Shape(Step.WHOLE), Shape(Step.PART), Shape(Step.LAST, data=False)
 
-_LENGTHS = (
-    (Mech.AES_ECB, 32),
-    (Mech.AES_CBC, 32),
-    (Mech.AES_CBC_PAD, 48),
-    (Mech.AES_CTR, 32),
-    (Mech.AES_GCM, 48),
-    (Mech.RSA_PKCS, 256),
-    (Mech.RSA_X_509, 256),
-    (Mech.RSA_PKCS_OAEP, 256),
-)
-"""The length of what 32 bytes, for RSA_X_509 a modulus, encrypt to; RSA keys here have 2048 bits."""
+_PLAINTEXTS = (Data.FITTING, Data.ODD, Data.HUGE, Data.ABOVE, Data.EMPTY, Data.NULL)
+_CIPHERTEXTS = (Data.KEPT, Data.FITTING, Data.TAMPERED, Data.CUT, Data.ODD, Data.EMPTY, Data.NULL)
+_PARTS = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)
 
 
-# C_Encrypt, C_EncryptFinal.
+def _ended_before_short(k: Activity) -> Rule:
+    """The adapter's own length query of a Final, which says what is short, may have been taken for the Final."""
+    return Rule(
+        "ended-by-length-query",
+        CKR.OPERATION_NOT_INITIALIZED,
+        short(k),
+        f"{k.section} {k.stem}Final, on what terminates the operation",
+        "Where no last part is left, a query for its length may be all that there is to do.",
+        Strength.UNSAID,
+    )
+
+
+# C_EncryptInit.
+
+
+C_ENCRYPT_INIT = init(ENCRYPTION, (*with_role(Role.ENCRYPT), Mech.SHA256, Mech.UNKNOWN))
+
+
+# C_Encrypt.
+
+
+_LENGTHS = tuple((m, facts.ciphertext) for m, facts in MECHANISMS.items() if facts.ciphertext)
+"""The length of what the usual data encrypts to."""
+
+_KNOWN = tuple(m for m, _ in _LENGTHS)
 
 
 def keep_ciphertext(s: State, a: Args) -> State:
-    whole = operation(s, a, ENCRYPTION).phase == Phase.READY
+    whole = one_of(operation(s, a, ENCRYPTION).phase, WHOLE_SO_FAR)
     return ciphertext_of(s, a, ENCRYPTION, whole and a.data == Data.FITTING)
+
+
+def ciphertext_length(s: State, a: Args) -> tuple[int, ...]:
+    return lengths(_LENGTHS, s.ciphertext) if a.buffer != Buffer.NULL and a.data == Data.FITTING else ()
+
+
+C_ENCRYPT = Function(
+    "C_Encrypt",
+    ("session", "data", "buffer", "null"),
+    (*refusals(ENCRYPTION, _WHOLE, _KNOWN), *plaintext_rows(ENCRYPTION, Step.WHOLE)),
+    effects=(Effect("output-kept", keep_ciphertext, "5.8 C_Encrypt, on pEncryptedData"), *ends(ENCRYPTION, _WHOLE)),
+    outputs=(Output("length", ciphertext_length, "5.2 second way to call"),),
+    out_of_scope=short_of_unusual(ENCRYPTION),
+    domains={"data": _PLAINTEXTS},
+    given=session_valid,
+)
+
+
+# C_EncryptUpdate.
+
+
+C_ENCRYPT_UPDATE = Function(
+    "C_EncryptUpdate",
+    ("session", "data", "buffer", "null"),
+    (*refusals(ENCRYPTION, _PART), *plaintext_rows(ENCRYPTION, Step.PART)),
+    effects=ends(ENCRYPTION, _PART),
+    out_of_scope=short_of_unusual(ENCRYPTION),
+    domains={"data": _PARTS},
+    given=session_valid,
+)
+
+
+# C_EncryptFinal.
 
 
 def keep_ciphertext_of_parts(s: State, a: Args) -> State:
@@ -55,45 +105,71 @@ def keep_ciphertext_of_parts(s: State, a: Args) -> State:
     return ciphertext_of(s, a, ENCRYPTION, False)
 
 
-def ciphertext_length(s: State, a: Args) -> tuple[int, ...]:
-    return lengths(_LENGTHS, s.ciphertext) if a.buffer == Buffer.ENOUGH and a.data == Data.FITTING else ()
+C_ENCRYPT_FINAL = Function(
+    "C_EncryptFinal",
+    ("session", "buffer", "null"),
+    (*refusals(ENCRYPTION, _LAST), *plaintext_rows(ENCRYPTION, Step.LAST), _ended_before_short(ENCRYPTION)),
+    effects=(
+        Effect("output-kept", keep_ciphertext_of_parts, "5.8 C_EncryptFinal, on pLastEncryptedPart"),
+        *ends(ENCRYPTION, _LAST),
+    ),
+    given=session_valid,
+)
 
 
-# C_Decrypt, C_DecryptUpdate, C_DecryptFinal.
+# C_DecryptInit.
+
+
+C_DECRYPT_INIT = init(DECRYPTION, (*with_role(Role.DECRYPT), Mech.SHA256, Mech.UNKNOWN))
+
+
+# C_Decrypt.
+
+
+_decrypting = active(DECRYPTION)
 
 
 def _matching(s: State, a: Args) -> bool:
     """The kept ciphertext is of known data, and was made by the operation's mechanism and key."""
     o, kept = operation(s, a, DECRYPTION), s.ciphertext
-    if not (o.phase == Phase.READY and kept.valid and kept.mechanism == o.mechanism):
+    if not (one_of(o.phase, WHOLE_SO_FAR) and kept.valid and kept.mechanism == o.mechanism):
         return False
-    return kept.key == o.key if one_of(o.mechanism, _SYMMETRIC) else halves(s, kept.key, o.key)
+    return kept.key == o.key if one_of(o.mechanism, SYMMETRIC) else halves(s, kept.key, o.key)
 
 
 def _decrypts(s: State, a: Args) -> bool:
     if a.data == Data.KEPT:
         return _matching(s, a)
-    return a.data == Data.FITTING and one_of(operation(s, a, DECRYPTION).mechanism, _STREAMED)
-
-
-_decrypting = active(DECRYPTION)
+    return a.data == Data.FITTING and one_of(operation(s, a, DECRYPTION).mechanism, STREAMED)
 
 
 def ciphertext_doubtful(s: State, a: Args) -> bool:
     return _decrypting(s, a) and not _decrypts(s, a)
 
 
+def _doubtful_rows(shape: Shape) -> Iterable[Rule]:
+    for code in DECRYPTION.unfit:
+        yield Rule(
+            "ciphertext-doubtful",
+            code,
+            ciphertext_doubtful,
+            f"{shape.place(DECRYPTION)}, on inappropriate lengths" if shape == _WHOLE else f"5.1.6 {code}",
+            "Ciphertext that was not made by this mechanism and key may be seen to be none.",
+            Strength.MAY,
+        )
+
+
 def ciphertext_of_impossible_length(s: State, a: Args) -> bool:
     if not _decrypting(s, a) or a.buffer == Buffer.NULL:
         return False
     odd = a.data == Data.ODD or (a.data == Data.CUT and s.ciphertext.valid)
-    return odd and one_of(operation(s, a, DECRYPTION).mechanism, _BLOCKS)
+    return odd and one_of(operation(s, a, DECRYPTION).mechanism, BLOCKS)
 
 
 def _authentic_before(s: State, a: Args) -> bool:
     if not _decrypting(s, a) or a.buffer == Buffer.NULL:
         return False
-    return operation(s, a, DECRYPTION).mechanism == Mech.AES_GCM and _matching(s, a)
+    return one_of(operation(s, a, DECRYPTION).mechanism, AUTHENTICATING) and _matching(s, a)
 
 
 def authenticated_ciphertext_tampered_with(s: State, a: Args) -> bool:
@@ -104,89 +180,104 @@ def authenticated_ciphertext_cut(s: State, a: Args) -> bool:
     return a.data == Data.CUT and _authentic_before(s, a)
 
 
-def short_of_doubtful_plaintext(s: State, a: Args) -> bool:
-    """Where the adapter's own length query fails, it ends the operation."""
-    return short_while_cancelled(s, a) or (a.buffer == Buffer.SHORT and ciphertext_doubtful(s, a))
-
-
-_WHOLE, _PART, _LAST = Shape(Step.WHOLE), Shape(Step.PART), Shape(Step.LAST, data=False)
-_CODES = DECRYPTION.unfit
 _FORGED = (
-    *(Rule("ciphertext-of-impossible-length", code, ciphertext_of_impossible_length, "5.9", "") for code in _CODES),
+    *(
+        Rule(
+            "ciphertext-of-impossible-length",
+            code,
+            ciphertext_of_impossible_length,
+            "5.9 C_Decrypt, on inappropriate lengths",
+            "Ciphertext that cannot be decrypted for its length makes the call fail with either of two codes.",
+        )
+        for code in DECRYPTION.unfit
+    ),
     Rule(
         "authenticated-ciphertext-tampered-with",
         CKR.ENCRYPTED_DATA_INVALID,
         authenticated_ciphertext_tampered_with,
-        "5.1.6",
-        "",
+        "5.1.6 CKR_ENCRYPTED_DATA_INVALID",
+        "A mechanism that authenticates what it decrypts finds out that this is no ciphertext of its own.",
         Strength.INFERRED,
     ),
     *(
-        Rule("authenticated-ciphertext-cut", code, authenticated_ciphertext_cut, "5.9", "", Strength.INFERRED)
-        for code in _CODES
+        Rule(
+            "authenticated-ciphertext-cut",
+            code,
+            authenticated_ciphertext_cut,
+            "5.9 C_Decrypt, on inappropriate lengths",
+            "A mechanism that authenticates what it decrypts finds out that a part of it is missing.",
+            Strength.INFERRED,
+        )
+        for code in DECRYPTION.unfit
     ),
 )
-_DOUBTFUL = tuple(Rule("ciphertext-doubtful", code, ciphertext_doubtful, "5.9", "", Strength.MAY) for code in _CODES)
 
-_PLAINTEXTS = (Data.FITTING, Data.ODD, Data.HUGE, Data.ABOVE, Data.EMPTY, Data.NULL)
-_CIPHERTEXTS = (Data.KEPT, Data.FITTING, Data.TAMPERED, Data.CUT, Data.ODD, Data.EMPTY, Data.NULL)
-_PARTS = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)
+
+def short_of_doubtful_plaintext(s: State, a: Args) -> bool:
+    """Where the adapter's own length query fails, it ends the operation."""
+    if short_while_cancelled(s, a):
+        return True
+    return a.buffer == Buffer.SHORT and session_valid(s, a) and ciphertext_doubtful(s, a)
+
+
+C_DECRYPT = Function(
+    "C_Decrypt",
+    ("session", "data", "buffer", "null"),
+    (*refusals(DECRYPTION, _WHOLE), *_FORGED, *_doubtful_rows(_WHOLE)),
+    effects=ends(DECRYPTION, _WHOLE),
+    out_of_scope=short_of_doubtful_plaintext,
+    domains={"data": _CIPHERTEXTS},
+    given=session_valid,
+)
+
+
+# C_DecryptUpdate.
+
+
+C_DECRYPT_UPDATE = Function(
+    "C_DecryptUpdate",
+    ("session", "data", "buffer", "null"),
+    (*refusals(DECRYPTION, _PART), *_doubtful_rows(_PART)),
+    effects=ends(DECRYPTION, _PART),
+    out_of_scope=short_of_doubtful_plaintext,
+    domains={"data": (Data.KEPT, *_PARTS)},
+    given=session_valid,
+)
+
+
+# C_DecryptFinal.
+
+
+C_DECRYPT_FINAL = Function(
+    "C_DecryptFinal",
+    ("session", "buffer", "null"),
+    (
+        *refusals(DECRYPTION, _LAST),
+        *(
+            Rule(
+                "parts-may-not-decrypt",
+                code,
+                active(DECRYPTION),
+                "5.9 C_DecryptFinal, on inappropriate lengths",
+                "All the parts together may be of a length that cannot be decrypted, or no ciphertext.",
+                Strength.MAY,
+            )
+            for code in DECRYPTION.unfit
+        ),
+        _ended_before_short(DECRYPTION),
+    ),
+    effects=ends(DECRYPTION, _LAST),
+    given=session_valid,
+)
 
 
 FUNCTIONS = (
-    init("C_EncryptInit", ENCRYPTION, (*with_role(Role.ENCRYPT), Mech.SHA256, Mech.UNKNOWN)),
-    Function(
-        "C_Encrypt",
-        ("session", "data", "buffer", "null"),
-        (*refusals(ENCRYPTION, _WHOLE), *plaintext_rows(ENCRYPTION, Step.WHOLE)),
-        effects=(Effect(keep_ciphertext, "5.8"), *ends(ENCRYPTION, _WHOLE)),
-        outputs=(Output("length", ciphertext_length, "5.2"),),
-        out_of_scope=short_of_unusual(ENCRYPTION),
-        domains={"data": _PLAINTEXTS},
-    ),
-    Function(
-        "C_EncryptUpdate",
-        ("session", "data", "buffer", "null"),
-        (*refusals(ENCRYPTION, _PART), *plaintext_rows(ENCRYPTION, Step.PART)),
-        effects=ends(ENCRYPTION, _PART),
-        out_of_scope=short_of_unusual(ENCRYPTION),
-        domains={"data": _PARTS},
-    ),
-    Function(
-        "C_EncryptFinal",
-        ("session", "buffer", "null"),
-        (
-            *refusals(ENCRYPTION, _LAST),
-            *plaintext_rows(ENCRYPTION, Step.LAST),
-            Rule("short", CKR.OPERATION_NOT_INITIALIZED, short(ENCRYPTION), "5.8", "", Strength.UNSAID),
-        ),
-        effects=(Effect(keep_ciphertext_of_parts, "5.8"), *ends(ENCRYPTION, _LAST)),
-    ),
-    init("C_DecryptInit", DECRYPTION, (*with_role(Role.DECRYPT), Mech.SHA256, Mech.UNKNOWN)),
-    Function(
-        "C_Decrypt",
-        ("session", "data", "buffer", "null"),
-        (*refusals(DECRYPTION, _WHOLE), *_FORGED, *_DOUBTFUL),
-        effects=ends(DECRYPTION, _WHOLE),
-        out_of_scope=short_of_doubtful_plaintext,
-        domains={"data": _CIPHERTEXTS},
-    ),
-    Function(
-        "C_DecryptUpdate",
-        ("session", "data", "buffer", "null"),
-        (*refusals(DECRYPTION, _PART), *_DOUBTFUL),
-        effects=ends(DECRYPTION, _PART),
-        out_of_scope=short_of_doubtful_plaintext,
-        domains={"data": (Data.KEPT, *_PARTS)},
-    ),
-    Function(
-        "C_DecryptFinal",
-        ("session", "buffer", "null"),
-        (
-            *refusals(DECRYPTION, _LAST),
-            *(Rule("decrypting", code, _decrypting, "5.9", "", Strength.MAY) for code in _CODES),
-            Rule("short", CKR.OPERATION_NOT_INITIALIZED, short(DECRYPTION), "5.9", "", Strength.UNSAID),
-        ),
-        effects=ends(DECRYPTION, _LAST),
-    ),
+    C_ENCRYPT_INIT,
+    C_ENCRYPT,
+    C_ENCRYPT_UPDATE,
+    C_ENCRYPT_FINAL,
+    C_DECRYPT_INIT,
+    C_DECRYPT,
+    C_DECRYPT_UPDATE,
+    C_DECRYPT_FINAL,
 )

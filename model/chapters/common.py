@@ -1,5 +1,7 @@
 """Rows that several chapters share."""
 
+from dataclasses import replace
+
 from ..mechanisms import Role
 from ..rule import Condition, Rule, Strength
 from ..vocabulary import CKR, Version
@@ -10,54 +12,87 @@ from .conditions import (
     mechanism_unoffered,
     not_initialized,
     pointer_null,
-    reserved_given,
     session_invalid,
     slot_id_invalid,
+    slot_perhaps_unlisted,
     token_absent,
+    token_absent_before_initialize,
+    token_of_session_uninitialized,
     token_unrecognized,
+    user_required_but_absent,
 )
 
 
 def arguments_bad(
-    id: str, when: Condition, place: str, says: str, reading: str = "A-50", *, unguarded: bool = False
+    id: str,
+    when: Condition,
+    place: str,
+    says: str,
+    reading: str = "A-50",
+    *,
+    until: Version = Version.V3_2,
+    unguarded: bool = False,
 ) -> tuple[Rule, Rule]:
     """Rows for an unsuitable argument. v2.01 defines the code but leaves it out of nearly all lists."""
     code, v2_20, v2_01 = CKR.ARGUMENTS_BAD, Version.V2_20, Version.V2_01
     return (
-        Rule(id, code, when, place, says, Strength.INFERRED, reading, since=v2_20, unguarded=unguarded),
+        Rule(id, code, when, place, says, Strength.INFERRED, reading, since=v2_20, until=until, unguarded=unguarded),
         Rule(id, code, when, place, says, Strength.UNSAID, "A-50", until=v2_01, unguarded=unguarded),
     )
 
 
+def or_arguments_bad(*rows: Rule) -> tuple[Rule, ...]:
+    """Rows for a bad argument that has a code of its own, and CKR_ARGUMENTS_BAD beside it in each situation (A-60)."""
+    generic = {
+        (r.when, r.since, r.until): replace(
+            r,
+            code=CKR.ARGUMENTS_BAD,
+            place="5.1.6 CKR_ARGUMENTS_BAD",
+            says="The generic code says that an argument is not fit; where several codes apply, any may be returned.",
+            strength=Strength.UNSAID,
+            reading="A-60",
+        )
+        for r in rows
+    }
+    return (*rows, *generic.values())
+
+
 def mechanism_rows(role: Role) -> tuple[Rule, ...]:
-    """Rows of a function that takes a mechanism for a role."""
+    """Rows of a function that takes a mechanism for a role.
+
+    The text calls the code an appropriate one, and so does not require it: the call cannot succeed, that is all.
+    """
     code, place = CKR.MECHANISM_INVALID, "5.1.6 CKR_MECHANISM_INVALID"
     unlisted, unoffered = mechanism_unlisted, mechanism_unoffered(role)
     return (
-        Rule(
-            "mechanism-unknown",
-            code,
-            mechanism_invalid,
-            place,
-            "The code is for a mechanism that does not exist.",
-            unguarded=True,
-        ),
-        Rule(
-            "mechanism-foreign",
-            code,
-            mechanism_foreign(role),
-            place,
-            "The code is for a mechanism that cannot be used for what the function does.",
-            unguarded=True,
-        ),
-        Rule(
-            "mechanism-unlisted",
-            code,
-            unlisted,
-            place,
-            "The token's list does not hold the mechanism, so the token cannot carry it out.",
-            Strength.INFERRED,
-            unguarded=True,
+        *or_arguments_bad(
+            Rule(
+                "mechanism-unknown",
+                code,
+                mechanism_invalid,
+                place,
+                "The code is for a mechanism that does not exist.",
+                Strength.INFERRED,
+                unguarded=True,
+            ),
+            Rule(
+                "mechanism-foreign",
+                code,
+                mechanism_foreign(role),
+                place,
+                "The code is for a mechanism that cannot be used for what the function does.",
+                Strength.INFERRED,
+                unguarded=True,
+            ),
+            Rule(
+                "mechanism-unlisted",
+                code,
+                unlisted,
+                place,
+                "The token's list does not hold the mechanism, so the token cannot carry it out.",
+                Strength.INFERRED,
+                unguarded=True,
+            ),
         ),
         Rule(
             "mechanism-unoffered",
@@ -90,14 +125,16 @@ LIBRARY = (
         not_initialized,
         "5.1.6 CKR_CRYPTOKI_NOT_INITIALIZED",
         "Before C_Initialize, and after C_Finalize, the function cannot be executed.",
-        reading="A-01",
         unguarded=True,
     ),
 )
 """Every function but C_Initialize and C_GetFunctionList needs an initialised library."""
 
+_LIBRARY_AND_HANDLE = tuple(replace(r, reading="A-01") for r in LIBRARY)
+"""The same where a code of a higher class holds too, as nothing that the call names is there."""
+
 SESSION = (
-    *LIBRARY,
+    *_LIBRARY_AND_HANDLE,
     Rule(
         "session-invalid",
         CKR.SESSION_HANDLE_INVALID,
@@ -106,30 +143,66 @@ SESSION = (
         "The handle was not valid when the function was called.",
         unguarded=True,
     ),
+    *(
+        Rule(
+            "token-uninitialized",
+            code,
+            token_of_session_uninitialized,
+            f"5.1.6 {code!s}",
+            "Nothing says what a session can do with a token that was never initialised.",
+            Strength.UNSAID,
+            "A-06",
+            unguarded=True,
+        )
+        for code in (CKR.TOKEN_NOT_RECOGNIZED, CKR.USER_PIN_NOT_INITIALIZED)
+    ),
 )
 """Functions with a session handle."""
 
 SLOT = (
     *LIBRARY,
+    *or_arguments_bad(
+        Rule(
+            "slot-id-invalid",
+            CKR.SLOT_ID_INVALID,
+            slot_id_invalid,
+            "5.1.6 CKR_SLOT_ID_INVALID",
+            "No slot has the ID.",
+            unguarded=True,
+        )
+    ),
     Rule(
-        "slot-id-invalid",
+        "slot-unlisted",
         CKR.SLOT_ID_INVALID,
-        slot_id_invalid,
-        "5.1.6 CKR_SLOT_ID_INVALID",
-        "No slot has the ID.",
+        slot_perhaps_unlisted,
+        "5.5 C_GetSlotList, last paragraph",
+        "The set of slots is looked up when the function is asked for their number; before that an ID may be unknown.",
+        Strength.UNSAID,
+        "A-63",
         unguarded=True,
     ),
 )
 """Functions with a slot ID."""
 
 TOKEN = (
-    *SLOT,
+    *_LIBRARY_AND_HANDLE,
+    *SLOT[len(LIBRARY) :],
     Rule(
         "token-absent",
         CKR.TOKEN_NOT_PRESENT,
         token_absent,
         "5.1.3 CKR_TOKEN_NOT_PRESENT",
         "There was no token in the slot when the function was called.",
+        unguarded=True,
+    ),
+    Rule(
+        "token-absent",
+        CKR.TOKEN_NOT_PRESENT,
+        token_absent_before_initialize,
+        "5.1.7",
+        "The code is of a higher class than that of a library not initialised, which can hardly look into slots.",
+        Strength.MAY,
+        "A-01",
         unguarded=True,
     ),
     Rule(
@@ -151,10 +224,14 @@ NULL_POINTER = arguments_bad(
     "An argument that is not fit for the call; where the call needs a pointer, NULL is not.",
     unguarded=True,
 )
-RESERVED = arguments_bad(
-    "reserved-given",
-    reserved_given,
-    "5.1.6 CKR_ARGUMENTS_BAD",
-    "An argument that is not fit for the call; a reserved pointer is to be NULL.",
-    unguarded=True,
+
+USER_FOR_LOOKING = Rule(
+    "user-required-but-absent",
+    CKR.USER_NOT_LOGGED_IN,
+    user_required_but_absent,
+    "5.1.6 CKR_USER_NOT_LOGGED_IN, first sentence",
+    "Whatever a token does for its user only cannot be done without; that public objects are for all is not said.",
+    Strength.UNSAID,
+    "A-80",
 )
+"""For functions that look at objects, or for them."""

@@ -4,10 +4,12 @@ A condition says what is so (`session_invalid`), never what is done about it. Th
 chapters; what only one chapter needs stands there.
 """
 
-from ..attributes import PAIRS
+from functools import cache
+
+from ..attributes import NOT_KEYS, PAIRS
 from ..call import Args
 from ..mechanisms import MECHANISMS, NOT_FOLLOWED, NOUNS, Role, with_role
-from ..rule import Condition, named, one_fact
+from ..rule import Condition, named
 from ..state import Kind, Login, Mech, Object, Origin, Pin, Session, Slot, State
 from ..vocabulary import CKS
 
@@ -76,11 +78,24 @@ def slot_id_invalid(s: State, a: Args) -> bool:
 
 
 def token_absent(s: State, a: Args) -> bool:
-    return slot_known(s, a) and not s.slots[a.slot].present
+    return s.initialized and slot_known(s, a) and not s.slots[a.slot].present
+
+
+def token_absent_before_initialize(s: State, a: Args) -> bool:
+    return not s.initialized and slot_known(s, a) and not s.slots[a.slot].present
 
 
 def token_there(s: State, a: Args) -> bool:
     return slot_known(s, a) and s.slots[a.slot].present and s.slots[a.slot].recognized
+
+
+def token_of_session_uninitialized(s: State, a: Args) -> bool:
+    return session_valid(s, a) and not slot_of(s, a).initialized
+
+
+def slot_perhaps_unlisted(s: State, a: Args) -> bool:
+    """No session shows that C_GetSlotList was asked for the slots, and the ID known, since C_Initialize."""
+    return s.initialized and slot_known(s, a) and not any(x.open for x in s.sessions)
 
 
 def token_unrecognized(s: State, a: Args) -> bool:
@@ -95,7 +110,13 @@ def user_required_but_absent(s: State, a: Args) -> bool:
 
 
 def pin_to_be_changed(s: State, a: Args) -> bool:
-    return session_valid(s, a) and slot_of(s, a).pin_to_be_changed and slot_of(s, a).login != Login.NOBODY
+    """Whoever is logged in has a PIN that may be flagged so."""
+    if not session_valid(s, a):
+        return False
+    slot = slot_of(s, a)
+    if slot.login == Login.SO:
+        return slot.so_pin_to_be_changed
+    return slot.login == Login.USER and slot.user_pin_to_be_changed
 
 
 def callback_may_cancel(s: State, a: Args) -> bool:
@@ -121,7 +142,7 @@ def _offered(s: State, a: Args, role: Role) -> bool:
     return one_of(a.mechanism, tuple(mech for mech, r in slot_of(s, a).abilities if r == role))
 
 
-@one_fact
+@cache
 def mechanism_foreign(role: Role) -> Condition:
     """The mechanism is for other roles only."""
     own = {*with_role(role), *NOT_FOLLOWED.get(role, ())}
@@ -132,7 +153,7 @@ def mechanism_foreign(role: Role) -> Condition:
     )
 
 
-@one_fact
+@cache
 def mechanism_unoffered(role: Role) -> Condition:
     """The mechanism is for the role, and of this token, which does not flag it for the role."""
     own = (*with_role(role), *NOT_FOLLOWED.get(role, ()))
@@ -148,15 +169,16 @@ def mechanism_unoffered(role: Role) -> Condition:
 # Objects and keys.
 
 
-NOT_KEYS = (Kind.DATA, Kind.CERTIFICATE)
-
-
 def object_reachable(s: State, session: int, k: int) -> bool:
-    """Whether handle `k` is valid in an open session: the object is there, its handle is known, its token the same."""
+    """Whether handle `k` is valid in an open session: the object is there, its handle is known, its token the same.
+
+    A handle on a private object may outlive the user's sessions, and is not valid until the user is back (A-59).
+    """
     if k >= len(s.objects):
         return False
     x = s.objects[k]
-    return x.exists and x.known and x.slot == s.sessions[session].slot
+    there = x.exists and x.known and x.slot == s.sessions[session].slot
+    return there and (not x.private or s.slots[x.slot].login == Login.USER)
 
 
 def key_valid(s: State, a: Args) -> bool:
@@ -228,8 +250,9 @@ def new_pin_null(s: State, a: Args) -> bool:
     return a.new_pin == Pin.NULL
 
 
-def pin_null_in_session(s: State, a: Args) -> bool:
-    return session_valid(s, a) and a.pin == Pin.NULL
+def pins_for_another_token(s: State, a: Args) -> bool:
+    """The token of the call's session has other limits of length than the one that the PINs were made for."""
+    return session_valid(s, a) and not slot_of(s, a).pins_fit
 
 
 def token_asks_for_pin(s: State, a: Args) -> bool:

@@ -1,35 +1,38 @@
 """Section 5.13: key management."""
 
 from dataclasses import replace
+from functools import cache
 
 from ..attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
 from ..call import Args, Buffer, Data, Flaw, Parameter
 from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
-from ..rule import Condition, Effect, Function, Rule, Strength, named, one_fact
-from ..state import Kept, Kind, Mech, Origin, State, Trait
+from ..rule import Condition, Effect, Function, Rule, Strength, named
+from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, mechanism_rows
+from .common import NULL_POINTER, SESSION, mechanism_rows, or_arguments_bad
 from .conditions import (
     callback_may_cancel,
     halves,
+    key_hidden,
     key_invalid,
     key_of_another_token,
     key_valid,
     mechanism_foreign,
     object_reachable,
     one_of,
-    pin_to_be_changed,
     session_valid,
-    short_secret,
+    slot_of,
     user_required_but_absent,
 )
 from .objects import (
+    ATTRIBUTE_PERHAPS_MISSING,
+    ATTRIBUTES_INCONSISTENT,
     FRESH,
     MAKING,
+    PIN_EXPIRED,
+    SECOND_LABEL,
     TEMPLATE_CODES,
-    WITHOUT_TEMPLATE,
-    attribute_missing,
-    attributes_inconsistent,
+    any_of,
     free_object,
     made,
     object_not_followed,
@@ -37,7 +40,43 @@ from .objects import (
 )
 from .operations import lost_key_in_use, something_active, unsettle_searches
 
-V2_20, V2_40 = Version.V2_20, Version.V2_40
+V2_40 = Version.V2_40
+
+
+# What every function of the chapter may answer. All conditions here but those of `unguarded` rows take it for granted
+# that the session is open.
+
+
+_CRYPTOGRAPHY = (
+    Rule(
+        "user-required-but-absent",
+        CKR.USER_NOT_LOGGED_IN,
+        user_required_but_absent,
+        "5.1.6 CKR_USER_NOT_LOGGED_IN",
+        "Cryptography on some tokens takes the normal user, which is an example of the code.",
+        Strength.MAY,
+    ),
+    Rule(
+        "something-active",
+        CKR.OPERATION_ACTIVE,
+        something_active,
+        "5.1.6 CKR_OPERATION_ACTIVE",
+        "What is active in the session may keep the library from cryptography of another sort.",
+        Strength.MAY,
+        "A-48",
+    ),
+    Rule(
+        "callback-may-cancel",
+        CKR.FUNCTION_CANCELED,
+        callback_may_cancel,
+        "5.16.1",
+        "The session's callback may tell a function to stop.",
+        Strength.MAY,
+    ),
+)
+
+
+# Parameters of mechanisms.
 
 
 _PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
@@ -45,16 +84,6 @@ _PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
 
 def parameter_invalid(s: State, a: Args) -> bool:
     return a.parameter != Parameter.RIGHT and one_of(a.mechanism, _PARAMETRIC)
-
-
-def curve_chosen(s: State, a: Args) -> bool:
-    """Domain parameters in the template or in the base key, of which a token need not know every one."""
-    return a.mechanism == Mech.EC_KEY_PAIR_GEN or a.mechanism == Mech.ECDH1_DERIVE
-
-
-def point_invalid(s: State, a: Args) -> bool:
-    """The other side's public key is none."""
-    return a.parameter == Parameter.IMPOSSIBLE and a.mechanism == Mech.ECDH1_DERIVE
 
 
 def parameter_unwanted(s: State, a: Args) -> bool:
@@ -67,20 +96,463 @@ def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
     return a.mechanism == Mech.RSA_PKCS_OAEP or a.mechanism == Mech.ECDH1_DERIVE
 
 
-_WRAPS, _UNWRAPS, _DERIVES = with_role(Role.WRAP), with_role(Role.UNWRAP), with_role(Role.DERIVE)
+_PARAMETER = tuple(
+    Rule(id, code, when, "5.1.6 CKR_MECHANISM_PARAM_INVALID", says, strength, "A-26", unguarded=True)
+    for id, when, strength, says in (
+        (
+            "parameter-wrong",
+            parameter_invalid,
+            Strength.INFERRED,
+            "Parameters that the mechanism cannot have are wrong, and no less a bad argument.",
+        ),
+        (
+            "parameter-unwanted",
+            parameter_unwanted,
+            Strength.MAY,
+            "A mechanism that takes no parameter may be particular about being given one.",
+        ),
+        (
+            "parameter-perhaps-unsupported",
+            hash_or_point_perhaps_unsupported,
+            Strength.MAY,
+            "Which values of a parameter a token supports is for the token to say.",
+        ),
+    )
+    for code in (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
+)
 
 
-# Keys.
+def curve_chosen(s: State, a: Args) -> bool:
+    """Domain parameters in the template or in the base key, of which a token need not know every one."""
+    return a.mechanism == Mech.EC_KEY_PAIR_GEN or a.mechanism == Mech.ECDH1_DERIVE
+
+
+# The key that wraps, unwraps or is derived from.
+
+
+def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> bool:
+    if not key_valid(s, a) or a.mechanism not in mechanisms:
+        return False
+    kind = s.objects[a.key].kind
+    return not any(kind == k and a.mechanism in taking(role, k) for k in KEYS)
+
+
+@cache
+def key_of_wrong_type(role: Role) -> Condition:
+    """A mechanism of the use that takes no such key."""
+    mechanisms = with_role(role)
+    return named(f"key not for the mechanism of {NOUNS[role]}", lambda s, a: _wrong_kind(s, a, role, mechanisms))
+
+
+@cache
+def key_given_with_foreign_mechanism(role: Role) -> Condition:
+    """A key and a mechanism of another use, which may be compared first."""
+    foreign = mechanism_foreign(role)
+    return named(f"key and mechanism not for {NOUNS[role]}", lambda s, a: key_valid(s, a) and foreign(s, a))
+
+
+@cache
+def key_without_usage(role: Role) -> Condition:
+    """No mechanism has this use for keys of the kind, so that they may lack the attribute for it."""
+    kinds = tuple(kind for kind in KEYS if taking(role, kind))
+    return named(
+        f"key of a kind not meant for {NOUNS[role]}",
+        lambda s, a: key_valid(s, a) and not one_of(s.objects[a.key].kind, kinds),
+    )
+
+
+def object_is_no_key(s: State, a: Args) -> bool:
+    return object_reachable(s, a.session, a.key) and not key_valid(s, a)
+
+
+def key_usage_denied(s: State, a: Args) -> bool:
+    return key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
+
+
+def _key_rows(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule, ...]:
+    """Rows about the key, with the codes that a function has for its handle, its type and its size.
+
+    A usage attribute that is FALSE has no code of its own here (A-07). CKR_KEY_TYPE_INCONSISTENT is one of those that
+    fit, but must not outrank the others, as it does where it is due.
+    """
+    denied = dict.fromkeys((CKR.KEY_FUNCTION_NOT_PERMITTED, kind, handle), Strength.INFERRED)
+    denied[CKR.KEY_TYPE_INCONSISTENT] = Strength.UNSAID
+    wrong_type, place = key_of_wrong_type(role), f"5.1.6 {kind!s}"
+    return (
+        *or_arguments_bad(
+            Rule("key-invalid", handle, key_invalid, f"5.1.6 {handle!s}", "The handle is not that of a key.")
+        ),
+        *any_of(
+            tuple(code for code in (CKR.KEY_HANDLE_INVALID, CKR.OBJECT_HANDLE_INVALID) if code != handle),
+            "key-invalid",
+            key_invalid,
+            "5.1.6 CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID",
+            "A key handle is an object handle, of which the general codes say that it is not valid.",
+            Strength.UNSAID,
+            "A-23",
+        ),
+        Rule(
+            "key-is-no-key",
+            kind,
+            object_is_no_key,
+            place,
+            "An object that is no key has no type that goes with the mechanism.",
+            Strength.UNSAID,
+            "A-82",
+        ),
+        Rule(
+            "key-hidden",
+            CKR.USER_NOT_LOGGED_IN,
+            key_hidden,
+            "5.1.6 CKR_USER_NOT_LOGGED_IN",
+            "What is wanted needs a user who is not there: a private key is for the user alone.",
+            Strength.MAY,
+            "A-12",
+        ),
+        Rule(
+            "key-of-wrong-type",
+            kind,
+            wrong_type,
+            place,
+            "The type of the key does not go with the mechanism.",
+        ),
+        Rule(
+            "key-given-with-foreign-mechanism",
+            kind,
+            key_given_with_foreign_mechanism(role),
+            place,
+            "No type of key goes with a mechanism that is not for this; which of the two is named first is open.",
+            Strength.UNSAID,
+            "A-25",
+        ),
+        Rule(
+            "key-of-wrong-type",
+            CKR.MECHANISM_INVALID,
+            wrong_type,
+            "5.1.6 CKR_MECHANISM_INVALID",
+            "With such a key the mechanism cannot be used for this.",
+            Strength.MAY,
+            "A-25",
+        ),
+        Rule(
+            "key-without-usage",
+            CKR.KEY_FUNCTION_NOT_PERMITTED,
+            key_without_usage(role),
+            "5.1.6 CKR_KEY_FUNCTION_NOT_PERMITTED",
+            "A key of this kind has no attribute, or none that is TRUE, to let it serve.",
+            Strength.UNSAID,
+            "A-25",
+        ),
+        Rule(
+            "key-size-perhaps-unsupported",
+            size,
+            key_valid,
+            f"5.1.6 {size!s}",
+            "A token need not handle keys of every size.",
+            Strength.MAY,
+        ),
+        *(
+            Rule(
+                "key-usage-denied",
+                code,
+                key_usage_denied,
+                f"{_USE[role]}, the paragraph on the attribute that lets the key serve",
+                "The key's attribute for the use must be TRUE; no code is named for one that is not.",
+                strength,
+                "A-07",
+            )
+            for code, strength in denied.items()
+        ),
+    )
+
+
+_USE = {
+    Role.WRAP: "5.13 C_WrapKey",
+    Role.UNWRAP: "5.13 C_UnwrapKey",
+    Role.DERIVE: "5.13 C_DeriveKey and 4.7 CKA_DERIVE",
+}
+
+
+# C_GenerateKey.
+
+
+_MADE_FLAWS = (
+    Flaw.NONE,
+    Flaw.UNKNOWN_TYPE,
+    Flaw.BAD_VALUE,
+    Flaw.READ_ONLY,
+    Flaw.MISSING,
+    Flaw.INCONSISTENT,
+    Flaw.FOREIGN,
+    Flaw.TWICE,
+    Flaw.TWO_VALUES,
+    Flaw.NULL,
+)
+"""Flaws of the templates of keys; without any template much about the key is for the token to choose."""
+
+_GENERATING = (*SESSION, *_CRYPTOGRAPHY, *MAKING, ATTRIBUTE_PERHAPS_MISSING)
+_ITERATIONS = Rule(
+    "iterations-perhaps-exceeded",
+    CKR.EXCEEDED_MAX_ITERATIONS,
+    session_valid,
+    "5.1.6 CKR_EXCEEDED_MAX_ITERATIONS",
+    "What generates by trying may give up after so many tries.",
+    Strength.MAY,
+    "A-55",
+    since=V2_40,
+    unguarded=True,
+)
+_TYPE_AGAINST_MECHANISM = replace(
+    ATTRIBUTES_INCONSISTENT,
+    says="A key type that does not go with the mechanism makes the function fail with the code.",
+    strength=Strength.MUST,
+)
+
+
+def generate_key(s: State, a: Args) -> State:
+    kind = Kind.AES if a.mechanism == Mech.AES_KEY_GEN else Kind.GENERIC_SECRET
+    return unsettle_searches(made(s, a, kind, Origin.GENERATED, private=a.private))
+
+
+C_GENERATE_KEY = Function(
+    "C_GenerateKey",
+    ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
+    (
+        *_GENERATING,
+        replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKey, the paragraph on the key type"),
+        _ITERATIONS,
+        *mechanism_rows(Role.GENERATE),
+    ),
+    effects=(
+        SECOND_LABEL,
+        Effect("key-generated", generate_key, "5.13 C_GenerateKey, the first paragraph"),
+    ),
+    outputs=(FRESH,),
+    out_of_scope=object_not_followed,
+    domains={
+        "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
+        "flaw": _MADE_FLAWS,
+    },
+    deviations=2,
+    given=session_valid,
+)
+
+
+# C_GenerateKeyPair.
+
+
+def pair_not_followed(s: State, a: Args) -> bool:
+    """As for one new object; the halves of a pair take neighbouring numbers, the public one first (see `halves`)."""
+    if object_not_followed(s, a):
+        return True
+    second = free_object(s) + 1
+    return second >= len(s.objects) or s.objects[second].exists or lost_key_in_use(s, second)
+
+
+def take_second_label_of_private_half(s: State, a: Args) -> State:
+    """See `take_second_label`; the flaw is in the template of the private half."""
+    if a.flaw != Flaw.TWO_VALUES:
+        return s
+    return put_object(s, free_object(s) + 1, Object(labelled=True))
+
+
+_SECOND_LABEL_OF_PAIR = replace(SECOND_LABEL, change=take_second_label_of_private_half)
+
+
+def generate_key_pair(s: State, a: Args) -> State:
+    rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
+    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, Origin.GENERATED, private=False)
+    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, Origin.GENERATED, private=a.private)
+    return unsettle_searches(s)
+
+
+C_GENERATE_KEY_PAIR = Function(
+    "C_GenerateKeyPair",
+    ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
+    (
+        *_GENERATING,
+        replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKeyPair, the paragraph on the key types"),
+        _ITERATIONS,
+        Rule(
+            "self-test-perhaps-failed",
+            CKR.FIPS_SELF_TEST_FAILED,
+            session_valid,
+            "5.1.6 CKR_FIPS_SELF_TEST_FAILED",
+            "The function may return the code where the halves do not stand the token's test of them.",
+            Strength.MAY,
+            "A-55",
+            since=V2_40,
+            unguarded=True,
+        ),
+        *mechanism_rows(Role.GENERATE_KEY_PAIR),
+        *unknown_curve(curve_chosen),
+    ),
+    effects=(
+        _SECOND_LABEL_OF_PAIR,
+        Effect("key-pair-generated", generate_key_pair, "5.13 C_GenerateKeyPair, the first paragraph"),
+    ),
+    out_of_scope=pair_not_followed,
+    domains={
+        "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
+        "flaw": _MADE_FLAWS,
+    },
+    deviations=2,
+    given=session_valid,
+)
+
+
+# C_WrapKey.
 
 
 def other_key_valid(s: State, a: Args) -> bool:
-    if not (session_valid(s, a) and object_reachable(s, a.session, a.other_key)):
+    return object_reachable(s, a.session, a.other_key) and s.objects[a.other_key].kind in KEYS
+
+
+def other_object_is_no_key(s: State, a: Args) -> bool:
+    return object_reachable(s, a.session, a.other_key) and not other_key_valid(s, a)
+
+
+def other_key_hidden(s: State, a: Args) -> bool:
+    """The handle was of a private key, and the user is not logged in."""
+    if a.other_key >= len(s.objects):
         return False
-    return s.objects[a.other_key].kind in KEYS
+    return s.objects[a.other_key].private and slot_of(s, a).login != Login.USER
+
+
+def key_wraps_itself(s: State, a: Args) -> bool:
+    return other_key_valid(s, a) and a.key == a.other_key
 
 
 def other_key_invalid(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not other_key_valid(s, a)
+    return not other_key_valid(s, a)
+
+
+_OTHER_KEY = (
+    *or_arguments_bad(
+        Rule(
+            "other-key-invalid",
+            CKR.KEY_HANDLE_INVALID,
+            other_key_invalid,
+            "5.1.6 CKR_KEY_HANDLE_INVALID",
+            "The handle is none, or that of an object which is no key.",
+        )
+    ),
+    Rule(
+        "other-key-invalid",
+        CKR.OBJECT_HANDLE_INVALID,
+        other_key_invalid,
+        "5.1.6 CKR_OBJECT_HANDLE_INVALID",
+        "A key handle is an object handle, of which the general code says that it is not valid.",
+        Strength.UNSAID,
+        "A-23",
+    ),
+    Rule(
+        "other-key-hidden",
+        CKR.USER_NOT_LOGGED_IN,
+        other_key_hidden,
+        "5.1.6 CKR_USER_NOT_LOGGED_IN",
+        "What is wanted needs a user who is not there: a private key is for the user alone.",
+        Strength.MAY,
+        "A-12",
+    ),
+    Rule(
+        "other-key-is-no-key",
+        CKR.KEY_NOT_WRAPPABLE,
+        other_object_is_no_key,
+        "5.1.6 CKR_KEY_NOT_WRAPPABLE",
+        "An object that is no key cannot be wrapped, though it has a handle.",
+        Strength.UNSAID,
+        "A-82",
+    ),
+    *any_of(
+        (CKR.ARGUMENTS_BAD, CKR.KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_HANDLE_INVALID),
+        "key-wraps-itself",
+        key_wraps_itself,
+        "5.13 C_WrapKey, the paragraph on what the function serves for",
+        "It wraps a key with any other key; whether with itself is not said.",
+        Strength.UNSAID,
+        "A-83",
+    ),
+)
+
+
+def _trait(s: State, a: Args) -> Trait:
+    return s.objects[a.other_key].trait
+
+
+def key_unextractable(s: State, a: Args) -> bool:
+    return other_key_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
+
+
+def other_key_extractable(s: State, a: Args) -> bool:
+    return other_key_valid(s, a) and _trait(s, a) != Trait.UNEXTRACTABLE
+
+
+def other_key_perhaps_not_wrappable(s: State, a: Args) -> bool:
+    """Few mechanisms wrap anything but secret keys, extractable or not."""
+    return other_key_extractable(s, a) or (other_key_valid(s, a) and s.objects[a.other_key].kind not in SECRET_KEYS)
+
+
+def wrapping_public_key(s: State, a: Args) -> bool:
+    return other_key_valid(s, a) and s.objects[a.other_key].kind not in GUARDED_KEYS
+
+
+def wrapped_key_does_not_fit(s: State, a: Args) -> bool:
+    if not other_key_extractable(s, a) or s.objects[a.other_key].kind not in SECRET_KEYS:
+        return False
+    return a.buffer == Buffer.SHORT and not a.null
+
+
+_NOT_WRAPPABLE = "5.13 C_WrapKey, the paragraph on keys that cannot be wrapped"
+_WRAPPING = (
+    Rule(
+        "key-unextractable",
+        CKR.KEY_UNEXTRACTABLE,
+        key_unextractable,
+        "5.1.6 CKR_KEY_UNEXTRACTABLE",
+        "A key whose CKA_EXTRACTABLE is FALSE cannot be wrapped; 5.13 wants the attribute TRUE.",
+    ),
+    Rule(
+        "key-perhaps-not-wrappable",
+        CKR.KEY_NOT_WRAPPABLE,
+        other_key_perhaps_not_wrappable,
+        _NOT_WRAPPABLE,
+        "A token may have reasons of its own not to wrap an extractable key, and then returns the code.",
+        Strength.MAY,
+    ),
+    *any_of(
+        (CKR.KEY_HANDLE_INVALID, CKR.KEY_UNEXTRACTABLE),
+        "wrapping-public-key",
+        wrapping_public_key,
+        "5.13 C_WrapKey, the first paragraph",
+        "The function is for private and secret keys; no code is named for a public one.",
+        Strength.UNSAID,
+    ),
+    Rule(
+        "key-length-perhaps-unfit",
+        CKR.KEY_SIZE_RANGE,
+        other_key_extractable,
+        _NOT_WRAPPABLE,
+        "That the mechanism cannot wrap a key of this length has the code.",
+        Strength.MAY,
+    ),
+    Rule(
+        "wrapped-key-does-not-fit",
+        CKR.BUFFER_TOO_SMALL,
+        wrapped_key_does_not_fit,
+        "5.2 second case",
+        "A buffer that cannot hold the output makes the function return the code; a told length may overstate.",
+        Strength.MAY,
+        "A-39",
+    ),
+)
+
+
+def keep_wrapped(s: State, a: Args) -> State:
+    """Also where the buffer is one below the length that was told, which may overstate the need (5.2)."""
+    if a.buffer == Buffer.NULL:
+        return s
+    return replace(s, wrapped=Kept(True, a.mechanism, a.key, s.objects[a.other_key].kind))
 
 
 def key_not_followed(s: State, a: Args) -> bool:
@@ -92,87 +564,39 @@ def key_not_followed(s: State, a: Args) -> bool:
     return s.objects[a.other_key].exists and s.objects[a.other_key].slot != s.sessions[a.session].slot
 
 
-def object_or_key_not_followed(s: State, a: Args) -> bool:
-    return object_not_followed(s, a) or key_of_another_token(s, a)
-
-
-def key_usage_denied(s: State, a: Args) -> bool:
-    return key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
-
-
-def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> bool:
-    if not key_valid(s, a) or a.mechanism not in mechanisms:
-        return False
-    kind = s.objects[a.key].kind
-    return not any(kind == k and a.mechanism in taking(role, k) for k in KEYS)
-
-
-@one_fact
-def key_given_with_foreign_mechanism(role: Role) -> Condition:
-    """A key and a mechanism of another use, which may be compared first."""
-    foreign = mechanism_foreign(role)
-    return named(f"key and mechanism not for {NOUNS[role]}", lambda s, a: key_valid(s, a) and foreign(s, a))
-
-
-def wrapping_key_of_wrong_type(s: State, a: Args) -> bool:
-    return _wrong_kind(s, a, Role.WRAP, _WRAPS)
-
-
-def unwrapping_key_of_wrong_type(s: State, a: Args) -> bool:
-    return _wrong_kind(s, a, Role.UNWRAP, _UNWRAPS)
-
-
-def base_key_of_wrong_type(s: State, a: Args) -> bool:
-    return _wrong_kind(s, a, Role.DERIVE, _DERIVES)
-
-
-# C_WrapKey.
-
-
-def key_unextractable(s: State, a: Args) -> bool:
-    return other_key_valid(s, a) and _trait(s, a) == Trait.UNEXTRACTABLE
-
-
-def _trait(s: State, a: Args) -> Trait:
-    return s.objects[a.other_key].trait
-
-
-def secret_key_extractable(s: State, a: Args) -> bool:
-    if not other_key_valid(s, a) or _trait(s, a) == Trait.UNEXTRACTABLE:
-        return False
-    return s.objects[a.other_key].kind in SECRET_KEYS
-
-
-def wrapping_short_key(s: State, a: Args) -> bool:
-    return secret_key_extractable(s, a) and short_secret(s.objects[a.other_key])
-
-
-def wrapping_key_of_usual_length(s: State, a: Args) -> bool:
-    if not other_key_valid(s, a) or _trait(s, a) == Trait.UNEXTRACTABLE:
-        return False
-    return not short_secret(s.objects[a.other_key])
-
-
-def wrapping_private_key(s: State, a: Args) -> bool:
-    """A private key, which few mechanisms wrap."""
-    if not other_key_valid(s, a):
-        return False
-    kind = s.objects[a.other_key].kind
-    return kind in GUARDED_KEYS and kind not in SECRET_KEYS
-
-
-def wrapping_public_key(s: State, a: Args) -> bool:
-    return other_key_valid(s, a) and s.objects[a.other_key].kind not in GUARDED_KEYS
-
-
-def wrapped_key_does_not_fit(s: State, a: Args) -> bool:
-    return secret_key_extractable(s, a) and a.buffer == Buffer.SHORT and not a.null
-
-
-def keep_wrapped(s: State, a: Args) -> State:
-    if a.buffer != Buffer.ENOUGH:
-        return s
-    return replace(s, wrapped=Kept(True, a.mechanism, a.key, s.objects[a.other_key].kind))
+C_WRAP_KEY = Function(
+    "C_WrapKey",
+    ("session", "mechanism", "parameter", "key", "other_key", "buffer", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *NULL_POINTER,
+        *mechanism_rows(Role.WRAP),
+        *_key_rows(
+            Role.WRAP,
+            CKR.WRAPPING_KEY_HANDLE_INVALID,
+            CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
+            CKR.WRAPPING_KEY_SIZE_RANGE,
+        ),
+        PIN_EXPIRED,
+        *_OTHER_KEY,
+        *_WRAPPING,
+    ),
+    effects=(Effect("output-kept", keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
+    out_of_scope=key_not_followed,
+    domains={
+        "mechanism": (
+            Mech.AES_KEY_WRAP,
+            Mech.AES_CBC_PAD,
+            Mech.RSA_PKCS,
+            Mech.RSA_PKCS_OAEP,
+            Mech.SHA256,
+            Mech.UNKNOWN,
+        )
+    },
+    given=session_valid,
+)
 
 
 # C_UnwrapKey.
@@ -190,7 +614,7 @@ def blob_right(s: State, a: Args) -> bool:
 
 
 def blob_not_known_to_be_right(s: State, a: Args) -> bool:
-    return session_valid(s, a) and not blob_right(s, a)
+    return not blob_right(s, a)
 
 
 def blob_of_impossible_length(s: State, a: Args) -> bool:
@@ -209,319 +633,172 @@ def blob_empty(s: State, a: Args) -> bool:
     return a.data == Data.EMPTY
 
 
+_BLOB = (
+    Rule(
+        "blob-of-impossible-length",
+        CKR.WRAPPED_KEY_LEN_RANGE,
+        blob_of_impossible_length,
+        "5.1.6 CKR_WRAPPED_KEY_LEN_RANGE",
+        "By its length alone the blob is seen not to be a wrapped key.",
+        Strength.INFERRED,
+    ),
+    Rule(
+        "blob-fails-integrity-check",
+        CKR.WRAPPED_KEY_INVALID,
+        blob_fails_integrity_check,
+        "5.1.6 CKR_WRAPPED_KEY_INVALID",
+        "The blob is not a valid wrapped key, which the mechanism's own check tells.",
+        Strength.INFERRED,
+    ),
+    *any_of(
+        (CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE),
+        "blob-perhaps-wrong",
+        blob_not_known_to_be_right,
+        "5.1.6 CKR_WRAPPED_KEY_INVALID",
+        "The blob may not be a valid wrapped key, and 5.1.8 has its codes treated alike.",
+        Strength.MAY,
+    ),
+    *any_of(
+        (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID),
+        "blob-null",
+        blob_null,
+        "5.13 C_UnwrapKey, the first paragraph",
+        "The wrapped key is what the pointer points to; nothing is said of a NULL one.",
+        Strength.INFERRED,
+        "A-50",
+        unguarded=True,
+    ),
+    Rule(
+        "blob-null",
+        CKR.WRAPPED_KEY_LEN_RANGE,
+        blob_null,
+        "5.13 C_UnwrapKey, the first paragraph",
+        "The wrapped key is what the pointer points to; nothing is said of a NULL one.",
+        Strength.UNSAID,
+        "A-50",
+        unguarded=True,
+    ),
+    Rule(
+        "blob-empty",
+        CKR.ARGUMENTS_BAD,
+        blob_empty,
+        "5.1.6 CKR_ARGUMENTS_BAD",
+        "An argument that is not fit for the call: no wrapped key has length 0.",
+        Strength.UNSAID,
+        "A-28",
+        unguarded=True,
+    ),
+    *any_of(
+        TEMPLATE_CODES,
+        "blob-perhaps-wrong",
+        blob_not_known_to_be_right,
+        "4.1.1 rule 5",
+        "What a wrong blob comes out as may not go with the template.",
+        Strength.UNSAID,
+    ),
+)
+
+
+def object_or_key_not_followed(s: State, a: Args) -> bool:
+    return object_not_followed(s, a) or key_of_another_token(s, a)
+
+
 def unwrap_key(s: State, a: Args) -> State:
     return unsettle_searches(made(s, a, a.kind, Origin.OTHER, private=a.private))
 
 
-# C_GenerateKey, C_GenerateKeyPair, C_DeriveKey.
-
-
-def generate_key(s: State, a: Args) -> State:
-    kind = Kind.AES if a.mechanism == Mech.AES_KEY_GEN else Kind.GENERIC_SECRET
-    return unsettle_searches(made(s, a, kind, Origin.GENERATED, private=a.private))
-
-
-def pair_not_followed(s: State, a: Args) -> bool:
-    """As for one new object; the halves of a pair take neighbouring numbers, the public one first (see `halves`)."""
-    if object_not_followed(s, a):
-        return True
-    second = free_object(s) + 1
-    return second >= len(s.objects) or s.objects[second].exists or lost_key_in_use(s, second)
-
-
-def generate_key_pair(s: State, a: Args) -> State:
-    rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
-    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, Origin.GENERATED, private=False)
-    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, Origin.GENERATED, private=a.private)
-    return unsettle_searches(s)
-
-
-# Rows.
-
-
-_CRYPTOGRAPHY = (
-    Rule("user-required-but-absent", CKR.USER_NOT_LOGGED_IN, user_required_but_absent, "5.1.6", "", Strength.MAY),
-    Rule("something-active", CKR.OPERATION_ACTIVE, something_active, "5.1.6", "", Strength.MAY, "A-48"),
-    Rule("callback-may-cancel", CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", "", Strength.MAY),
-)
-_PARAMETER = tuple(
-    Rule("when", code, when, "5.1.6", "", strength, "A-26")
-    for when, strength in (
-        (parameter_invalid, Strength.INFERRED),
-        (parameter_unwanted, Strength.MAY),
-        (hash_or_point_perhaps_unsupported, Strength.MAY),
-    )
-    for code in (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
-)
-_GENERATING = (
-    *SESSION,
-    *_CRYPTOGRAPHY,
-    *MAKING,
-    Rule("attributes-inconsistent", CKR.TEMPLATE_INCONSISTENT, attributes_inconsistent, "5.13", ""),
-    Rule("attribute-missing", CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", "", Strength.UNSAID, "A-13"),
-)
-_MADE_FLAWS = (
-    Flaw.NONE,
-    Flaw.UNKNOWN_TYPE,
-    Flaw.BAD_VALUE,
-    Flaw.READ_ONLY,
-    Flaw.MISSING,
-    Flaw.INCONSISTENT,
-    Flaw.FOREIGN,
-    Flaw.TWICE,
-    Flaw.TWO_VALUES,
-    Flaw.NULL,
-)
-"""Flaws of the templates of keys; without any template much about the key is for the token to choose."""
-
-
-def _usage(own: CKR, handle: CKR) -> tuple[Rule, ...]:
-    """A usage attribute that is FALSE for wrapping, unwrapping or deriving has no code of its own (A-07).
-
-    CKR_KEY_TYPE_INCONSISTENT is one of those that fit, but must not outrank the others, as it does where it is due.
-    """
-    strengths = dict.fromkeys((CKR.KEY_FUNCTION_NOT_PERMITTED, own, handle), Strength.INFERRED)
-    strengths[CKR.KEY_TYPE_INCONSISTENT] = Strength.UNSAID
-    return tuple(
-        Rule("key-usage-denied", code, key_usage_denied, "5.13", "", strength, "A-07")
-        for code, strength in strengths.items()
-    )
-
-
-FUNCTIONS = (
-    Function(
-        "C_GenerateKey",
-        ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, *WITHOUT_TEMPLATE, *mechanism_rows(Role.GENERATE)),
-        effects=(Effect(generate_key, "5.13"),),
-        outputs=(FRESH,),
-        out_of_scope=object_not_followed,
-        domains={
-            "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
-            "flaw": (*_MADE_FLAWS, Flaw.EMPTY),
-        },
-        deviations=2,
-    ),
-    Function(
-        "C_GenerateKeyPair",
-        ("session", "mechanism", "token", "private", "trait", "flaw", "null"),
-        (*_GENERATING, *mechanism_rows(Role.GENERATE_KEY_PAIR), *unknown_curve(curve_chosen)),
-        effects=(Effect(generate_key_pair, "5.13"),),
-        out_of_scope=pair_not_followed,
-        domains={
-            "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
-            "flaw": _MADE_FLAWS,
-        },
-        deviations=2,
-    ),
-    Function(
-        "C_WrapKey",
-        ("session", "mechanism", "parameter", "key", "other_key", "buffer", "null"),
-        (
-            *SESSION,
-            *_CRYPTOGRAPHY,
-            *_PARAMETER,
-            *NULL_POINTER,
-            *mechanism_rows(Role.WRAP),
-            Rule("key-invalid", CKR.WRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6", ""),
-            Rule(
-                "wrapping-key-of-wrong-type",
-                CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
-                wrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-            ),
-            Rule(
-                "key-given-with-foreign-mechanism",
-                CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
-                key_given_with_foreign_mechanism(Role.WRAP),
-                "5.1.6",
-                "",
-                Strength.UNSAID,
-                "A-25",
-            ),
-            Rule(
-                "wrapping-key-of-wrong-type",
-                CKR.MECHANISM_INVALID,
-                wrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-25",
-            ),
-            Rule("key-valid", CKR.WRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", "", Strength.MAY),
-            Rule("pin-to-be-changed", CKR.PIN_EXPIRED, pin_to_be_changed, "5.1.6", "", Strength.MAY, since=V2_20),
-            *_usage(CKR.WRAPPING_KEY_TYPE_INCONSISTENT, CKR.WRAPPING_KEY_HANDLE_INVALID),
-            Rule("other-key-invalid", CKR.KEY_HANDLE_INVALID, other_key_invalid, "5.1.6", ""),
-            Rule("key-unextractable", CKR.KEY_UNEXTRACTABLE, key_unextractable, "5.13", ""),
-            Rule("secret-key-extractable", CKR.KEY_NOT_WRAPPABLE, secret_key_extractable, "5.13", "", Strength.MAY),
-            Rule("wrapping-private-key", CKR.KEY_NOT_WRAPPABLE, wrapping_private_key, "5.13", "", Strength.MAY),
-            Rule("wrapping-public-key", CKR.KEY_NOT_WRAPPABLE, wrapping_public_key, "5.13", "", Strength.MAY),
-            Rule("wrapping-public-key", CKR.KEY_HANDLE_INVALID, wrapping_public_key, "5.13", "", Strength.UNSAID),
-            Rule("wrapping-public-key", CKR.KEY_UNEXTRACTABLE, wrapping_public_key, "5.13", "", Strength.UNSAID),
-            Rule("wrapping-short-key", CKR.KEY_SIZE_RANGE, wrapping_short_key, "5.13", "", Strength.MAY),
-            Rule(
-                "wrapping-key-of-usual-length",
-                CKR.KEY_SIZE_RANGE,
-                wrapping_key_of_usual_length,
-                "5.13",
-                "",
-                Strength.MAY,
-            ),
-            Rule("wrapped-key-does-not-fit", CKR.BUFFER_TOO_SMALL, wrapped_key_does_not_fit, "5.2", ""),
+C_UNWRAP_KEY = Function(
+    "C_UnwrapKey",
+    ("session", "mechanism", "parameter", "key", "kind", "data", "token", "private", "trait", "flaw", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *MAKING,
+        ATTRIBUTE_PERHAPS_MISSING,
+        ATTRIBUTES_INCONSISTENT,
+        *mechanism_rows(Role.UNWRAP),
+        *_key_rows(
+            Role.UNWRAP,
+            CKR.UNWRAPPING_KEY_HANDLE_INVALID,
+            CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
+            CKR.UNWRAPPING_KEY_SIZE_RANGE,
         ),
-        effects=(Effect(keep_wrapped, "5.13"),),
-        out_of_scope=key_not_followed,
-        domains={
-            "mechanism": (
-                Mech.AES_KEY_WRAP,
-                Mech.AES_CBC_PAD,
-                Mech.RSA_PKCS,
-                Mech.RSA_PKCS_OAEP,
-                Mech.SHA256,
-                Mech.UNKNOWN,
-            )
-        },
+        *_BLOB,
     ),
-    Function(
-        "C_UnwrapKey",
-        ("session", "mechanism", "parameter", "key", "kind", "data", "token", "private", "trait", "flaw", "null"),
-        (
-            *SESSION,
-            *_CRYPTOGRAPHY,
-            *_PARAMETER,
-            *MAKING,
-            Rule("attribute-missing", CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", "", Strength.UNSAID, "A-13"),
-            Rule(
-                "attributes-inconsistent",
-                CKR.TEMPLATE_INCONSISTENT,
-                attributes_inconsistent,
-                "4.1.1",
-                "",
-                Strength.SHOULD,
-            ),
-            *mechanism_rows(Role.UNWRAP),
-            Rule("key-invalid", CKR.UNWRAPPING_KEY_HANDLE_INVALID, key_invalid, "5.1.6", ""),
-            Rule(
-                "unwrapping-key-of-wrong-type",
-                CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
-                unwrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-            ),
-            Rule(
-                "key-given-with-foreign-mechanism",
-                CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
-                key_given_with_foreign_mechanism(Role.UNWRAP),
-                "5.1.6",
-                "",
-                Strength.UNSAID,
-                "A-25",
-            ),
-            Rule(
-                "unwrapping-key-of-wrong-type",
-                CKR.MECHANISM_INVALID,
-                unwrapping_key_of_wrong_type,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-25",
-            ),
-            Rule("key-valid", CKR.UNWRAPPING_KEY_SIZE_RANGE, key_valid, "5.1.6", "", Strength.MAY),
-            *_usage(CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT, CKR.UNWRAPPING_KEY_HANDLE_INVALID),
-            Rule("blob-of-impossible-length", CKR.WRAPPED_KEY_LEN_RANGE, blob_of_impossible_length, "5.1.6", ""),
-            Rule(
-                "blob-fails-integrity-check",
-                CKR.WRAPPED_KEY_INVALID,
-                blob_fails_integrity_check,
-                "5.13",
-                "",
-                Strength.INFERRED,
-            ),
-            *(
-                Rule("blob-not-known-to-be-right", code, blob_not_known_to_be_right, "5.13", "", Strength.MAY)
-                for code in (CKR.WRAPPED_KEY_INVALID, CKR.WRAPPED_KEY_LEN_RANGE)
-            ),
-            *(
-                Rule("blob-null", code, blob_null, "5.13", "", Strength.INFERRED, "A-50")
-                for code in (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID)
-            ),
-            Rule("blob-null", CKR.WRAPPED_KEY_LEN_RANGE, blob_null, "5.13", "", Strength.UNSAID, "A-50"),
-            Rule("blob-empty", CKR.ARGUMENTS_BAD, blob_empty, "5.1.6", "", Strength.UNSAID, "A-28"),
-            *(
-                Rule("blob-not-known-to-be-right", code, blob_not_known_to_be_right, "4.1.1", "", Strength.UNSAID)
-                for code in TEMPLATE_CODES
-            ),
+    effects=(
+        SECOND_LABEL,
+        Effect("key-unwrapped", unwrap_key, "5.13 C_UnwrapKey, the first paragraph"),
+    ),
+    outputs=(FRESH,),
+    out_of_scope=object_or_key_not_followed,
+    domains={
+        "mechanism": (
+            Mech.AES_KEY_WRAP,
+            Mech.AES_CBC_PAD,
+            Mech.RSA_PKCS,
+            Mech.RSA_PKCS_OAEP,
+            Mech.SHA256,
+            Mech.UNKNOWN,
         ),
-        effects=(Effect(unwrap_key, "5.13"),),
-        outputs=(FRESH,),
-        out_of_scope=object_or_key_not_followed,
-        domains={
-            "mechanism": (
-                Mech.AES_KEY_WRAP,
-                Mech.AES_CBC_PAD,
-                Mech.RSA_PKCS,
-                Mech.RSA_PKCS_OAEP,
-                Mech.SHA256,
-                Mech.UNKNOWN,
-            ),
-            "kind": (Kind.AES, Kind.GENERIC_SECRET),
-            "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
-            "flaw": _MADE_FLAWS,
-        },
-        deviations=2,
-    ),
-    Function(
-        "C_DeriveKey",
-        ("session", "mechanism", "parameter", "key", "kind", "token", "private", "trait", "flaw", "null"),
-        (
-            *SESSION,
-            *_CRYPTOGRAPHY,
-            *_PARAMETER,
-            *unknown_curve(curve_chosen),
-            Rule("point-invalid", CKR.PUBLIC_KEY_INVALID, point_invalid, "5.1.6", "", Strength.MAY, since=V2_40),
-            *MAKING,
-            Rule("attribute-missing", CKR.TEMPLATE_INCOMPLETE, attribute_missing, "4.1.1", "", Strength.UNSAID, "A-13"),
-            Rule(
-                "attributes-inconsistent",
-                CKR.TEMPLATE_INCONSISTENT,
-                attributes_inconsistent,
-                "4.1.1",
-                "",
-                Strength.SHOULD,
-            ),
-            *mechanism_rows(Role.DERIVE),
-            Rule("key-invalid", CKR.KEY_HANDLE_INVALID, key_invalid, "5.1.6", ""),
-            Rule("base-key-of-wrong-type", CKR.KEY_TYPE_INCONSISTENT, base_key_of_wrong_type, "5.1.6", ""),
-            Rule(
-                "key-given-with-foreign-mechanism",
-                CKR.KEY_TYPE_INCONSISTENT,
-                key_given_with_foreign_mechanism(Role.DERIVE),
-                "5.1.6",
-                "",
-                Strength.UNSAID,
-                "A-25",
-            ),
-            Rule(
-                "base-key-of-wrong-type",
-                CKR.MECHANISM_INVALID,
-                base_key_of_wrong_type,
-                "5.1.6",
-                "",
-                Strength.MAY,
-                "A-25",
-            ),
-            Rule("key-valid", CKR.KEY_SIZE_RANGE, key_valid, "5.1.6", "", Strength.MAY),
-            *_usage(CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_HANDLE_INVALID),
-        ),
-        effects=(Effect(unwrap_key, "5.13"),),
-        outputs=(FRESH,),
-        out_of_scope=object_or_key_not_followed,
-        domains={
-            "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
-            "kind": (Kind.GENERIC_SECRET, Kind.AES),
-            "flaw": _MADE_FLAWS,
-        },
-        deviations=2,
-    ),
+        "kind": (Kind.AES, Kind.GENERIC_SECRET),
+        "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
+        "flaw": _MADE_FLAWS,
+    },
+    deviations=2,
+    given=session_valid,
 )
+
+
+# C_DeriveKey.
+
+
+def point_invalid(s: State, a: Args) -> bool:
+    """The other side's public key is none."""
+    return a.parameter == Parameter.IMPOSSIBLE and a.mechanism == Mech.ECDH1_DERIVE
+
+
+def derive_key(s: State, a: Args) -> State:
+    return unsettle_searches(made(s, a, a.kind, Origin.OTHER, private=a.private))
+
+
+C_DERIVE_KEY = Function(
+    "C_DeriveKey",
+    ("session", "mechanism", "parameter", "key", "kind", "token", "private", "trait", "flaw", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *unknown_curve(curve_chosen),
+        Rule(
+            "point-invalid",
+            CKR.PUBLIC_KEY_INVALID,
+            point_invalid,
+            "5.1.6 CKR_PUBLIC_KEY_INVALID",
+            "The other side's public key in the parameter does not validate, for which the function has the code.",
+            Strength.MAY,
+            since=V2_40,
+            unguarded=True,
+        ),
+        *MAKING,
+        ATTRIBUTE_PERHAPS_MISSING,
+        ATTRIBUTES_INCONSISTENT,
+        *mechanism_rows(Role.DERIVE),
+        *_key_rows(Role.DERIVE, CKR.KEY_HANDLE_INVALID, CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_SIZE_RANGE),
+    ),
+    effects=(
+        SECOND_LABEL,
+        Effect("key-derived", derive_key, "5.13 C_DeriveKey, the first paragraph"),
+    ),
+    outputs=(FRESH,),
+    out_of_scope=object_or_key_not_followed,
+    domains={
+        "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
+        "kind": (Kind.GENERIC_SECRET, Kind.AES),
+        "flaw": _MADE_FLAWS,
+    },
+    deviations=2,
+    given=session_valid,
+)
+
+FUNCTIONS = (C_GENERATE_KEY, C_GENERATE_KEY_PAIR, C_WRAP_KEY, C_UNWRAP_KEY, C_DERIVE_KEY)

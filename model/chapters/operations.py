@@ -1,18 +1,32 @@
 """The life of an operation (5.8 to 5.12), told once for all kinds: what begins, feeds and ends it, and what refuses.
 
-The conditions and effects of a kind are made here from its `Activity`; the chapters put them into rows.
+The conditions, rows and effects of a kind are made here from its `Activity`, each condition followed by the rows that
+it stands in; the chapters put them into functions. All conditions take it for granted that the session is open, but for
+those of rows that are `unguarded`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Any, cast
 
-from ..attributes import PAIRS
+from ..attributes import PAIRS, PUBLIC_KEYS
 from ..call import Args, Buffer, Data, Parameter
-from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
-from ..rule import Change, Condition, Effect, Function, Rule, Strength, named, never, one_fact
+from ..mechanisms import (
+    MECHANISMS,
+    NOUNS,
+    NUMERIC,
+    PARAMETRIC,
+    RSA_BYTES,
+    VARIED,
+    WHOLE_ONLY,
+    Mechanism,
+    Role,
+    taking,
+    with_role,
+)
+from ..rule import Change, Condition, Effect, Function, Rule, Strength, guarded, named, never
 from ..state import (
     Kept,
     Kind,
@@ -28,7 +42,7 @@ from ..state import (
     put_session,
 )
 from ..vocabulary import CKR, ENVIRONMENT, Version
-from .common import NULL_POINTER, SESSION, arguments_bad, mechanism_rows
+from .common import NULL_POINTER, SESSION, arguments_bad, mechanism_rows, or_arguments_bad
 from .conditions import (
     callback_may_cancel,
     key_hidden,
@@ -46,22 +60,24 @@ from .conditions import (
     user_required_but_absent,
 )
 
-V2_01, V2_20 = Version.V2_01, Version.V2_20
+V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
     """A kind of operation.
 
-    `field` is its place in `Operations`. `unfit` are the codes by which its
-    functions refuse their input, `partners` the kinds that it may share a session with for dual functions (5.12).
-    `private` says that what it does may want the user there, `part_needed` that 5.11 wants an Update before the Final,
-    `keyed` that it has a key, `parted` that there are functions to do it in parts.
+    `field` is its place in `Operations`; `stem` is the name of the function that does all of it at once, and begins
+    those of the others. `unfit` are the codes by which its functions refuse their input, `partners` the kinds that it
+    may share a session with for dual functions (5.12). `private` says that what it does may want the user there,
+    `part_needed` that 5.11 wants an Update before the Final, `keyed` that it has a key, `parted` that there are
+    functions to do it in parts.
     """
 
     field: str
     section: str
     role: Role
+    stem: str
     unfit: tuple[CKR, ...] = ()
     partners: tuple[str, ...] = ()
     private: bool = False
@@ -74,37 +90,55 @@ class Activity:
         """Its name in conditions."""
         return NOUNS[self.role]
 
+    @property
+    def init(self) -> str:
+        """The function that begins it."""
+        return f"{self.stem}Init"
+
 
 _PLAINTEXT = (CKR.DATA_INVALID, CKR.DATA_LEN_RANGE)
 _CIPHERTEXT = (CKR.ENCRYPTED_DATA_INVALID, CKR.ENCRYPTED_DATA_LEN_RANGE)
 _SIGNED = (*_PLAINTEXT, CKR.SIGNATURE_INVALID, CKR.SIGNATURE_LEN_RANGE)
 
-ENCRYPTION = Activity("encrypt", "5.8", Role.ENCRYPT, _PLAINTEXT, ("digest", "sign"))
-DECRYPTION = Activity("decrypt", "5.9", Role.DECRYPT, _CIPHERTEXT, ("digest", "verify"), private=True)
-DIGESTING = Activity("digest", "5.10", Role.DIGEST, (), ("encrypt", "decrypt"), keyed=False)
-SIGNING = Activity("sign", "5.11", Role.SIGN, _PLAINTEXT, ("encrypt",), private=True, part_needed=True)
-SIGNING_RECOVERABLY = Activity("sign_recover", "5.11", Role.SIGN_RECOVER, _PLAINTEXT, private=True, parted=False)
-VERIFYING = Activity("verify", "5.11", Role.VERIFY, _SIGNED, ("decrypt",), part_needed=True)
-RECOVERING = Activity("verify_recover", "5.11", Role.VERIFY_RECOVER, _SIGNED, parted=False)
+ENCRYPTION = Activity("encrypt", "5.8", Role.ENCRYPT, "C_Encrypt", _PLAINTEXT, ("digest", "sign"))
+DECRYPTION = Activity("decrypt", "5.9", Role.DECRYPT, "C_Decrypt", _CIPHERTEXT, ("digest", "verify"), private=True)
+DIGESTING = Activity("digest", "5.10", Role.DIGEST, "C_Digest", (), ("encrypt", "decrypt"), keyed=False)
+SIGNING = Activity("sign", "5.11", Role.SIGN, "C_Sign", _PLAINTEXT, ("encrypt",), private=True, part_needed=True)
+SIGNING_RECOVERABLY = Activity(
+    "sign_recover", "5.11", Role.SIGN_RECOVER, "C_SignRecover", _PLAINTEXT, private=True, parted=False
+)
+VERIFYING = Activity("verify", "5.11", Role.VERIFY, "C_Verify", _SIGNED, ("decrypt",), part_needed=True)
+RECOVERING = Activity("verify_recover", "5.11", Role.VERIFY_RECOVER, "C_VerifyRecover", _SIGNED, parted=False)
 
 ACTIVITIES = (ENCRYPTION, DECRYPTION, DIGESTING, SIGNING, SIGNING_RECOVERABLY, VERIFYING, RECOVERING)
 
 
 class Step(Enum):
-    """What a call does to an operation: all of it at once, a part of it, or its end after the parts."""
+    """What a call does to an operation: all of it at once, a part of it, or its end after the parts.
 
-    WHOLE = "single part"
-    PART = "update"
-    LAST = "final"
+    The value is how the name of its function goes on after the stem.
+    """
+
+    WHOLE = ""
+    PART = "Update"
+    LAST = "Final"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The shape of a call that works on an operation: its step, and whether it takes data and gives output (5.2)."""
+    """The shape of a call that works on an operation: its step, and whether it takes data and gives output (5.2).
+
+    `dual` names the function that takes the step for two operations at once.
+    """
 
     step: Step
     data: bool = True
     output: bool = True
+    dual: str = ""
+
+    def place(self, k: Activity) -> str:
+        """Where the standard speaks of the function."""
+        return f"5.12 {self.dual}" if self.dual else f"{k.section} {k.stem}{self.step.value}"
 
 
 def operation(s: State, a: Args, k: Activity) -> Operation:
@@ -126,32 +160,31 @@ def _running(o: Operations, fields: Iterable[str]) -> bool:
 # What is under way in a session.
 
 
+WHOLE_SO_FAR = (Phase.READY, Phase.ASKED)
+"""How far an operation is before any part went in."""
+
+
 def _phase(words: str, k: Activity, *phases: Phase) -> Condition:
-    return named(words, lambda s, a: session_valid(s, a) and one_of(operation(s, a, k).phase, phases))
+    return named(words, lambda s, a: one_of(operation(s, a, k).phase, phases))
 
 
-@one_fact
+@cache
 def active(k: Activity) -> Condition:
     """An operation of the kind is active."""
-    return _phase(f"{k.noun} active", k, Phase.READY, Phase.UPDATED)
+    return _phase(f"{k.noun} active", k, *WHOLE_SO_FAR, Phase.UPDATED)
 
 
-@one_fact
-def not_active(k: Activity) -> Condition:
-    """No operation of the kind is active."""
-    return _phase(f"{k.noun} not active", k, Phase.NONE)
-
-
-@one_fact
-def begun(k: Activity) -> Condition:
-    """An operation of the kind is active, and was not fed by an Update."""
-    return _phase(f"{k.noun} begun without an update", k, Phase.READY)
-
-
-@one_fact
+@cache
 def updated(k: Activity) -> Condition:
     """An operation of the kind is active, and was fed by an Update."""
     return _phase(f"{k.noun} under way in parts", k, Phase.UPDATED)
+
+
+@cache
+def working(k: Activity) -> Condition:
+    """Whether the session is open and an operation of the kind is active: for what must answer without a session."""
+    running = active(k)
+    return named(f"{k.noun} active in the session", lambda s, a: session_valid(s, a) and running(s, a))
 
 
 def something_active(s: State, a: Args) -> bool:
@@ -162,36 +195,130 @@ def something_active(s: State, a: Args) -> bool:
     return o.search != Search.NONE or _running(o, (k.field for k in ACTIVITIES))
 
 
-@one_fact
-def conflicting(k: Activity) -> Condition:
-    """An operation is active that one of this kind cannot stand beside, itself included."""
-    strangers = tuple(sorted({x.field for x in ACTIVITIES} - set(k.partners)))
-
-    def holds(s: State, a: Args) -> bool:
-        if not session_valid(s, a):
-            return False
-        o = s.sessions[a.session].operations
-        if o.search != Search.NONE or _running(o, strangers):
-            return True
-        partners = [field for field in k.partners if _running(o, (field,))]
-        return len(partners) > 1 or (bool(partners) and not slot_of(s, a).dual)
-
-    return named(f"{k.noun} or what excludes it active", holds)
+# Beginning an operation: the mechanism and its parameter.
 
 
-@one_fact
-def partner_active(k: Activity) -> Condition:
-    """An operation is active that dual functions may use beside one of this kind."""
-    return named(
-        f"partner of {k.noun} active",
-        lambda s, a: session_valid(s, a) and _running(s.sessions[a.session].operations, k.partners),
+_CODES_OF_PARAMETERS = (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD)
+
+
+def parameter_wrong(s: State, a: Args) -> bool:
+    """A parameter of a length that the mechanism does not take."""
+    return not a.null and a.parameter != Parameter.RIGHT and one_of(a.mechanism, PARAMETRIC)
+
+
+def parameter_not_wanted(s: State, a: Args) -> bool:
+    """A parameter for a mechanism that takes none."""
+    return not a.null and a.parameter != Parameter.RIGHT and not one_of(a.mechanism, PARAMETRIC)
+
+
+def parameter_perhaps_unsupported(s: State, a: Args) -> bool:
+    """A parameter that chooses what a token need not know."""
+    return not a.null and one_of(a.mechanism, VARIED)
+
+
+def _parameter_rows(own: Iterable[Mech]) -> Iterable[Rule]:
+    place = "5.1.6 CKR_MECHANISM_PARAM_INVALID"
+    for code in _CODES_OF_PARAMETERS:
+        if not {*own}.isdisjoint(PARAMETRIC):
+            yield Rule(
+                "parameter-wrong",
+                code,
+                parameter_wrong,
+                place,
+                "Parameters that the mechanism cannot have are wrong, and no less a bad argument.",
+                Strength.INFERRED,
+                "A-26",
+                unguarded=True,
+            )
+        yield Rule(
+            "parameter-unwanted",
+            code,
+            parameter_not_wanted,
+            place,
+            "A mechanism that takes no parameter may be particular about being given one.",
+            Strength.MAY,
+            "A-26",
+            unguarded=True,
+        )
+        if not {*own}.isdisjoint(VARIED):
+            yield Rule(
+                "parameter-perhaps-unsupported",
+                code,
+                parameter_perhaps_unsupported,
+                place,
+                "Which values of a parameter a token supports is for the token to say.",
+                Strength.MAY,
+                "A-26",
+                unguarded=True,
+            )
+
+
+def mechanism_given(s: State, a: Args) -> bool:
+    """The mechanism is not at the NULL pointer, so that there is one to look at."""
+    return not a.null
+
+
+@cache
+def without_mechanism(when: Condition) -> Condition:
+    """A condition where there is no mechanism."""
+    return named(f"{when.__name__} and no mechanism", lambda s, a: a.null and when(s, a))
+
+
+def _no_mechanism_rows(k: Activity) -> Iterable[Rule]:
+    place = f"{k.section} {k.init}, on pMechanism"
+    says = "The operation is begun with the mechanism pointed to; up to v2.40 nothing is said of there being none."
+    yield from arguments_bad("mechanism-null", pointer_null, place, says, "A-27", unguarded=True, until=V2_40)
+    for code, strength in ((CKR.MECHANISM_INVALID, Strength.INFERRED), (CKR.MECHANISM_PARAM_INVALID, Strength.UNSAID)):
+        yield Rule("mechanism-null", code, pointer_null, place, says, strength, "A-27", until=V2_40, unguarded=True)
+    idle, busy = not_active(k), active(k)
+    for code in (CKR.ARGUMENTS_BAD, CKR.OPERATION_NOT_INITIALIZED):
+        yield Rule(
+            "nothing-to-cancel",
+            code,
+            without_mechanism(idle),
+            place,
+            "Since v3.0 no mechanism means to end what is active; nothing is said of nothing being so.",
+            Strength.UNSAID,
+            since=Version.V3_0,
+        )
+    yield Rule(
+        "cancel-may-fail",
+        CKR.OPERATION_CANCEL_FAILED,
+        without_mechanism(busy),
+        place,
+        "Since v3.0 no mechanism means to end what is active, which a token may be unable to do.",
+        Strength.MAY,
+        since=Version.V3_0,
     )
 
 
-# What Init functions refuse (6.2 of the list of conditions in 5.1.6).
+def _where_given(rows: Iterable[Rule]) -> Iterable[Rule]:
+    """Rows that look at the mechanism, where there is one."""
+    return (replace(r, when=guarded(mechanism_given, r.when)) for r in rows)
 
 
-_PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
+def _key_beside_nothing_rows(k: Activity) -> Iterable[Rule]:
+    """What may be said of the key where there is no mechanism to use it with, or, since v3.0, no need of a key."""
+    for when, codes in (
+        (key_invalid, (CKR.KEY_HANDLE_INVALID, CKR.OBJECT_HANDLE_INVALID)),
+        (key_without_usage(k), (CKR.KEY_FUNCTION_NOT_PERMITTED,)),
+        (key_usage_denied(k), (CKR.KEY_FUNCTION_NOT_PERMITTED,)),
+    ):
+        for code in codes:
+            yield Rule(
+                "key-beside-no-mechanism",
+                code,
+                without_mechanism(when),
+                f"5.1.6 {code}",
+                "Without a mechanism the call is bad already; its key may be looked at first.",
+                Strength.UNSAID,
+                "A-27",
+            )
+
+
+# Beginning an operation: the key.
+
+
 _OTHER_HALF = {**dict(PAIRS), **{private: public for public, private in PAIRS}}
 
 _Taken = tuple[tuple[Kind, tuple[Mech, ...]], ...]
@@ -210,25 +337,42 @@ def _key_among(s: State, a: Args, taken: _Taken) -> bool:
     return any(s.objects[a.key].kind == kind and one_of(a.mechanism, mechs) for kind, mechs in taken)
 
 
-_VARIED = (Mech.AES_CTR, Mech.AES_GCM, Mech.RSA_PKCS_OAEP, Mech.RSA_PKCS_PSS)
-"""Mechanisms whose parameter chooses a hash, a length or the like, of which a token need not know every one."""
+_KEY_HANDLE = Rule(
+    "key-invalid",
+    CKR.KEY_HANDLE_INVALID,
+    key_invalid,
+    "5.1.6 CKR_KEY_HANDLE_INVALID",
+    "The handle is none, or that of an object which is no key.",
+)
+
+KEY_HANDLE_ROWS = (
+    *or_arguments_bad(_KEY_HANDLE),
+    Rule(
+        "key-invalid",
+        CKR.OBJECT_HANDLE_INVALID,
+        key_invalid,
+        "5.1.6 CKR_OBJECT_HANDLE_INVALID",
+        "A key is an object, so that a bad handle of a key is a bad handle of an object.",
+        Strength.UNSAID,
+        "A-23",
+    ),
+)
 
 
-def parameter_perhaps_unsupported(s: State, a: Args) -> bool:
-    return not a.null and one_of(a.mechanism, _VARIED)
+def key_hidden_row(strength: Strength) -> Rule:
+    """The row for a private key while the user is not there."""
+    return Rule(
+        "key-hidden",
+        CKR.USER_NOT_LOGGED_IN,
+        key_hidden,
+        "5.1.6 CKR_USER_NOT_LOGGED_IN",
+        "What is wanted needs a user who is not there: a private key is for the user alone.",
+        strength,
+        "A-12",
+    )
 
 
-def parameter_wrong(s: State, a: Args) -> bool:
-    """A parameter of a length that the mechanism does not take."""
-    return not a.null and a.parameter != Parameter.RIGHT and one_of(a.mechanism, _PARAMETRIC)
-
-
-def parameter_not_wanted(s: State, a: Args) -> bool:
-    """A parameter for a mechanism that takes none."""
-    return not a.null and a.parameter != Parameter.RIGHT and not one_of(a.mechanism, _PARAMETRIC)
-
-
-@one_fact
+@cache
 def key_of_wrong_type(k: Activity) -> Condition:
     """The mechanism takes neither the key nor its other half."""
     own, either = with_role(k.role), (*_TAKEN[k.role], *_TAKEN_OTHERWISE[k.role])
@@ -238,7 +382,7 @@ def key_of_wrong_type(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def key_of_wrong_half(k: Activity) -> Condition:
     """The mechanism takes the other half of the pair."""
     other = _TAKEN_OTHERWISE[k.role]
@@ -248,7 +392,56 @@ def key_of_wrong_half(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
+def key_with_foreign_mechanism(k: Activity) -> Condition:
+    """A key and a mechanism of another use."""
+    own = with_role(k.role)
+    others = tuple(mech for mech in MECHANISMS if mech not in own)
+    return named(f"key and mechanism not for {k.noun}", lambda s, a: key_valid(s, a) and one_of(a.mechanism, others))
+
+
+def _key_type_rows(k: Activity) -> tuple[Rule, ...]:
+    place = "5.1.6 CKR_KEY_TYPE_INCONSISTENT"
+    return (
+        Rule(
+            "key-of-wrong-type",
+            CKR.KEY_TYPE_INCONSISTENT,
+            key_of_wrong_type(k),
+            place,
+            "The key is of a type that the mechanism cannot be used with.",
+            reading="A-25",
+        ),
+        Rule(
+            "key-of-wrong-type",
+            CKR.MECHANISM_INVALID,
+            key_of_wrong_type(k),
+            "5.1.6 CKR_MECHANISM_INVALID",
+            "Seen from the key, it is the mechanism that cannot be used; no order between the two is given.",
+            Strength.MAY,
+            "A-25",
+        ),
+        Rule(
+            "key-of-wrong-half",
+            CKR.KEY_TYPE_INCONSISTENT,
+            key_of_wrong_half(k),
+            place,
+            "A public key where the private one is wanted, or the other way, may count as one of a wrong type.",
+            Strength.MAY,
+            "A-25",
+        ),
+        Rule(
+            "key-with-foreign-mechanism",
+            CKR.KEY_TYPE_INCONSISTENT,
+            key_with_foreign_mechanism(k),
+            place,
+            "The key may be compared with a mechanism of another use before that use is looked at.",
+            Strength.UNSAID,
+            "A-25",
+        ),
+    )
+
+
+@cache
 def key_without_usage(k: Activity) -> Condition:
     """No mechanism has this use for keys of the kind, so that they lack the attribute for it."""
     kinds = tuple(kind for kind, mechs in _TAKEN[k.role] if mechs)
@@ -258,7 +451,7 @@ def key_without_usage(k: Activity) -> Condition:
     )
 
 
-@one_fact
+@cache
 def key_usage_denied(k: Activity) -> Condition:
     """The key's attribute for this use is FALSE."""
     return named(
@@ -266,71 +459,163 @@ def key_usage_denied(k: Activity) -> Condition:
     )
 
 
-@one_fact
-def key_with_foreign_mechanism(k: Activity) -> Condition:
-    """A key and a mechanism of another use."""
-    own = with_role(k.role)
-    others = tuple(mech for mech in MECHANISMS if mech not in own)
-    return named(f"key and mechanism not for {k.noun}", lambda s, a: key_valid(s, a) and one_of(a.mechanism, others))
-
-
-def _key_rows(k: Activity) -> tuple[Rule, ...]:
-    codes, own = (CKR.MECHANISM_PARAM_INVALID, CKR.ARGUMENTS_BAD), {*with_role(k.role)}
-    parametric, varied = own & {*_PARAMETRIC}, own & {*_VARIED}
+def _key_usage_rows(k: Activity) -> tuple[Rule, ...]:
     return (
-        Rule("key-invalid", CKR.KEY_HANDLE_INVALID, key_invalid, k.section, "", reading="A-23"),
-        Rule("key-hidden", CKR.USER_NOT_LOGGED_IN, key_hidden, "5.1.6", "", Strength.MAY, "A-12"),
-        Rule("key-of-wrong-type", CKR.KEY_TYPE_INCONSISTENT, key_of_wrong_type(k), "5.1.6", "", reading="A-25"),
-        Rule("key-of-wrong-type", CKR.MECHANISM_INVALID, key_of_wrong_type(k), "5.1.6", "", Strength.MAY, "A-25"),
         Rule(
             "key-without-usage",
             CKR.KEY_FUNCTION_NOT_PERMITTED,
             key_without_usage(k),
-            "5.1.6",
-            "",
+            "5.1.6 CKR_KEY_FUNCTION_NOT_PERMITTED",
+            "A use needs its attribute to be true, and keys of this kind do not have it.",
             Strength.INFERRED,
             "A-25",
         ),
-        Rule("key-of-wrong-half", CKR.KEY_TYPE_INCONSISTENT, key_of_wrong_half(k), "5.1.6", "", Strength.MAY, "A-25"),
-        Rule("key-usage-denied", CKR.KEY_FUNCTION_NOT_PERMITTED, key_usage_denied(k), k.section, ""),
         Rule(
-            "key-with-foreign-mechanism",
-            CKR.KEY_TYPE_INCONSISTENT,
-            key_with_foreign_mechanism(k),
-            "5.1.6",
-            "",
-            Strength.UNSAID,
-            "A-25",
-        ),
-        Rule("key-short", CKR.KEY_SIZE_RANGE, key_short, "5.1.6", "", Strength.MAY),
-        Rule("key-not-short", CKR.KEY_SIZE_RANGE, key_not_short, "5.1.6", "", Strength.MAY),
-        *(
-            Rule("parameter-wrong", code, parameter_wrong, "5.1.6", "", Strength.INFERRED, "A-26")
-            for code in codes
-            if parametric
-        ),
-        *(
-            Rule("parameter-not-wanted", code, parameter_not_wanted, "5.1.6", "", Strength.MAY, "A-26")
-            for code in codes
-        ),
-        *(
-            Rule(
-                "parameter-perhaps-unsupported", code, parameter_perhaps_unsupported, "5.1.6", "", Strength.MAY, "A-26"
-            )
-            for code in codes
-            if varied
+            "key-usage-denied",
+            CKR.KEY_FUNCTION_NOT_PERMITTED,
+            key_usage_denied(k),
+            f"{k.section} {k.init}, on CKA_{k.role.name}",
+            "The attribute of the key that stands for this use has to be true.",
         ),
     )
+
+
+_KEY_SIZE_ROWS = tuple(
+    Rule(
+        id,
+        CKR.KEY_SIZE_RANGE,
+        when,
+        "5.1.6 CKR_KEY_SIZE_RANGE",
+        "Which sizes of key it can handle is for the token to say.",
+        Strength.MAY,
+    )
+    for id, when in (("key-short", key_short), ("key-not-short", key_not_short))
+)
+
+
+@cache
+def key_public(k: Activity) -> Condition:
+    """A public key that the mechanism takes, which may be looked at closely."""
+    return named(
+        f"public key given for {k.noun}", lambda s, a: key_valid(s, a) and one_of(s.objects[a.key].kind, PUBLIC_KEYS)
+    )
+
+
+def _public_key_rows(k: Activity) -> Iterable[Rule]:
+    if k.role in (Role.VERIFY, Role.VERIFY_RECOVER):
+        yield Rule(
+            "public-key-given",
+            CKR.PUBLIC_KEY_INVALID,
+            key_public(k),
+            "5.1.6 CKR_PUBLIC_KEY_INVALID",
+            "A public key may be validated when it is used to verify, and fail.",
+            Strength.MAY,
+            since=V2_40,
+        )
+
+
+def _key_rows(k: Activity) -> Iterable[Rule]:
+    yield from _where_given(
+        (*KEY_HANDLE_ROWS, *or_arguments_bad(*_key_type_rows(k), *_key_usage_rows(k)), *_public_key_rows(k))
+    )
+    yield from _KEY_SIZE_ROWS
+    yield key_hidden_row(Strength.MAY)
+    yield from _parameter_rows(with_role(k.role))
+    yield from _key_beside_nothing_rows(k)
+
+
+# Beginning an operation: what is active already.
+
+
+@cache
+def conflicting(k: Activity) -> Condition:
+    """An operation is active that one of this kind cannot stand beside, itself included."""
+    strangers = tuple(sorted({x.field for x in ACTIVITIES} - set(k.partners)))
+
+    def holds(s: State, a: Args) -> bool:
+        o = s.sessions[a.session].operations
+        if o.search != Search.NONE or _running(o, strangers):
+            return True
+        partners = [field for field in k.partners if _running(o, (field,))]
+        return len(partners) > 1 or (bool(partners) and not slot_of(s, a).dual)
+
+    return named(f"{k.noun} or what excludes it active", holds)
+
+
+@cache
+def partner_active(k: Activity) -> Condition:
+    """An operation is active that dual functions may use beside one of this kind."""
+    return named(
+        f"partner of {k.noun} active",
+        lambda s, a: _running(s.sessions[a.session].operations, k.partners),
+    )
+
+
+def _activity_rows(k: Activity) -> tuple[Rule, ...]:
+    conflict = Rule(
+        "conflicting-operation-active",
+        CKR.OPERATION_ACTIVE,
+        conflicting(k),
+        "5.1.6 CKR_OPERATION_ACTIVE",
+        "What is active keeps an operation of this kind from being begun.",
+        Strength.MAY,
+        "A-16",
+    )
+    partner = Rule(
+        "partner-active",
+        CKR.OPERATION_ACTIVE,
+        partner_active(k),
+        "5.12 first paragraph",
+        "Two operations stand side by side for the dual functions, and no token need have those.",
+        Strength.UNSAID,
+    )
+    return (conflict, partner) if k.partners else (conflict,)
+
+
+# Beginning an operation: who is there.
+
+
+SURRENDER = Rule(
+    "callback-may-cancel",
+    CKR.FUNCTION_CANCELED,
+    callback_may_cancel,
+    "5.16.1 on CKR_CANCEL",
+    "The session was opened with a callback, which may have the function give up.",
+    Strength.MAY,
+)
+USER_REQUIRED = Rule(
+    "user-required-but-absent",
+    CKR.USER_NOT_LOGGED_IN,
+    user_required_but_absent,
+    "5.1.6 CKR_USER_NOT_LOGGED_IN, last example",
+    "Some tokens do no cryptography for anybody but the user, who has to be logged in.",
+    Strength.MAY,
+)
+PIN_TO_BE_CHANGED = Rule(
+    "pin-to-be-changed",
+    CKR.PIN_EXPIRED,
+    pin_to_be_changed,
+    "3.2 CK_TOKEN_INFO, on CKF_USER_PIN_TO_BE_CHANGED",
+    "A PIN that is to be changed makes everything fail that needs its user, but the change itself.",
+    Strength.MAY,
+    since=V2_20,
+)
+
+
+# Beginning an operation: what comes of it.
 
 
 _NOT_ERRORS = frozenset(
     {CKR.OK, CKR.BUFFER_TOO_SMALL, CKR.SESSION_HANDLE_INVALID, CKR.CRYPTOKI_NOT_INITIALIZED, CKR.CANCEL}
 )
-_DOUBTFUL = frozenset({*ENVIRONMENT, CKR.FUNCTION_NOT_SUPPORTED, CKR.OPERATION_ACTIVE})
-"""Errors that may have come from beside the operation: a stub's, the device's, or a guard's before it."""
+_DOUBTFUL = frozenset(
+    {*ENVIRONMENT, CKR.FUNCTION_NOT_SUPPORTED, CKR.OPERATION_ACTIVE, CKR.USER_NOT_LOGGED_IN, CKR.PIN_EXPIRED}
+)
+"""Errors that may have come from beside the operation: a stub's, the device's, or a guard's before it (A-71)."""
 
 ERRORS = frozenset(CKR) - _NOT_ERRORS
-_PLAIN_ERRORS = ERRORS - _DOUBTFUL
+_ARGUMENT_ERRORS = frozenset({CKR.ARGUMENTS_BAD})
+_PLAIN_ERRORS = ERRORS - _DOUBTFUL - _ARGUMENT_ERRORS
 
 DISPLACING = frozenset({CKR.OK, *ERRORS} - {CKR.OPERATION_ACTIVE})
 """Codes of an Init that may have dropped what was active before it, as some libraries do even where it fails."""
@@ -338,11 +623,14 @@ DISPLACING = frozenset({CKR.OK, *ERRORS} - {CKR.OPERATION_ACTIVE})
 
 @cache
 def started(k: Activity) -> Change:
-    """An operation of the kind begins."""
-    return named(
-        f"{k.noun} begins",
-        lambda s, a: with_operation(s, a, k, Operation(Phase.READY, a.mechanism, a.key if k.keyed else 0)),
-    )
+    """An operation of the kind begins; without a mechanism the one that was active ends, as v3.0 has it."""
+
+    def start(s: State, a: Args) -> State:
+        if a.null:
+            return with_operation(s, a, k, Operation())
+        return with_operation(s, a, k, Operation(Phase.READY, a.mechanism, a.key if k.keyed else 0))
+
+    return named(f"{k.noun} begins", start)
 
 
 def all_dropped(s: State, a: Args) -> State:
@@ -356,45 +644,107 @@ def all_dropped(s: State, a: Args) -> State:
 def displaced(k: Activity) -> Change:
     """What an operation of the kind cannot stand beside is dropped for it, and all the rest with it."""
     conflict = conflicting(k)
-    return named(f"{k.noun} displaces what was active", lambda s, a: all_dropped(s, a) if conflict(s, a) else s)
-
-
-def init(name: str, k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
-    """The function that begins operations of a kind; `mechanisms` are worth trying with it, a good one first."""
-    return Function(
-        name,
-        ("session", "mechanism", "parameter", "key", "null") if k.keyed else ("session", "mechanism", "null"),
-        (
-            *SESSION,
-            *arguments_bad("mechanism-null", pointer_null, k.section, "", "A-27"),
-            Rule("pointer-null", CKR.MECHANISM_INVALID, pointer_null, k.section, "", Strength.INFERRED, "A-27"),
-            *mechanism_rows(k.role),
-            *(_key_rows(k) if k.keyed else ()),
-            Rule("conflicting", CKR.OPERATION_ACTIVE, conflicting(k), "5.1.6", "", Strength.MAY, "A-16"),
-            *(
-                (Rule("partner-active", CKR.OPERATION_ACTIVE, partner_active(k), "5.12", "", Strength.UNSAID),)
-                if k.partners
-                else ()
-            ),
-            Rule(
-                "user-required-but-absent", CKR.USER_NOT_LOGGED_IN, user_required_but_absent, "5.1.6", "", Strength.MAY
-            ),
-            Rule("pin-to-be-changed", CKR.PIN_EXPIRED, pin_to_be_changed, "5.1.6", "", Strength.MAY, since=V2_20),
-            Rule("callback-may-cancel", CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", "", Strength.MAY),
-        ),
-        effects=(
-            Effect(displaced(k), "5.1.6", DISPLACING, certain=False, reading="A-16"),
-            Effect(started(k), k.section),
-        ),
-        out_of_scope=key_of_another_token if k.keyed else never,
-        domains={"mechanism": mechanisms, "parameter": (Parameter.RIGHT, Parameter.WRONG)},
+    return named(
+        f"{k.noun} displaces what was active",
+        lambda s, a: all_dropped(s, a) if session_valid(s, a) and conflict(s, a) else s,
     )
 
 
-# What calls refuse that work on an operation.
+def init(k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
+    """The function that begins operations of a kind; `mechanisms` are worth trying with it, a good one first."""
+    return Function(
+        k.init,
+        ("session", "mechanism", "parameter", "key", "null") if k.keyed else ("session", "mechanism", "null"),
+        (
+            *SESSION,
+            *_no_mechanism_rows(k),
+            *_where_given(mechanism_rows(k.role)),
+            *(_key_rows(k) if k.keyed else ()),
+            *_activity_rows(k),
+            USER_REQUIRED,
+            PIN_TO_BE_CHANGED,
+            SURRENDER,
+        ),
+        effects=(
+            Effect(
+                "operation-displaced",
+                displaced(k),
+                "5.1.6 CKR_OPERATION_ACTIVE",
+                DISPLACING,
+                certain=False,
+                reading="A-16",
+            ),
+            Effect("operation-begun", started(k), f"{k.section} {k.init}, first sentence"),
+        ),
+        out_of_scope=key_of_another_token if k.keyed else never,
+        domains={"mechanism": mechanisms, "parameter": (Parameter.RIGHT, Parameter.WRONG)},
+        given=session_valid,
+    )
 
 
-_WHOLE_ONLY = tuple(m.mech for m in MECHANISMS.values() if not m.parts)
+# Working on an operation: whether there is one, and how far it is.
+
+
+@cache
+def not_active(k: Activity) -> Condition:
+    """No operation of the kind is active."""
+    return _phase(f"{k.noun} not active", k, Phase.NONE)
+
+
+NOT_ACTIVE = "operation-not-active"
+"""The id of the row of all kinds of operation that says that none is there to work on."""
+
+
+def not_active_row(k: Activity, place: str) -> Rule:
+    """The row of every function that works on an operation of a kind."""
+    return Rule(
+        NOT_ACTIVE,
+        CKR.OPERATION_NOT_INITIALIZED,
+        not_active(k),
+        f"{place}, on {k.init}",
+        "The operation that the call works on has to have been begun, and not to have ended since.",
+    )
+
+
+@cache
+def whole_after_parts(k: Activity, shape: Shape) -> Condition:
+    """Data for the whole operation is given, after an Update."""
+    parts = updated(k)
+    return named(
+        f"{k.noun} at once after parts",
+        lambda s, a: parts(s, a) and not (shape.output and a.buffer == Buffer.NULL),
+    )
+
+
+@cache
+def whole_asked_after_parts(k: Activity) -> Condition:
+    """The length of the whole output is asked for, after an Update."""
+    parts = updated(k)
+    return named(f"length of {k.noun} at once asked after parts", lambda s, a: parts(s, a) and a.buffer == Buffer.NULL)
+
+
+def _whole_after_parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
+    if not k.parted:
+        return
+    id, given, place = "whole-after-parts", whole_after_parts(k, shape), f"{shape.place(k)}, on intervening updates"
+    says = "The whole at once does not end an operation in parts; by which code it fails is left open."
+    codes = (CKR.OPERATION_ACTIVE, CKR.OPERATION_NOT_INITIALIZED)
+    for code in codes:
+        yield Rule(id, code, given, place, says, Strength.INFERRED, "A-11", since=V2_20)
+        yield Rule(id, code, given, place, says, Strength.UNSAID, "A-11", until=V2_01)
+    for code in (CKR.ARGUMENTS_BAD, *k.unfit):
+        yield Rule(id, code, given, place, says, Strength.UNSAID)
+    for code in (*codes, CKR.ARGUMENTS_BAD, *k.unfit) if shape.output else ():
+        yield Rule(
+            "whole-asked-after-parts",
+            code,
+            whole_asked_after_parts(k),
+            place,
+            "Nothing is said of asking for the length of the whole once parts went in.",
+            Strength.UNSAID,
+            "A-11",
+        )
+
 
 _UNFORESEEN = (
     CKR.OPERATION_NOT_INITIALIZED,
@@ -406,12 +756,66 @@ _UNFORESEEN = (
 )
 """What modules answer to parts for a mechanism that takes none: the text has no code for it."""
 
-_KEY_LOST = (
-    CKR.KEY_HANDLE_INVALID,
-    CKR.OBJECT_HANDLE_INVALID,
-    CKR.USER_NOT_LOGGED_IN,
-    CKR.OPERATION_NOT_INITIALIZED,
-)
+
+@cache
+def parts_unforeseen(k: Activity) -> Condition:
+    """The mechanism takes its input at once only."""
+    running = active(k)
+    return named(
+        f"{k.noun} in parts by a mechanism without parts",
+        lambda s, a: running(s, a) and one_of(operation(s, a, k).mechanism, WHOLE_ONLY),
+    )
+
+
+@cache
+def begun(k: Activity) -> Condition:
+    """An operation of the kind is active, and was not fed by an Update."""
+    return _phase(f"{k.noun} begun without an update", k, *WHOLE_SO_FAR)
+
+
+@cache
+def whole_asked(k: Activity) -> Condition:
+    """The whole at once was asked for, and not given."""
+    return _phase(f"{k.noun} at once asked for", k, Phase.ASKED)
+
+
+def _parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
+    """What the text leaves open of operations in parts."""
+    codes = [CKR.OPERATION_ACTIVE] if shape.step == Step.LAST else []
+    if codes and k.part_needed:
+        codes += [CKR.OPERATION_NOT_INITIALIZED, CKR.ARGUMENTS_BAD, *k.unfit]
+    for code in codes:
+        yield Rule(
+            "no-part-yet",
+            code,
+            begun(k),
+            f"{k.section} {k.init}, on what follows it",
+            "An operation is done at once or in parts; a Final without a part is not spoken of.",
+            Strength.UNSAID,
+            "A-11",
+        )
+    if shape.step == Step.PART and k != VERIFYING:
+        yield Rule(
+            "whole-asked-before-part",
+            CKR.OPERATION_ACTIVE,
+            whole_asked(k),
+            f"{k.section} {k.init}, on what follows it",
+            "An operation is done at once or in parts; nothing is said of parts after a query for the whole.",
+            Strength.UNSAID,
+            "A-11",
+        )
+    for code in dict.fromkeys((*_UNFORESEEN, *k.unfit)) if k.keyed else ():
+        yield Rule(
+            "parts-unforeseen",
+            code,
+            parts_unforeseen(k),
+            shape.place(k),
+            "A mechanism that takes its input at once has no parts; no code is given for trying.",
+            Strength.UNSAID,
+        )
+
+
+# Working on an operation: its input and its output.
 
 
 def data_null(s: State, a: Args) -> bool:
@@ -434,210 +838,274 @@ def data_empty(s: State, a: Args) -> bool:
     return a.data == Data.EMPTY
 
 
-@one_fact
-def key_lost(k: Activity) -> Condition:
-    """The key of the operation was destroyed or hidden meanwhile."""
-    working = active(k)
-    return named(
-        f"key of {k.noun} lost",
-        lambda s, a: working(s, a) and not object_reachable(s, a.session, operation(s, a, k).key),
-    )
-
-
-@one_fact
-def user_gone(k: Activity) -> Condition:
-    """The user is not logged in while the operation is active."""
-    working = active(k)
-    return named(f"{k.noun} without the user", lambda s, a: working(s, a) and slot_of(s, a).login != Login.USER)
-
-
-@one_fact
-def parts_unforeseen(k: Activity) -> Condition:
-    """The mechanism takes its input at once only."""
-    working = active(k)
-    return named(
-        f"{k.noun} in parts by a mechanism without parts",
-        lambda s, a: working(s, a) and one_of(operation(s, a, k).mechanism, _WHOLE_ONLY),
-    )
-
-
-@one_fact
-def whole_after_parts(k: Activity, shape: Shape) -> Condition:
-    """Data for the whole operation is given, after an Update."""
-    parts = updated(k)
-    return named(
-        f"{k.noun} at once after parts",
-        lambda s, a: parts(s, a) and not (shape.output and a.buffer == Buffer.NULL),
-    )
-
-
-@one_fact
-def whole_asked_after_parts(k: Activity) -> Condition:
-    """The length of the whole output is asked for, after an Update."""
-    parts = updated(k)
-    return named(f"length of {k.noun} at once asked after parts", lambda s, a: parts(s, a) and a.buffer == Buffer.NULL)
-
-
-@one_fact
-def short(k: Activity) -> Condition:
-    """The buffer is one byte shorter than a length query said."""
-    working = active(k)
-    return named(
-        f"{k.noun} into a short buffer", lambda s, a: working(s, a) and a.buffer == Buffer.SHORT and not a.null
-    )
-
-
-@one_fact
-def too_short(k: Activity, exact: tuple[Mech, ...]) -> Condition:
-    """The buffer is too short for the output, whose length everybody knows."""
-    small = short(k)
-    return named(
-        f"{k.noun} of known length into a short buffer",
-        lambda s, a: small(s, a) and one_of(operation(s, a, k).mechanism, exact),
-    )
-
-
-def short_while_cancelled(s: State, a: Args) -> bool:
-    """Finding out what is one byte short takes a length query, which a callback may cancel: that ends the operation."""
-    return callback_may_cancel(s, a) and a.buffer == Buffer.SHORT
-
-
-def _whole_after_parts_rows(k: Activity, shape: Shape) -> tuple[Rule, ...]:
-    if not k.parted:
-        return ()
-    given = whole_after_parts(k, shape)
-    codes = (CKR.OPERATION_ACTIVE, CKR.OPERATION_NOT_INITIALIZED)
-    return (
-        *(Rule("given", code, given, k.section, "", Strength.INFERRED, "A-11", since=V2_20) for code in codes),
-        *(Rule("given", code, given, k.section, "", Strength.UNSAID, "A-11", until=V2_01) for code in codes),
-        *(Rule("given", code, given, k.section, "", Strength.UNSAID) for code in (CKR.ARGUMENTS_BAD, *k.unfit)),
-        *(
-            Rule("whole-asked-after-parts", code, whole_asked_after_parts(k), k.section, "", Strength.UNSAID, "A-11")
-            for code in (*codes, CKR.ARGUMENTS_BAD, *k.unfit)
-            if shape.output
-        ),
-    )
-
-
-def _parts_rows(k: Activity, step: Step) -> tuple[Rule, ...]:
-    """What the text leaves open of operations in parts."""
-    no_part = step == Step.LAST and k.part_needed
-    wanting = (CKR.OPERATION_ACTIVE, *((CKR.OPERATION_NOT_INITIALIZED, CKR.ARGUMENTS_BAD, *k.unfit) if no_part else ()))
-    unforeseen = dict.fromkeys((*_UNFORESEEN, *k.unfit))
-    return (
-        *(Rule("begun", code, begun(k), k.section, "", Strength.UNSAID, "A-11") for code in wanting),
-        *(
-            Rule("parts-unforeseen", code, parts_unforeseen(k), k.section, "", Strength.UNSAID)
-            for code in unforeseen
-            if k.keyed
-        ),
-    )
-
-
 def _data_rows(k: Activity, shape: Shape) -> tuple[Rule, ...]:
     """A NULL pointer in the place of data, and no data at all; length queries need not look at it (5.2)."""
     if not shape.data:
         return ()
-    null = data_null_for_output if shape.output else data_null
+    place = "5.1.6 CKR_ARGUMENTS_BAD"
     queried = Rule(
-        "data-null-for-length", CKR.ARGUMENTS_BAD, data_null_for_length, k.section, "", Strength.UNSAID, "A-50"
+        "data-null-for-length",
+        CKR.ARGUMENTS_BAD,
+        data_null_for_length,
+        place,
+        "Asking for a length, a call may look at its data or not; NULL is not fit to be looked at.",
+        Strength.UNSAID,
+        "A-50",
+        unguarded=True,
     )
     return (
-        *arguments_bad("data-null", null, k.section, ""),
+        *arguments_bad(
+            "data-null",
+            data_null_for_output if shape.output else data_null,
+            place,
+            "An argument that is not fit for the call; where there is data of some length, NULL is not.",
+            unguarded=True,
+        ),
         *((queried,) if shape.output else ()),
-        Rule("data-empty", CKR.ARGUMENTS_BAD, data_empty, k.section, "", Strength.UNSAID, "A-28"),
+        Rule(
+            "data-empty",
+            CKR.ARGUMENTS_BAD,
+            data_empty,
+            place,
+            "Data of length 0 is data, or an argument that is not fit; nothing is said of it.",
+            Strength.UNSAID,
+            "A-28",
+            unguarded=True,
+        ),
     )
+
+
+@cache
+def short(k: Activity) -> Condition:
+    """The buffer is one byte shorter than a length query said."""
+    running = active(k)
+    return named(
+        f"{k.noun} into a short buffer", lambda s, a: running(s, a) and a.buffer == Buffer.SHORT and not a.null
+    )
+
+
+@cache
+def too_short(k: Activity, exact: tuple[Mech, ...]) -> Condition:
+    """The buffer is too short for the output, whose length everybody knows, if a query did not overstate it."""
+    small, any_data = short(k), k != ENCRYPTION
+
+    def holds(s: State, a: Args) -> bool:
+        return small(s, a) and (any_data or a.data == Data.FITTING) and one_of(operation(s, a, k).mechanism, exact)
+
+    return named(f"{k.noun} of known length into a short buffer", holds)
+
+
+def _buffer_rows(k: Activity, shape: Shape, exact: tuple[Mech, ...]) -> Iterable[Rule]:
+    if not shape.output:
+        return
+    place = "5.2 second way to call"
+    yield from NULL_POINTER
+    yield Rule(
+        "buffer-short",
+        CKR.BUFFER_TOO_SMALL,
+        short(k),
+        place,
+        "A buffer below the need is too small; one byte below what a query told may still be enough.",
+        Strength.MAY,
+    )
+    if exact:
+        yield Rule(
+            "buffer-too-short",
+            CKR.BUFFER_TOO_SMALL,
+            too_short(k, exact),
+            place,
+            "A buffer below the need is too small; this need is known, but a query may have told more.",
+            Strength.MAY,
+            "A-39",
+        )
+
+
+# Working on an operation: its key and its user.
+
+
+_KEY_LOST = (
+    CKR.KEY_HANDLE_INVALID,
+    CKR.OBJECT_HANDLE_INVALID,
+    CKR.USER_NOT_LOGGED_IN,
+    CKR.OPERATION_NOT_INITIALIZED,
+)
+
+
+@cache
+def key_lost(k: Activity) -> Condition:
+    """The key of the operation was destroyed or hidden meanwhile."""
+    running = active(k)
+    return named(
+        f"key of {k.noun} lost",
+        lambda s, a: running(s, a) and not object_reachable(s, a.session, operation(s, a, k).key),
+    )
+
+
+@cache
+def user_gone(k: Activity) -> Condition:
+    """The user is not logged in while the operation is active."""
+    running = active(k)
+    return named(f"{k.noun} without the user", lambda s, a: running(s, a) and slot_of(s, a).login != Login.USER)
+
+
+def _key_and_user_rows(k: Activity) -> Iterable[Rule]:
+    for code in _KEY_LOST if k.keyed else ():
+        yield Rule(
+            "key-lost",
+            code,
+            key_lost(k),
+            "5.7 C_DestroyObject",
+            "Nothing is said of an operation whose key is gone: it goes on, or fails for want of the key.",
+            Strength.MAY,
+            "A-20",
+        )
+    if k.private:
+        yield Rule(
+            "user-gone",
+            CKR.USER_NOT_LOGGED_IN,
+            user_gone(k),
+            "5.1.6 CKR_USER_NOT_LOGGED_IN",
+            "What is wanted needs a user who is not there any more; whether operations outlive a logout is open.",
+            Strength.MAY,
+            "A-33",
+        )
 
 
 def refusals(k: Activity, shape: Shape, exact: tuple[Mech, ...] = ()) -> tuple[Rule, ...]:
     """Rows of every call that works on an operation of a kind.
 
-    `exact` names the mechanisms whose output has a length that a query cannot overstate, so that less is too little.
+    `exact` names the mechanisms whose output is of a known length.
     """
-    small = (
-        Rule("short", CKR.BUFFER_TOO_SMALL, short(k), "5.2", "", Strength.MAY, "A-39"),
-        Rule("too-short", CKR.BUFFER_TOO_SMALL, too_short(k, exact), "5.2", "", Strength.INFERRED, "A-39"),
-    )
     return (
         *SESSION,
-        Rule("not-active", CKR.OPERATION_NOT_INITIALIZED, not_active(k), k.section, ""),
-        *(_whole_after_parts_rows(k, shape) if shape.step == Step.WHOLE else _parts_rows(k, shape.step)),
+        not_active_row(k, shape.place(k)),
+        *(_whole_after_parts_rows(k, shape) if shape.step == Step.WHOLE else _parts_rows(k, shape)),
         *_data_rows(k, shape),
-        *((*NULL_POINTER, *small[: 1 + bool(exact)]) if shape.output else ()),
-        *(Rule("key-lost", code, key_lost(k), k.section, "", Strength.MAY, "A-20") for code in _KEY_LOST if k.keyed),
-        *(
-            (Rule("user-gone", CKR.USER_NOT_LOGGED_IN, user_gone(k), k.section, "", Strength.MAY, "A-33"),)
-            if k.private
-            else ()
-        ),
-        Rule("callback-may-cancel", CKR.FUNCTION_CANCELED, callback_may_cancel, "5.16", "", Strength.MAY),
+        *_buffer_rows(k, shape, exact),
+        *_key_and_user_rows(k),
+        USER_REQUIRED,
+        PIN_TO_BE_CHANGED,
+        SURRENDER,
     )
 
 
 # Plaintext that a mechanism does not take.
 
 
-_TOO_LONG: tuple[tuple[tuple[Mech, ...], tuple[Data, ...]], ...] = (
-    ((Mech.AES_ECB, Mech.AES_CBC), (Data.ODD,)),
-    ((Mech.RSA_PKCS, Mech.RSA_PKCS_OAEP), (Data.HUGE, Data.ABOVE)),
-    ((Mech.RSA_X_509,), (Data.HUGE,)),
+_SIZES = {Data.ODD: 5, Data.ABOVE: RSA_BYTES, Data.HUGE: 300}
+"""The lengths of data that not every mechanism takes, in bytes."""
+
+
+def _takes(facts: Mechanism, size: int) -> bool:
+    """Whether data of a length can be encrypted or signed by a mechanism."""
+    return (facts.padded or size % facts.block == 0) and (not facts.longest or size <= facts.longest)
+
+
+_UNFIT = tuple(
+    (
+        data,
+        tuple(m for m in dict.fromkeys((*with_role(Role.ENCRYPT), *with_role(Role.SIGN))) if not _takes(m.facts, size)),
+    )
+    for data, size in _SIZES.items()
 )
-"""Mechanisms with input whose length they cannot take: no multiple of the block, or more than the modulus leaves."""
+"""For some data the mechanisms that cannot take its length: no multiple of the block, or too much for the modulus."""
 
 
-@one_fact
+@cache
 def length_unfit(k: Activity) -> Condition:
     """Data of a length that the mechanism cannot take, to be processed into a buffer."""
-    working = active(k)
+    running = active(k)
 
     def holds(s: State, a: Args) -> bool:
-        if not working(s, a) or a.buffer == Buffer.NULL:
+        if not running(s, a) or a.buffer == Buffer.NULL:
             return False
         mech = operation(s, a, k).mechanism
-        return any(one_of(mech, mechs) and one_of(a.data, data) for mechs, data in _TOO_LONG)
+        return any(a.data == data and one_of(mech, mechs) for data, mechs in _UNFIT)
 
     return named(f"data of a length unfit for {k.noun}", holds)
 
 
-@one_fact
+@cache
 def number_too_large(k: Activity) -> Condition:
-    """Data that is as long as the modulus, and above it, for RSA without padding."""
-    working = active(k)
+    """Data that is as long as the modulus, and above it, where a number below it is wanted."""
+    running = active(k)
 
     def holds(s: State, a: Args) -> bool:
-        if not working(s, a) or a.buffer == Buffer.NULL:
+        if not running(s, a) or a.buffer == Buffer.NULL:
             return False
-        return operation(s, a, k).mechanism == Mech.RSA_X_509 and a.data == Data.ABOVE
+        return one_of(operation(s, a, k).mechanism, NUMERIC) and a.data == Data.ABOVE
 
     return named(f"data above the modulus for {k.noun}", holds)
 
 
-@one_fact
+@cache
 def data_unusual(k: Activity) -> Condition:
     """Data that is not plainly of a length that the mechanism takes."""
-    working = active(k)
-    return named(f"unusual data for {k.noun}", lambda s, a: working(s, a) and a.data != Data.FITTING)
+    running = active(k)
+    return named(f"unusual data for {k.noun}", lambda s, a: running(s, a) and a.data != Data.FITTING)
 
 
-@one_fact
-def short_of_unusual(k: Activity) -> Condition:
-    """A buffer that is short of what cannot be told: where a length query fails, it ends the operation."""
-    return named(
-        f"{k.noun} into a buffer short of an unknown length",
-        lambda s, a: short_while_cancelled(s, a) or (a.buffer == Buffer.SHORT and a.data != Data.FITTING),
-    )
+def data_unusual_rows(k: Activity, codes: Iterable[CKR]) -> Iterable[Rule]:
+    """Rows for data that the mechanism may take or not."""
+    for code in codes:
+        yield Rule(
+            "data-unusual",
+            code,
+            data_unusual(k),
+            f"5.1.6 {code}",
+            "Which lengths and values of data it takes depends on the mechanism.",
+            Strength.MAY,
+        )
 
 
 def plaintext_rows(k: Activity, step: Step) -> tuple[Rule, ...]:
     """Rows about input that is to be encrypted or signed."""
     if step == Step.PART:
-        return (Rule("data-unusual", CKR.DATA_LEN_RANGE, data_unusual(k), k.section, "", Strength.MAY),)
+        return tuple(data_unusual_rows(k, (CKR.DATA_LEN_RANGE,)))
     if step == Step.LAST:
-        return (Rule("updated", CKR.DATA_LEN_RANGE, updated(k), k.section, "", Strength.MAY),)
+        return (
+            Rule(
+                "parts-may-not-fit",
+                CKR.DATA_LEN_RANGE,
+                updated(k),
+                f"{k.section} {k.stem}Final",
+                "All the parts together may be of a length that the mechanism does not take.",
+                Strength.MAY,
+            ),
+        )
+    stated = k == ENCRYPTION
     return (
-        Rule("length-unfit", CKR.DATA_LEN_RANGE, length_unfit(k), "5.1.6", ""),
-        Rule("number-too-large", CKR.DATA_INVALID, number_too_large(k), "5.1.6", "", Strength.INFERRED),
-        *(Rule("data-unusual", code, data_unusual(k), "5.1.6", "", Strength.MAY) for code in k.unfit),
+        Rule(
+            "data-length-unfit",
+            CKR.DATA_LEN_RANGE,
+            length_unfit(k),
+            "5.8 C_Encrypt, on length constraints" if stated else "5.1.6 CKR_DATA_LEN_RANGE",
+            "Data too long for the mechanism, or of no whole number of blocks, has a bad length.",
+            Strength.MUST if stated else Strength.INFERRED,
+        ),
+        Rule(
+            "number-too-large",
+            CKR.DATA_INVALID,
+            number_too_large(k),
+            "5.1.6 CKR_DATA_INVALID",
+            "Without padding the data is a number, which has to be below the modulus.",
+            Strength.INFERRED,
+        ),
+        *data_unusual_rows(k, k.unfit),
+    )
+
+
+def short_while_cancelled(s: State, a: Args) -> bool:
+    """Finding out what is one byte short takes a length query, which a callback may cancel: that ends the operation."""
+    return session_valid(s, a) and callback_may_cancel(s, a) and a.buffer == Buffer.SHORT
+
+
+@cache
+def short_of_unusual(k: Activity) -> Condition:
+    """A buffer that is short of what cannot be told: where a length query fails, it ends the operation."""
+    return named(
+        f"{k.noun} into a buffer short of an unknown length",
+        lambda s, a: short_while_cancelled(s, a) or (a.buffer == Buffer.SHORT and a.data != Data.FITTING),
     )
 
 
@@ -647,17 +1115,17 @@ def plaintext_rows(k: Activity, step: Step) -> tuple[Rule, ...]:
 @cache
 def ended(k: Activity) -> Change:
     """The operation ends."""
-    working = active(k)
-    return named(f"{k.noun} ends", lambda s, a: with_operation(s, a, k, Operation()) if working(s, a) else s)
+    there = working(k)
+    return named(f"{k.noun} ends", lambda s, a: with_operation(s, a, k, Operation()) if there(s, a) else s)
 
 
 @cache
 def ended_if_sure(k: Activity, step: Step) -> Change:
     """The operation ends, but where the text has no code for the call and so no end either."""
-    working, unclear = active(k), updated(k) if step == Step.WHOLE else parts_unforeseen(k)
+    there, unclear = working(k), updated(k) if step == Step.WHOLE else parts_unforeseen(k)
     return named(
         f"{k.noun} ends unless unclear",
-        lambda s, a: with_operation(s, a, k, Operation()) if working(s, a) and not unclear(s, a) else s,
+        lambda s, a: with_operation(s, a, k, Operation()) if there(s, a) and not unclear(s, a) else s,
     )
 
 
@@ -671,10 +1139,10 @@ def ended_with_output(k: Activity) -> Change:
 @cache
 def fed(k: Activity) -> Change:
     """A part went into the operation."""
-    working = active(k)
+    there = working(k)
     return named(
         f"{k.noun} takes a part",
-        lambda s, a: with_operation(s, a, k, replace(operation(s, a, k), phase=Phase.UPDATED)) if working(s, a) else s,
+        lambda s, a: with_operation(s, a, k, replace(operation(s, a, k), phase=Phase.UPDATED)) if there(s, a) else s,
     )
 
 
@@ -685,21 +1153,48 @@ def fed_with_output(k: Activity) -> Change:
     return named(f"{k.noun} takes a part and gives one", lambda s, a: s if a.buffer == Buffer.NULL else feed(s, a))
 
 
+@cache
+def asked(k: Activity) -> Change:
+    """The whole at once was asked for, and not given: the operation goes on, and may be one that has no parts."""
+    there = working(k)
+
+    def ask(s: State, a: Args) -> State:
+        if not there(s, a) or operation(s, a, k).phase != Phase.READY:
+            return s
+        return with_operation(s, a, k, replace(operation(s, a, k), phase=Phase.ASKED))
+
+    return named(f"{k.noun} at once is asked for", ask)
+
+
 def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
-    """What a call does to its operation: the table of ends in 5.8 to 5.11.
+    """What a call does to its operation: what 5.8 to 5.11 say of the function's end.
 
     A part leaves it active, all else ends it; an error ends it either way; a buffer too small or a length query does
-    not.
+    not, though an Update that took nothing may count as one that was called. Of errors, A-15 asks about those in the
+    arguments only.
     """
+    place = f"{shape.place(k)}, on what terminates the operation"
     if shape.step == Step.PART:
         success = fed_with_output(k) if shape.output else fed(k)
     else:
         success = ended_with_output(k) if shape.output else ended(k)
+    nothing_came: tuple[Effect, ...] = ()
+    if shape.step == Step.PART and shape.output:
+        nothing_came = (Effect("part-taken", fed(k), place, TAKES_NOTHING, certain=False, reading="A-70"),)
+    elif shape.step == Step.WHOLE and shape.output and k.parted:
+        nothing_came = (Effect("length-asked", asked(k), place, TAKES_NOTHING),)
     return (
-        Effect(success, k.section),
-        Effect(ended_if_sure(k, shape.step), k.section, _PLAIN_ERRORS, reading="A-15"),
-        Effect(ended(k), k.section, ERRORS, certain=False, reading="A-11"),
+        Effect("operation-goes-on-or-ends", success, place),
+        *nothing_came,
+        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, _PLAIN_ERRORS),
+        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, _ARGUMENT_ERRORS, reading="A-15"),
+        Effect("operation-perhaps-ended", ended(k), place, ERRORS - _DOUBTFUL, certain=False, reading="A-11"),
+        Effect("operation-perhaps-ended", ended(k), place, _DOUBTFUL, certain=False, reading="A-71"),
     )
+
+
+TAKES_NOTHING = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
+"""Codes by which a call may have taken nothing: it was a length query, or the buffer was too small."""
 
 
 # Outputs that the application keeps, and what they are good for.
@@ -713,17 +1208,20 @@ def _kept(s: State, a: Args, k: Activity, valid: bool) -> Kept:
 
 def ciphertext_of(s: State, a: Args, k: Activity, valid: bool) -> State:
     """`s` with the ciphertext kept that the operation just gave."""
-    return replace(s, ciphertext=_kept(s, a, k, valid)) if a.buffer == Buffer.ENOUGH else s
+    return replace(s, ciphertext=_kept(s, a, k, valid)) if a.buffer != Buffer.NULL else s
 
 
 def signature_of(s: State, a: Args, k: Activity, valid: bool) -> State:
     """`s` with the signature kept that the operation just gave."""
-    return replace(s, signature=_kept(s, a, k, valid)) if a.buffer == Buffer.ENOUGH else s
+    return replace(s, signature=_kept(s, a, k, valid)) if a.buffer != Buffer.NULL else s
 
 
-def lengths(found: Sequence[tuple[Mech, int]], kept: Kept) -> tuple[int, ...]:
+Lengths = tuple[tuple[Mech, int], ...]
+
+
+def lengths(made: Lengths, kept: Kept) -> tuple[int, ...]:
     """The length of an output that was just kept, where its mechanism alone decides; else nothing."""
-    return tuple(n for mech, n in found if mech == kept.mechanism)
+    return tuple(n for mech, n in made if mech == kept.mechanism)
 
 
 def forget_outputs(s: State) -> State:

@@ -12,12 +12,35 @@ def functions_never_parallel(s: State, a: Args) -> bool:
     return True
 
 
-_ROWS = (
-    *LIBRARY,
-    Rule("functions-never-parallel", CKR.FUNCTION_NOT_PARALLEL, functions_never_parallel, "5.15", "", Strength.SHOULD),
-    Rule("session-invalid", CKR.SESSION_HANDLE_INVALID, session_invalid, "5.1.2", "", Strength.MAY, "A-37"),
-)
+def _legacy(name: str) -> Function:
+    return Function(
+        name,
+        ("session",),
+        (
+            *LIBRARY,
+            Rule(
+                "functions-never-parallel",
+                CKR.FUNCTION_NOT_PARALLEL,
+                functions_never_parallel,
+                f"5.15 {name}",
+                "The function is a relic that is advised to return this code and to do nothing else.",
+                Strength.SHOULD,
+            ),
+            Rule(
+                "session-invalid",
+                CKR.SESSION_HANDLE_INVALID,
+                session_invalid,
+                "5.1.2 CKR_SESSION_HANDLE_INVALID",
+                "The handle was not valid when the function was called; one that does nothing need not look.",
+                Strength.MAY,
+                "A-37",
+            ),
+        ),
+        returns_ok=False,
+    )
 
-FUNCTIONS = tuple(
-    Function(name, ("session",), _ROWS, returns_ok=False) for name in ("C_GetFunctionStatus", "C_CancelFunction")
-)
+
+C_GET_FUNCTION_STATUS = _legacy("C_GetFunctionStatus")
+C_CANCEL_FUNCTION = _legacy("C_CancelFunction")
+
+FUNCTIONS = (C_GET_FUNCTION_STATUS, C_CANCEL_FUNCTION)

@@ -1,22 +1,26 @@
 """Section 5.11: signing and verifying, with recovery of the data and without."""
 
+from collections.abc import Iterable
+from functools import cache
+
 from ..call import Args, Buffer, Data
-from ..mechanisms import Role, with_role
-from ..rule import Effect, Function, Output, Rule, Strength
-from ..state import Mech, Phase, State
+from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
+from ..rule import Condition, Effect, Function, Output, Rule, Strength, named
+from ..state import Mech, State
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
-from .conditions import halves, one_of
+from .conditions import halves, one_of, session_valid
 from .operations import (
     RECOVERING,
     SIGNING,
     SIGNING_RECOVERABLY,
     VERIFYING,
+    WHOLE_SO_FAR,
     Activity,
     Shape,
     Step,
     active,
-    data_unusual,
+    data_unusual_rows,
     ends,
     init,
     lengths,
@@ -30,30 +34,104 @@ from .operations import (
 
 V2_20 = Version.V2_20
 
-_LENGTHS = (
-    (Mech.SHA256_HMAC, 32),
-    (Mech.RSA_PKCS, 256),
-    (Mech.RSA_X_509, 256),
-    (Mech.RSA_PKCS_PSS, 256),
-    (Mech.SHA256_RSA_PKCS, 256),
-    (Mech.ECDSA, 64),
-)
-"""The length of a signature or MAC; RSA keys here have 2048 bits, EC keys lie on P-256."""
+_WHOLE, _PART, _LAST = Shape(Step.WHOLE), Shape(Step.PART, output=False), Shape(Step.LAST, data=False)
+_JUDGED, _JUDGED_LAST = Shape(Step.WHOLE, output=False), Shape(Step.LAST, data=False, output=False)
+_UNSIGNED = Shape(Step.WHOLE, data=False)
 
-_EXACT = (Mech.SHA256_HMAC, Mech.RSA_PKCS, Mech.RSA_X_509, Mech.RSA_PKCS_PSS, Mech.SHA256_RSA_PKCS)
-_MACS = (Mech.SHA256_HMAC,)
+_SIGNED = (Data.FITTING, Data.ODD, Data.HUGE, Data.ABOVE, Data.EMPTY, Data.NULL)
+_PARTS = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)
+_SIGNATURES = (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY, Data.NULL)
+
 _VERDICTS = (CKR.SIGNATURE_INVALID, CKR.SIGNATURE_LEN_RANGE)
 _BAD_DATA = (CKR.DATA_INVALID, CKR.DATA_LEN_RANGE)
 
-_signing, _verifying, _recovering = active(SIGNING), active(VERIFYING), active(RECOVERING)
+
+# C_SignInit.
 
 
-# C_Sign, C_SignFinal, C_SignRecover.
+C_SIGN_INIT = init(SIGNING, (*with_role(Role.SIGN), Mech.AES_ECB, Mech.UNKNOWN))
+
+
+# C_Sign.
+
+
+_LENGTHS = tuple((m, facts.signature) for m, facts in MECHANISMS.items() if facts.signature)
+"""The length of a signature or MAC."""
+
+_KNOWN = tuple(m for m, _ in _LENGTHS)
 
 
 def keep_signature(s: State, a: Args) -> State:
-    whole = operation(s, a, SIGNING).phase == Phase.READY
+    whole = one_of(operation(s, a, SIGNING).phase, WHOLE_SO_FAR)
     return signature_of(s, a, SIGNING, whole and a.data == Data.FITTING)
+
+
+def signature_length(s: State, a: Args) -> tuple[int, ...]:
+    return lengths(_LENGTHS, s.signature) if a.buffer != Buffer.NULL else ()
+
+
+_signing = active(SIGNING)
+
+_REJECTED = Rule(
+    "user-may-reject",
+    CKR.FUNCTION_REJECTED,
+    _signing,
+    "5.1.6 CKR_FUNCTION_REJECTED",
+    "A token may ask somebody before it signs, who may say no.",
+    Strength.MAY,
+    since=V2_20,
+)
+
+
+@cache
+def iterating(k: Activity) -> Condition:
+    """A public-key mechanism is at work, whose algorithm may try again and again."""
+    running = active(k)
+    return named(
+        f"{k.noun} by a public-key mechanism",
+        lambda s, a: running(s, a) and not one_of(operation(s, a, k).mechanism, SYMMETRIC),
+    )
+
+
+def _iteration_row(k: Activity) -> Rule:
+    return Rule(
+        "iterations-may-not-suffice",
+        CKR.EXCEEDED_MAX_ITERATIONS,
+        iterating(k),
+        "5.1.6 CKR_EXCEEDED_MAX_ITERATIONS",
+        "An algorithm that tries until it succeeds may give up; making a signature is one of the examples.",
+        Strength.MAY,
+        "A-55",
+        since=Version.V2_40,
+    )
+
+
+C_SIGN = Function(
+    "C_Sign",
+    ("session", "data", "buffer", "null"),
+    (*refusals(SIGNING, _WHOLE, _KNOWN), *plaintext_rows(SIGNING, Step.WHOLE), _REJECTED, _iteration_row(SIGNING)),
+    effects=(Effect("output-kept", keep_signature, "5.11 C_Sign, on pSignature"), *ends(SIGNING, _WHOLE)),
+    outputs=(Output("length", signature_length, "5.2 second way to call"),),
+    out_of_scope=short_of_unusual(SIGNING),
+    domains={"data": _SIGNED},
+    given=session_valid,
+)
+
+
+# C_SignUpdate.
+
+
+C_SIGN_UPDATE = Function(
+    "C_SignUpdate",
+    ("session", "data"),
+    (*refusals(SIGNING, _PART), *plaintext_rows(SIGNING, Step.PART)),
+    effects=ends(SIGNING, _PART),
+    domains={"data": _PARTS},
+    given=session_valid,
+)
+
+
+# C_SignFinal.
 
 
 def keep_signature_of_parts(s: State, a: Args) -> State:
@@ -61,31 +139,71 @@ def keep_signature_of_parts(s: State, a: Args) -> State:
     return signature_of(s, a, SIGNING, False)
 
 
+C_SIGN_FINAL = Function(
+    "C_SignFinal",
+    ("session", "buffer", "null"),
+    (*refusals(SIGNING, _LAST, _KNOWN), *plaintext_rows(SIGNING, Step.LAST), _REJECTED, _iteration_row(SIGNING)),
+    effects=(Effect("output-kept", keep_signature_of_parts, "5.11 C_SignFinal, on pSignature"), *ends(SIGNING, _LAST)),
+    outputs=(Output("length", signature_length, "5.2 second way to call"),),
+    out_of_scope=short_while_cancelled,
+    given=session_valid,
+)
+
+
+# C_SignRecoverInit.
+
+
+C_SIGN_RECOVER_INIT = init(SIGNING_RECOVERABLY, (*with_role(Role.SIGN_RECOVER), Mech.ECDSA, Mech.UNKNOWN))
+
+
+# C_SignRecover.
+
+
 def keep_recoverable_signature(s: State, a: Args) -> State:
     return signature_of(s, a, SIGNING_RECOVERABLY, a.data == Data.FITTING)
 
 
-def signature_length(s: State, a: Args) -> tuple[int, ...]:
-    return lengths(_LENGTHS, s.signature) if a.buffer == Buffer.ENOUGH else ()
+C_SIGN_RECOVER = Function(
+    "C_SignRecover",
+    ("session", "data", "buffer", "null"),
+    (
+        *refusals(SIGNING_RECOVERABLY, _WHOLE, _KNOWN),
+        *plaintext_rows(SIGNING_RECOVERABLY, Step.WHOLE),
+        _iteration_row(SIGNING_RECOVERABLY),
+    ),
+    effects=(
+        Effect("output-kept", keep_recoverable_signature, "5.11 C_SignRecover, on pSignature"),
+        *ends(SIGNING_RECOVERABLY, _WHOLE),
+    ),
+    outputs=(Output("length", signature_length, "5.2 second way to call"),),
+    out_of_scope=short_of_unusual(SIGNING_RECOVERABLY),
+    domains={"data": _SIGNED},
+    given=session_valid,
+)
 
 
-# C_Verify, C_VerifyFinal, C_VerifyRecover.
+# C_VerifyInit.
+
+
+C_VERIFY_INIT = init(VERIFYING, (*with_role(Role.VERIFY), Mech.AES_ECB, Mech.UNKNOWN))
+
+
+# C_Verify.
 
 
 def _matching(s: State, a: Args, k: Activity) -> bool:
     """The kept signature is of known data, and was made by the operation's mechanism and the other half of its key."""
     o, kept = operation(s, a, k), s.signature
-    if not (o.phase == Phase.READY and kept.valid and kept.mechanism == o.mechanism):
+    if not (one_of(o.phase, WHOLE_SO_FAR) and kept.valid and kept.mechanism == o.mechanism):
         return False
-    return kept.key == o.key if one_of(o.mechanism, _MACS) else halves(s, o.key, kept.key)
+    return kept.key == o.key if one_of(o.mechanism, SYMMETRIC) else halves(s, o.key, kept.key)
+
+
+_verifying = active(VERIFYING)
 
 
 def _signature_over_data(s: State, a: Args) -> bool:
     return _verifying(s, a) and a.data == Data.FITTING and _matching(s, a, VERIFYING)
-
-
-def signature_doubtful(s: State, a: Args) -> bool:
-    return _verifying(s, a) and not (a.signature == Data.KEPT and _signature_over_data(s, a))
 
 
 def signature_tampered_with(s: State, a: Args) -> bool:
@@ -96,12 +214,131 @@ def signature_cut(s: State, a: Args) -> bool:
     return a.signature == Data.CUT and _signature_over_data(s, a)
 
 
+def signature_doubtful(s: State, a: Args) -> bool:
+    return _verifying(s, a) and not (a.signature == Data.KEPT and _signature_over_data(s, a))
+
+
+_JUDGEMENT = (
+    Rule(
+        "signature-tampered-with",
+        CKR.SIGNATURE_INVALID,
+        signature_tampered_with,
+        "5.11 C_Verify, on successful calls",
+        "A signature of the right length that does not belong to the data is invalid.",
+    ),
+    Rule(
+        "signature-cut",
+        CKR.SIGNATURE_LEN_RANGE,
+        signature_cut,
+        "5.11 C_Verify, on successful calls",
+        "A signature can be seen to be invalid by its length alone, and has a code for that.",
+        Strength.INFERRED,
+    ),
+    *(
+        Rule(
+            "signature-doubtful",
+            code,
+            signature_doubtful,
+            "5.11 C_Verify, on successful calls",
+            "A signature that is not known to be valid may turn out to be invalid.",
+            Strength.MAY,
+        )
+        for code in _VERDICTS
+    ),
+)
+
+
 def signature_null(s: State, a: Args) -> bool:
     return a.signature == Data.NULL
 
 
 def signature_empty(s: State, a: Args) -> bool:
     return a.signature == Data.EMPTY
+
+
+_NULL_SAYS = "An argument that is not fit for the call; where there is a signature of some length, NULL is not."
+
+_NO_SIGNATURE = Rule(
+    "signature-empty",
+    CKR.ARGUMENTS_BAD,
+    signature_empty,
+    "5.1.6 CKR_ARGUMENTS_BAD",
+    "A signature of length 0 is a wrong one, or an argument that is not fit; nothing is said of it.",
+    Strength.UNSAID,
+    "A-28",
+    unguarded=True,
+)
+_SIGNATURE_ARGUMENT = (
+    *arguments_bad("signature-null", signature_null, "5.1.6 CKR_ARGUMENTS_BAD", _NULL_SAYS, unguarded=True),
+    _NO_SIGNATURE,
+)
+
+C_VERIFY = Function(
+    "C_Verify",
+    ("session", "data", "signature"),
+    (
+        *refusals(VERIFYING, _JUDGED),
+        *_SIGNATURE_ARGUMENT,
+        *_JUDGEMENT,
+        *data_unusual_rows(VERIFYING, _BAD_DATA),
+    ),
+    effects=ends(VERIFYING, _JUDGED),
+    domains={"data": _PARTS, "signature": _SIGNATURES},
+    given=session_valid,
+)
+
+
+# C_VerifyUpdate.
+
+
+C_VERIFY_UPDATE = Function(
+    "C_VerifyUpdate",
+    ("session", "data"),
+    (*refusals(VERIFYING, _PART), *plaintext_rows(VERIFYING, Step.PART)),
+    effects=ends(VERIFYING, _PART),
+    domains={"data": _PARTS},
+    given=session_valid,
+)
+
+
+# C_VerifyFinal.
+
+
+C_VERIFY_FINAL = Function(
+    "C_VerifyFinal",
+    ("session", "signature"),
+    (
+        *refusals(VERIFYING, _JUDGED_LAST),
+        *_SIGNATURE_ARGUMENT,
+        *(
+            Rule(
+                "parts-may-not-verify",
+                code,
+                _verifying,
+                "5.11 C_VerifyFinal, on successful calls",
+                "What went in by parts is not tracked here, so that the signature may be found invalid.",
+                Strength.MAY,
+            )
+            for code in _VERDICTS
+        ),
+        *plaintext_rows(VERIFYING, Step.LAST),
+    ),
+    effects=ends(VERIFYING, _JUDGED_LAST),
+    domains={"signature": _SIGNATURES},
+    given=session_valid,
+)
+
+
+# C_VerifyRecoverInit.
+
+
+C_VERIFY_RECOVER_INIT = init(RECOVERING, (*with_role(Role.VERIFY_RECOVER), Mech.ECDSA, Mech.UNKNOWN))
+
+
+# C_VerifyRecover.
+
+
+_recovering = active(RECOVERING)
 
 
 def recoverable_signature_doubtful(s: State, a: Args) -> bool:
@@ -112,7 +349,7 @@ def _padded_signature(s: State, a: Args) -> bool:
     """Without padding any number recovers to something."""
     if not _recovering(s, a) or a.buffer == Buffer.NULL:
         return False
-    return operation(s, a, RECOVERING).mechanism == Mech.RSA_PKCS and _matching(s, a, RECOVERING)
+    return not one_of(operation(s, a, RECOVERING).mechanism, NUMERIC) and _matching(s, a, RECOVERING)
 
 
 def recoverable_signature_tampered_with(s: State, a: Args) -> bool:
@@ -123,6 +360,34 @@ def recoverable_signature_cut(s: State, a: Args) -> bool:
     return a.signature == Data.CUT and _padded_signature(s, a)
 
 
+def _recovery_rows() -> Iterable[Rule]:
+    place = "5.11 C_VerifyRecover, on successful calls"
+    yield Rule(
+        "signature-tampered-with",
+        CKR.SIGNATURE_INVALID,
+        recoverable_signature_tampered_with,
+        place,
+        "A signature of the right length whose padding is broken is invalid.",
+    )
+    yield Rule(
+        "signature-cut",
+        CKR.SIGNATURE_LEN_RANGE,
+        recoverable_signature_cut,
+        place,
+        "A signature can be seen to be invalid by its length alone, and has a code for that.",
+        Strength.INFERRED,
+    )
+    for code in (*_VERDICTS, *_BAD_DATA):
+        yield Rule(
+            "signature-doubtful",
+            code,
+            recoverable_signature_doubtful,
+            place if code in _VERDICTS else f"5.1.6 {code}",
+            "A signature that is not known to be valid may turn out to be invalid.",
+            Strength.MAY,
+        )
+
+
 def signature_null_for_output(s: State, a: Args) -> bool:
     return a.signature == Data.NULL and a.buffer != Buffer.NULL
 
@@ -131,127 +396,51 @@ def signature_null_for_length(s: State, a: Args) -> bool:
     return a.signature == Data.NULL and a.buffer == Buffer.NULL
 
 
+def _recovery_argument_rows() -> Iterable[Rule]:
+    place = "5.1.6 CKR_ARGUMENTS_BAD"
+    yield from arguments_bad("signature-null", signature_null_for_output, place, _NULL_SAYS, unguarded=True)
+    yield Rule(
+        "signature-null-for-length",
+        CKR.ARGUMENTS_BAD,
+        signature_null_for_length,
+        place,
+        "Asking for a length, a call may look at the signature or not; NULL is not fit to be looked at.",
+        Strength.UNSAID,
+        "A-50",
+        unguarded=True,
+    )
+    yield _NO_SIGNATURE
+
+
 def short_of_doubtful_data(s: State, a: Args) -> bool:
     """Where the adapter's own length query fails, it ends the operation."""
-    return short_while_cancelled(s, a) or (a.buffer == Buffer.SHORT and recoverable_signature_doubtful(s, a))
+    if short_while_cancelled(s, a):
+        return True
+    return a.buffer == Buffer.SHORT and session_valid(s, a) and recoverable_signature_doubtful(s, a)
 
 
-_WHOLE, _PART, _LAST = Shape(Step.WHOLE), Shape(Step.PART, output=False), Shape(Step.LAST, data=False)
-_JUDGED, _JUDGED_LAST = Shape(Step.WHOLE, output=False), Shape(Step.LAST, data=False, output=False)
-_UNSIGNED = Shape(Step.WHOLE, data=False)
-
-_REJECTED = Rule("signing", CKR.FUNCTION_REJECTED, _signing, "5.11", "", Strength.MAY, since=V2_20)
-_NO_SIGNATURE = Rule("signature-empty", CKR.ARGUMENTS_BAD, signature_empty, "5.11", "", Strength.UNSAID, "A-28")
-
-_SIGNED = (Data.FITTING, Data.ODD, Data.HUGE, Data.ABOVE, Data.EMPTY, Data.NULL)
-_PARTS = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)
-_SIGNATURES = (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY, Data.NULL)
+C_VERIFY_RECOVER = Function(
+    "C_VerifyRecover",
+    ("session", "signature", "buffer", "null"),
+    (*refusals(RECOVERING, _UNSIGNED), *_recovery_argument_rows(), *_recovery_rows()),
+    effects=ends(RECOVERING, _UNSIGNED),
+    out_of_scope=short_of_doubtful_data,
+    domains={"signature": _SIGNATURES},
+    given=session_valid,
+)
 
 
 FUNCTIONS = (
-    init("C_SignInit", SIGNING, (*with_role(Role.SIGN), Mech.AES_ECB, Mech.UNKNOWN)),
-    Function(
-        "C_Sign",
-        ("session", "data", "buffer", "null"),
-        (*refusals(SIGNING, _WHOLE, _EXACT), *plaintext_rows(SIGNING, Step.WHOLE), _REJECTED),
-        effects=(Effect(keep_signature, "5.11"), *ends(SIGNING, _WHOLE)),
-        outputs=(Output("length", signature_length, "5.2"),),
-        out_of_scope=short_of_unusual(SIGNING),
-        domains={"data": _SIGNED},
-    ),
-    Function(
-        "C_SignUpdate",
-        ("session", "data"),
-        (*refusals(SIGNING, _PART), *plaintext_rows(SIGNING, Step.PART)),
-        effects=ends(SIGNING, _PART),
-        domains={"data": _PARTS},
-    ),
-    Function(
-        "C_SignFinal",
-        ("session", "buffer", "null"),
-        (*refusals(SIGNING, _LAST, _EXACT), *plaintext_rows(SIGNING, Step.LAST), _REJECTED),
-        effects=(Effect(keep_signature_of_parts, "5.11"), *ends(SIGNING, _LAST)),
-        outputs=(Output("length", signature_length, "5.2"),),
-        out_of_scope=short_while_cancelled,
-    ),
-    init("C_SignRecoverInit", SIGNING_RECOVERABLY, (*with_role(Role.SIGN_RECOVER), Mech.ECDSA, Mech.UNKNOWN)),
-    Function(
-        "C_SignRecover",
-        ("session", "data", "buffer", "null"),
-        (*refusals(SIGNING_RECOVERABLY, _WHOLE, _EXACT), *plaintext_rows(SIGNING_RECOVERABLY, Step.WHOLE)),
-        effects=(Effect(keep_recoverable_signature, "5.11"), *ends(SIGNING_RECOVERABLY, _WHOLE)),
-        outputs=(Output("length", signature_length, "5.2"),),
-        out_of_scope=short_of_unusual(SIGNING_RECOVERABLY),
-        domains={"data": _SIGNED},
-    ),
-    init("C_VerifyInit", VERIFYING, (*with_role(Role.VERIFY), Mech.AES_ECB, Mech.UNKNOWN)),
-    Function(
-        "C_Verify",
-        ("session", "data", "signature"),
-        (
-            *refusals(VERIFYING, _JUDGED),
-            *arguments_bad("signature-null", signature_null, "5.11", ""),
-            _NO_SIGNATURE,
-            Rule("signature-tampered-with", CKR.SIGNATURE_INVALID, signature_tampered_with, "5.11", ""),
-            Rule("signature-cut", CKR.SIGNATURE_LEN_RANGE, signature_cut, "5.11", ""),
-            *(Rule("signature-doubtful", code, signature_doubtful, "5.11", "", Strength.MAY) for code in _VERDICTS),
-            *(Rule("data-unusual", code, data_unusual(VERIFYING), "5.11", "", Strength.MAY) for code in _BAD_DATA),
-        ),
-        effects=ends(VERIFYING, _JUDGED),
-        domains={"data": _PARTS, "signature": _SIGNATURES},
-    ),
-    Function(
-        "C_VerifyUpdate",
-        ("session", "data"),
-        (*refusals(VERIFYING, _PART), *plaintext_rows(VERIFYING, Step.PART)),
-        effects=ends(VERIFYING, _PART),
-        domains={"data": _PARTS},
-    ),
-    Function(
-        "C_VerifyFinal",
-        ("session", "signature"),
-        (
-            *refusals(VERIFYING, _JUDGED_LAST),
-            *arguments_bad("signature-null", signature_null, "5.11", ""),
-            _NO_SIGNATURE,
-            *(Rule("verifying", code, _verifying, "5.11", "", Strength.MAY) for code in _VERDICTS),
-            *plaintext_rows(VERIFYING, Step.LAST),
-        ),
-        effects=ends(VERIFYING, _JUDGED_LAST),
-        domains={"signature": _SIGNATURES},
-    ),
-    init("C_VerifyRecoverInit", RECOVERING, (*with_role(Role.VERIFY_RECOVER), Mech.ECDSA, Mech.UNKNOWN)),
-    Function(
-        "C_VerifyRecover",
-        ("session", "signature", "buffer", "null"),
-        (
-            *refusals(RECOVERING, _UNSIGNED),
-            *arguments_bad("signature-null", signature_null_for_output, "5.11", ""),
-            Rule(
-                "signature-null-for-length",
-                CKR.ARGUMENTS_BAD,
-                signature_null_for_length,
-                "5.11",
-                "",
-                Strength.UNSAID,
-                "A-50",
-            ),
-            _NO_SIGNATURE,
-            Rule(
-                "recoverable-signature-tampered-with",
-                CKR.SIGNATURE_INVALID,
-                recoverable_signature_tampered_with,
-                "5.11",
-                "",
-            ),
-            Rule("recoverable-signature-cut", CKR.SIGNATURE_LEN_RANGE, recoverable_signature_cut, "5.11", ""),
-            *(
-                Rule("recoverable-signature-doubtful", code, recoverable_signature_doubtful, "5.11", "", Strength.MAY)
-                for code in (*_VERDICTS, *_BAD_DATA)
-            ),
-        ),
-        effects=ends(RECOVERING, _UNSIGNED),
-        out_of_scope=short_of_doubtful_data,
-        domains={"signature": _SIGNATURES},
-    ),
+    C_SIGN_INIT,
+    C_SIGN,
+    C_SIGN_UPDATE,
+    C_SIGN_FINAL,
+    C_SIGN_RECOVER_INIT,
+    C_SIGN_RECOVER,
+    C_VERIFY_INIT,
+    C_VERIFY,
+    C_VERIFY_UPDATE,
+    C_VERIFY_FINAL,
+    C_VERIFY_RECOVER_INIT,
+    C_VERIFY_RECOVER,
 )

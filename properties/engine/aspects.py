@@ -27,4 +27,4 @@ def aspect(s: State) -> int:
     )
 
 
-_BEGUN = (Phase.READY, Phase.UPDATED)
+_BEGUN = (Phase.READY, Phase.UPDATED, Phase.ASKED)

@@ -11,9 +11,10 @@ from typing import Final
 from ...model.call import Call, Observation
 from ...model.oracle import Model, in_scope
 from ...model.state import State
-from ..policy import Policy
+from ...model.vocabulary import CKU
+from ..policy import Guesses, Policy, nobody
 from .packed import States
-from .verdict import Outcome, Verdict, follow
+from .verdict import Verdict, follow
 
 FULL: Final = 25_000
 """How many steps are remembered, a kilobyte and more each, before all are forgotten and remembering begins anew."""
@@ -30,14 +31,15 @@ class Step:
 
     def __init__(self, before: "Belief", answer: int, verdict: Verdict, after: "Belief", also: "Step | None") -> None:
         self.before, self.answer, self.verdict, self.after, self.also = before, answer, verdict, after, also
-        self.over = not after.states or verdict.outcome is Outcome.FAIL
+        self.over = not after.states
         self.onward = after.steps
 
 
 class Belief:
     """States, by number, that a module may be in. There is one such object for each set; compare with `is`.
 
-    `steps` are those that go on from there, by call, of each the one seen first; `ends` are those that are over.
+    `steps` are those that go on from there, by call, of each the one seen first; `ends` are those that are over, or
+    that are not to be gone again unseen.
     """
 
     __slots__ = ("ends", "refused", "states", "steps")
@@ -70,8 +72,10 @@ class Compiled:
         observation: Callable[[int], Observation],
         policy: Policy,
         full: int = FULL,
+        guesses: Guesses = nobody,
     ) -> None:
         self.model, self.initial, self.calls = model, initial, calls
+        self._guesses = guesses
         self.forgetting: Callable[[], None] = lambda: None
         self._observation, self._policy, self._full = observation, policy, full
         self._forget()
@@ -110,6 +114,12 @@ class Compiled:
             belief.refused.add(call)
         return allowed
 
+    def guessed(self, belief: Belief, call: int) -> frozenset[CKU]:
+        """Whose PIN a call may give wrongly where a belief is held."""
+        if self._guesses is nobody:
+            return frozenset()
+        return frozenset().union(*(self._guesses(s, self.calls[call]) for s in self.believed(belief)))
+
     def step(self, belief: Belief, call: int, answer: int) -> Step:
         """What an answer to a call means where a belief is held.
 
@@ -131,7 +141,8 @@ class Compiled:
             belief = self.believing(before)
         self._steps += 1
         new = Step(belief, answer, verdict, belief if same else self.believing(after), None)
-        known = belief.ends if new.over else belief.steps
+        # Where a PIN may be wrong nobody is to go on without a look at the token.
+        known = belief.ends if new.over or self.guessed(belief, call) else belief.steps
         first = known.setdefault(call, new)
         if first is not new:
             new.also, first.also = first.also, new

@@ -10,7 +10,8 @@ from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar, cast
 
 from ...model.call import Args, Call
-from ...model.oracle import Model, changed, forbids_ok
+from ...model.decide import changed, decide
+from ...model.oracle import Model, plan_of
 from ...model.rule import Condition, Effect
 from ...model.state import State
 from ...model.vocabulary import CKR
@@ -82,23 +83,10 @@ class Columns:
     def __init__(self, model: Model, name: str, calls: Sequence[Call], leaves: Leaves) -> None:
         f = model.functions[name]
         self.every: Calls = (1 << len(calls)) - 1
-        conditions = tuple(dict.fromkeys((*(r.when for r in f.rules), f.out_of_scope)))
-        numbers = {when: n for n, when in enumerate(conditions)}
+        self._plan = plan_of(model, name)
+        conditions = tuple(dict.fromkeys((*self._plan.conditions, f.out_of_scope)))
         self._conditions = tuple(_Split(_truth(when), calls, leaves) for when in conditions)
-        self._rows = tuple(numbers[r.when] for r in f.rules)
-        self._out_of_scope = numbers[f.out_of_scope]
-        firm = [(numbers[r.when], r.code) for r in f.rules if forbids_ok(r)]
-        above = model.orders[name]
-        codes = sorted({r.code for r in f.rules})
-        self._codes = tuple(
-            (
-                code,
-                tuple(dict.fromkeys(numbers[r.when] for r in f.rules if r.code == code)),
-                tuple(dict.fromkeys(n for n, high in firm if (high, code) in above)),
-            )
-            for code in codes
-        )
-        self._firm = tuple(dict.fromkeys(n for n, _ in firm)) if f.returns_ok else None
+        self._out_of_scope = conditions.index(f.out_of_scope)
 
     def holding(self, flat: Flat) -> list[Calls]:
         """For each distinct condition the calls for which it holds in a state."""
@@ -122,7 +110,7 @@ class Columns:
             groups = [part for group in groups for part in (group & calls, group & ~calls) if part]
         for group in groups:
             lowest = group & -group
-            yield tuple([k for k, n in enumerate(self._rows) if holding[n] & lowest]), group
+            yield tuple([k for k, n in enumerate(self._plan.rows) if holding[n] & lowest]), group
 
     def in_scope(self, holding: Sequence[Calls]) -> Calls:
         """The calls that the model can follow."""
@@ -130,19 +118,7 @@ class Columns:
 
     def permitted(self, holding: Sequence[Calls]) -> Iterator[tuple[CKR, Calls]]:
         """The codes that the text permits, each with the calls in scope that may return it; none for no call."""
-        scope = self.in_scope(holding)
-        if self._firm is not None and (calls := scope & ~_union(holding, self._firm)):
-            yield CKR.OK, calls
-        for code, own, above in self._codes:
-            if calls := _union(holding, own) & scope & ~_union(holding, above):
-                yield code, calls
-
-
-def _union(holding: Sequence[Calls], which: Sequence[int]) -> Calls:
-    calls = 0
-    for n in which:
-        calls |= holding[n]
-    return calls
+        return ((code, calls) for code, calls in decide(self._plan, holding, self.in_scope(holding)) if calls)
 
 
 def _truth(when: Condition) -> Condition:

@@ -1,13 +1,17 @@
 """Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
 
+import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
-from ...model.call import Call, Ending, Observation, code_text, is_unnamed
+from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
-from ...model.oracle import Model, following, legal_anyway, outputs, permitted, ruling
-from ...model.rule import Effect, Rule, Strength, fact
+from ...model.decide import forbids_ok
+from ...model.oracle import Model, Ruling, following, legal_anyway, outputs, permitted, ruling
+from ...model.precedence import Relation
+from ...model.rule import Effect, Rule, Strength
 from ...model.state import Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 from .packed import leaves
@@ -49,7 +53,7 @@ class Severity(Enum):
 
 
 class Kind(Enum):
-    """What sort of failure it is."""
+    """What sort of failure it is. ALWAYS: several failures of a function that gives one answer whatever the call is."""
 
     MISSING_ERROR = "missing error"
     WRONG_CODE = "wrong code"
@@ -63,6 +67,8 @@ class Kind(Enum):
     ABSENT = "absent function"
     DIED = "died"
     HUNG = "hung"
+    ROBUSTNESS = "robustness"
+    ALWAYS = "always answers"
 
 
 _SEVERITY = {
@@ -78,17 +84,60 @@ _SEVERITY = {
     Kind.ABSENT: Severity.MEDIUM,
     Kind.DIED: Severity.HIGH,
     Kind.HUNG: Severity.HIGH,
+    Kind.ROBUSTNESS: Severity.LOW,
+    Kind.ALWAYS: Severity.MEDIUM,
 }
 
-ANOTHER_CODE = "another code"
-"""Begins the cause of a failure by whatever wrong code where certain facts hold."""
-
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+HARMLESS = frozenset({("handle", 0)})
+"""Outputs that are wrong, and do no harm to what follows: a new handle that is 0 names what was made all the same."""
+
+NULLS = frozenset(
+    {("null", True), ("data", Data.NULL), ("signature", Data.NULL), ("flaw", Flaw.NULL), ("want", Want.NULL)}
+)
+"""Arguments, by name and value, that are a NULL pointer where the function needs one that is not."""
+
+
+def null_arguments(call: Call, uses: Collection[str]) -> tuple[str, ...]:
+    """The names of the arguments of a call that are such a NULL pointer."""
+    return tuple(sorted(name for name, value in NULLS if name in uses and getattr(call.args, name) == value))
+
+
+def without_nulls(call: Call, uses: Collection[str]) -> Call:
+    """The call with what it should be in the place of such NULL pointers."""
+    plain = {name: getattr(_PLAIN, name) for name in null_arguments(call, uses)}
+    return replace(call, args=replace(call.args, **plain)) if plain else call
+
+
+_PLAIN = Args()
 
 _FAMILIES = {
     Kind.OPERATION_STATE: ("OPERATION",),
     Kind.SESSION_STATE: ("SESSION", "USER"),
 }
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cause:
+    """What two failures share when they are one fault: the kind, and what is misjudged, by ids of the table.
+
+    `kind` is empty for a fault by whatever wrong code. `rows` are ids of rows, or the one of what a lapse left out.
+    `answer` is what was seen, `function` where, and `named` an output or what the callbacks met, each where the fault
+    is told by it.
+    """
+
+    kind: str
+    rows: tuple[str, ...] = ()
+    answer: str = ""
+    function: str = ""
+    named: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """A short name that stays the same from run to run: the cause, hashed."""
+        words = "|".join((self.kind, " ".join(self.rows), self.answer, self.function, " ".join(self.named)))
+        return hashlib.sha256(words.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +150,51 @@ class Mismatch:
     section: str
 
 
+ENDS_OTHERS: Final = "ends-what-is-not-its-own"
+"""In a cause: a call ended operations that it had nothing to do with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lapse:
     """An earlier call of which the module made something else: had the text wanted that, there would be no failure.
 
-    It left out a certain `effect`, or where that is None it ended operations that were not its own.
+    It left out a certain `effect`, or where that is None it ended operations that were not its own. `null` says that
+    the call was given a NULL pointer.
     """
 
     function: str
     code: int
     effect: Effect | None
+    null: bool = False
 
     @property
-    def fact(self) -> str:
-        """What went wrong, one name for all kinds of operation: the open question that it rests on, if any."""
+    def row(self) -> str:
+        """What went wrong, one id for all kinds of operation: the open question that it rests on, if any."""
         if self.effect is None:
-            return "ends what is not its own"
-        return self.effect.reading or self.effect.change.__qualname__
+            return ENDS_OTHERS
+        return self.effect.reading or self.effect.id
+
+
+ADVICE: Final = "advice"
+"""The kind of what is no failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A recommendation of the text that a module did not follow, which is no failure.
+
+    `rule` is the row whose code was recommended: by the row itself (a 'should'), or by a `relation` that puts its code
+    before the one returned.
+    """
+
+    rule: Rule
+    relation: Relation | None = None
+
+    @property
+    def cause(self) -> Cause:
+        """What is recommended, whatever the function, and whatever was done in its stead."""
+        place = () if self.relation is None else (self.relation.section,)
+        return Cause(ADVICE, (self.rule.id,), str(self.rule.code), named=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +202,7 @@ class Verdict:
     """What the text says of one observation.
 
     `permitted` holds the codes that the text permits, and `rules` the rows that prevail: for a failure those at
-    fault, for a pass those that may have given it. `advice` holds the rows that only recommend, and were not followed.
+    fault, for a pass those that may have given it. `advice` holds what the text only recommends, and was not followed.
     `why` is a line on an inconclusive verdict; `lapse` explains a failure that nothing in its call explains.
     """
 
@@ -136,63 +213,66 @@ class Verdict:
     permitted: frozenset[CKR] = frozenset()
     rules: tuple[Rule, ...] = ()
     mismatch: Mismatch | None = None
-    advice: tuple[Rule, ...] = ()
+    advice: tuple[Advice, ...] = ()
     why: str = ""
     lapse: Lapse | None = None
 
     @property
     def severity(self) -> Severity:
-        """The severity of a failure: its kind's, but low for a code off the list in the right family."""
+        """The severity of a failure: its kind's, but low where little comes of it.
+
+        So it is of a code off the list in the right family, and of an operation that goes on after an error about a
+        NULL pointer: any error ends it (A-15), but this one an application brings about by mistake only.
+        """
+        if self.lapse is not None and self.lapse.null and self.lapse.row == "A-15":
+            return Severity.LOW
         if self.kind is Kind.OFF_LIST and _family(self.observation.code) in {_family(r.code) for r in self.rules}:
             return Severity.LOW
         return _SEVERITY[self.kind] if self.kind else Severity.LOW
 
     @property
     def facts(self) -> frozenset[str]:
-        """The facts that the rows at fault speak of."""
-        return frozenset(fact(r) for r in self.rules)
+        """The situations that the rows at fault speak of, by id."""
+        return frozenset(r.id for r in self.rules)
 
     @property
-    def cause(self) -> tuple[str, ...]:
-        """What two failures share when they are one fault, whatever the function: its kind and the facts misjudged.
+    def cause(self) -> Cause:
+        """What two failures share when they are one fault, whatever the function.
 
-        A module that answers one fact by this wrong code here and by that one there has one fault.
+        A module that answers one situation by this wrong code here and by that one there has one fault.
         """
         kind = self.kind.value if self.kind else ""
-        facts = sorted(self.facts)
+        rows = tuple(sorted(self.facts))
         if self.lapse is not None:
-            return (Kind.OPERATION_STATE.value, self.lapse.fact)
+            return Cause(Kind.OPERATION_STATE.value, (self.lapse.row,))
         match self.kind:
+            case Kind.ROBUSTNESS:
+                return Cause(kind)
+            case Kind.ALWAYS:
+                return Cause(kind, answer=self.observation.text, function=self.call.function)
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
-                return (kind, self.call.function)
+                return Cause(kind, function=self.call.function)
             case Kind.CALLBACK_MISUSE:
-                return (kind, *self.observation.misuse)
+                return Cause(kind, named=self.observation.misuse)
             case Kind.MISSING_ERROR:
-                return (kind, *facts)
+                return Cause(kind, rows)
             case _ if self.mismatch is not None:
-                return (kind, self.call.function, self.mismatch.output)
+                return Cause(kind, function=self.call.function, named=(self.mismatch.output,))
             case Kind.PRECEDENCE:
-                return (kind, self.observation.text, *facts)
-            case _ if facts:
-                return (ANOTHER_CODE, *facts)
-        return (kind, self.observation.text, self.call.function)
+                return Cause(kind, rows, self.observation.text)
+            case _ if rows:
+                return Cause("", rows)
+        return Cause(kind, answer=self.observation.text, function=self.call.function)
 
 
-def explains(known: tuple[str, ...], cause: tuple[str, ...]) -> bool:
-    """Whether a cause is no more than another one with further facts beside it."""
-    return known[0] == cause[0] and known[0] in _OF_FACTS and set(known[1:]) < set(cause[1:])
+def explains(known: Cause, cause: Cause) -> bool:
+    """Whether a cause is no more than another one with further situations beside it."""
+    return known.rows != () and set(known.rows) < set(cause.rows) and replace(known, rows=cause.rows) == cause
 
 
-def unexplained(cause: tuple[str, ...]) -> bool:
+def unexplained(cause: Cause) -> bool:
     """Whether a cause says no more than that an operation was there or was not."""
-    return cause[0] == Kind.OPERATION_STATE.value and len(cause) > OF_LAPSE
-
-
-OF_LAPSE = 2
-"""Words of a cause that is a lapse."""
-
-_OF_FACTS = frozenset({Kind.MISSING_ERROR.value, Kind.PRECEDENCE.value, ANOTHER_CODE})
-"""First words of causes whose others are facts, and perhaps the answer."""
+    return cause.kind == Kind.OPERATION_STATE.value and not cause.rows
 
 
 def _family(code: int) -> str:
@@ -200,7 +280,7 @@ def _family(code: int) -> str:
 
 
 def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
-    """The verdict on an observation, and the beliefs after it; none are left after a failure."""
+    """The verdict on an observation, and the beliefs after it; of failures only those that are `HARMLESS` leave any."""
     verdict, after = follow(model, tuple(beliefs), call, seen)
     return verdict, frozenset(after)
 
@@ -208,7 +288,10 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
 def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation) -> tuple[Verdict, Sequence[State]]:
     """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
     if seen.ending is not Ending.RETURNED:
-        return Verdict(Outcome.FAIL, call, seen, _ENDINGS[seen.ending], _union(model, beliefs, call)), ()
+        kind = _ENDINGS[seen.ending]
+        if kind is Kind.DIED and _silent(model, beliefs, call):
+            kind = Kind.ROBUSTNESS
+        return Verdict(Outcome.FAIL, call, seen, kind, _union(model, beliefs, call)), ()
     if seen.misuse:
         return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), ()
     ruled = [(s, ruling(model, s, call)) for s in beliefs]
@@ -219,13 +302,44 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     if not after:
         assert mismatch is not None
         kind = Kind.SESSION_STATE if call.function == "C_GetSessionInfo" else Kind.DATA_EFFECT
-        return Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch), ()
+        verdict = Verdict(Outcome.FAIL, call, seen, kind, frozenset({CKR.OK}), mismatch=mismatch)
+        if (mismatch.output, mismatch.seen) not in HARMLESS:
+            return verdict, ()
+        right = replace(seen, outputs=tuple(x for x in seen.outputs if x not in HARMLESS))
+        return verdict, _follow(model, [s for s, _ in allowing], call, right)[0]
     rules = allowing[0][1].rules
     if len(allowing) > 1:
         rules = tuple(dict.fromkeys(r for _, given in allowing for r in given.rules))
     gave = tuple(r for r in rules if r.code == seen.code)
-    ignored = tuple(r for r in rules if r.strength is Strength.SHOULD) if seen.code == CKR.OK else ()
-    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=ignored), after
+    advice = _advice(model, call, seen, allowing[0][1])
+    if advice and len(allowing) > 1:
+        advice = tuple(x for x in advice if all(x in _advice(model, call, seen, given) for _, given in allowing))
+    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=advice), after
+
+
+def _advice(model: Model, call: Call, seen: Observation, given: Ruling) -> tuple[Advice, ...]:
+    """What the text recommends where these rows apply, and another code was returned that it permits."""
+    if seen.code == CKR.OK:
+        return tuple(Advice(r) for r in given.rules if r.strength is Strength.SHOULD)
+    orders = model.orders[call.function].advise
+    found = ((r, orders.get((r.code, CKR(seen.code)))) for r in given.firm)
+    return tuple(Advice(r, relation) for r, relation in found if relation is not None)
+
+
+def _silent(model: Model, beliefs: Sequence[State], call: Call) -> bool:
+    """Whether a call has a NULL pointer of which the text does not say what it does.
+
+    It says so where it lets the call succeed with it, and where a row is about it that no open question is behind.
+    """
+    plain = without_nulls(call, model.functions[call.function].uses)
+    if plain == call:
+        return False
+    for s in beliefs:
+        given = ruling(model, s, call)
+        about = [r for r in given.rules if not r.when(s, plain.args)]
+        if any(forbids_ok(r) and r.reading is None for r in about) or (not about and CKR.OK in given.codes):
+            return False
+    return True
 
 
 def _union(model: Model, beliefs: Sequence[State], call: Call) -> frozenset[CKR]:

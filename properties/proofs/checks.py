@@ -12,7 +12,7 @@ from enum import Enum
 import z3
 
 from ...model.call import Args, Call
-from ...model.oracle import forbids_ok
+from ...model.decide import forbids_ok
 from ...model.rule import Condition
 from ...model.state import State
 from ...model.vocabulary import CKR

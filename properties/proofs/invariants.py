@@ -7,6 +7,7 @@ from itertools import combinations
 from ...model.attributes import KEYS
 from ...model.chapters.conditions import session_state
 from ...model.mechanisms import NOT_FOLLOWED, with_role
+from ...model.oracle import Model
 from ...model.state import (
     Kept,
     Login,
@@ -19,7 +20,7 @@ from ...model.state import (
     Search,
     State,
 )
-from ...model.vocabulary import CKS
+from ...model.vocabulary import CKS, Version
 
 LOGIN_SHOWN = {
     CKS.RO_PUBLIC_SESSION: Login.NOBODY,
@@ -31,12 +32,31 @@ LOGIN_SHOWN = {
 """Who is logged in, as the state of a session shows it (5.6)."""
 
 
+def of_every_model(_model: Model) -> bool:
+    """No version and no reading is without it."""
+    return True
+
+
+def the_so_is_alone(model: Model) -> bool:
+    """No read-only session stands beside the SO: so say the versions before v2.40, and reading A-05 'base text'."""
+    return model.version <= Version.V2_20 or model.readings["A-05"] == "base text"
+
+
+def null_is_no_pin(model: Model) -> bool:
+    """A NULL new PIN is refused: v2.01 lists no code against it."""
+    return model.version >= Version.V2_20
+
+
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """A property of every reachable state, and the section of v2.40 that it follows from."""
+    """A property of every reachable state, and the section of v2.40 that it follows from.
+
+    `claimed` says of which models: not every version, nor every reading, has each.
+    """
 
     predicate: Callable[[State], bool]
     section: str
+    claimed: Callable[[Model], bool] = of_every_model
 
     @property
     def name(self) -> str:
@@ -90,6 +110,11 @@ def so_pin_is_set(s: State) -> bool:
     return all(x.so_pin != Pin.NULL for x in s.slots)
 
 
+def pins_to_be_changed_are_set(s: State) -> bool:
+    """The PIN of the normal user may have to be changed only where it is set."""
+    return not any(x.user_pin_to_be_changed and x.user_pin == Pin.NULL for x in s.slots)
+
+
 def user_logs_in_with_a_pin(s: State) -> bool:
     """The normal user is not logged in to a token while the user PIN is not set."""
     return not any(x.login == Login.USER and x.user_pin == Pin.NULL for x in s.slots)
@@ -121,13 +146,13 @@ def handles_name_objects(s: State) -> bool:
 
 
 def handles_need_the_library(s: State) -> bool:
-    """While the library is not initialised, no handle of an object is valid."""
-    return s.initialized or not any(x.known for x in s.objects)
+    """While the library is not initialised, no handle is kept but those of token objects, which may be good again."""
+    return s.initialized or not any(x.known and not x.token for x in s.objects)
 
 
 def private_handles_need_the_user(s: State) -> bool:
-    """A handle of a private object is valid only while the user is logged in."""
-    return all(not (x.known and x.private) or s.slots[x.slot].login == Login.USER for x in s.objects)
+    """A private session object has a handle only while the user is logged in; that of a token object may be kept."""
+    return all(not (x.known and x.private) or x.token or s.slots[x.slot].login == Login.USER for x in s.objects)
 
 
 def session_objects_have_a_session(s: State) -> bool:
@@ -200,6 +225,12 @@ def recoverable_verification_has_a_mechanism_for_it(s: State) -> bool:
     return _all_serve(s, lambda o: o.verify_recover, Role.VERIFY_RECOVER)
 
 
+def verification_gives_no_length(s: State) -> bool:
+    """A verification has no output whose length it could have been asked for."""
+    every = (s.saved.operations, *(x.operations for x in s.sessions))
+    return all(x.verify.phase != Phase.ASKED for x in every)
+
+
 def saved_states_hold_no_search(s: State) -> bool:
     """A saved state is of no search."""
     return not s.saved.valid or s.saved.operations.search == Search.NONE
@@ -236,12 +267,13 @@ def only_keys_are_wrapped(s: State) -> bool:
 
 
 CATALOGUE = (
-    Invariant(no_read_only_session_beside_so, "5.6"),
+    Invariant(no_read_only_session_beside_so, "5.6", the_so_is_alone),
     Invariant(login_needs_a_session, "5.6"),
-    Invariant(sessions_of_a_token_agree, "5.6"),
+    Invariant(sessions_of_a_token_agree, "5.6", the_so_is_alone),
     Invariant(operations_need_a_session, "5.6"),
     Invariant(nothing_outlives_the_library, "5.4"),
     Invariant(so_pin_is_set, "5.5"),
+    Invariant(pins_to_be_changed_are_set, "5.5", null_is_no_pin),
     Invariant(user_logs_in_with_a_pin, "5.6"),
     Invariant(sessions_are_with_tokens, "5.6"),
     Invariant(initialised_tokens_stay_so, "5.5"),
@@ -261,6 +293,7 @@ CATALOGUE = (
     Invariant(recoverable_signing_has_a_mechanism_for_it, "5.11"),
     Invariant(verification_has_a_mechanism_for_it, "5.11"),
     Invariant(recoverable_verification_has_a_mechanism_for_it, "5.11"),
+    Invariant(verification_gives_no_length, "5.11"),
     Invariant(saved_states_hold_no_search, "5.6"),
     Invariant(saved_states_hold_no_recovery, "5.6"),
     Invariant(ciphertext_is_of_a_cipher, "5.8"),
@@ -268,7 +301,12 @@ CATALOGUE = (
     Invariant(wrapped_keys_are_of_wrapping_mechanisms, "5.13"),
     Invariant(only_keys_are_wrapped, "5.13"),
 )
-"""Every invariant; some are proved by an induction only together with others.
+"""Every invariant that some model has; some are proved by an induction only together with others.
 
 v2.01 lists no code against a NULL new PIN, so a token that takes one may end without a PIN.
 """
+
+
+def invariants(model: Model) -> tuple[Invariant, ...]:
+    """Those that a model has."""
+    return tuple(x for x in CATALOGUE if x.claimed(model))

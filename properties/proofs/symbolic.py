@@ -11,7 +11,8 @@ from typing import Any
 import z3
 
 from ...model.call import Args, Call, domain
-from ...model.oracle import Model, forbids_ok, outranks
+from ...model.decide import decide, in_turn
+from ...model.oracle import Model, plan_of
 from ...model.rule import Condition, Effect, Function
 from ...model.state import EACH, OBJECT, SESSION, SLOT, State
 from ...model.vocabulary import CKR
@@ -96,15 +97,10 @@ class System:
 
     def _lift(self, function: Function) -> Transition:
         in_scope = z3.Not(self.condition(function.out_of_scope))
-        applies = tuple(self.condition(rule.when) for rule in function.rules)
-        forbidding = [(r.code, term) for r, term in zip(function.rules, applies, strict=True) if forbids_ok(r)]
-        permitted: dict[CKR, z3.BoolRef] = {}
-        if function.returns_ok:
-            permitted[CKR.OK] = z3.Not(z3.Or([term for _, term in forbidding]))
-        for code in dict.fromkeys(rule.code for rule in function.rules):
-            own = [term for r, term in zip(function.rules, applies, strict=True) if r.code == code]
-            above = [term for higher, term in forbidding if outranks(self.model, function.name, higher, code)]
-            permitted[code] = z3.simplify(z3.And(z3.Or(own), z3.Not(z3.Or(above))))
+        p = plan_of(self.model, function.name)
+        holding = [self.condition(when) for when in p.conditions]
+        permitted = {code: z3.simplify(term) for code, term in decide(p, holding, z3.BoolVal(True))}
+        applies = tuple(holding[n] for n in p.rows)
         after = {code: self._after(function, code, z3.And(in_scope, term)) for code, term in permitted.items()}
         return Transition(in_scope, applies, permitted, after)
 
@@ -124,10 +120,7 @@ class System:
 
     def _follow(self, effects: tuple[Effect, ...]) -> State:
         """The state after the effects, run on symbols: each leaf stays within its domain, or the path fails."""
-        s = self.state
-        for effect, chosen in zip(effects, self.choices, strict=False):
-            if effect.certain or chosen:
-                s = effect.change(s, self.args)
+        s = in_turn(effects, self.state, self.args, self.choices)
         for old, new in zip(leaves(self.state), leaves(s), strict=True):
             if isinstance(old, Number) and new is not old:
                 inside = Within(new, old.domain) if isinstance(new, Number) else new in old.domain

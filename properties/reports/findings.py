@@ -1,16 +1,20 @@
 """Findings: failures told apart by their cause, each with a short trace and a text that explains itself."""
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model.call import Call, arguments, code_text
-from ...model.interpretations import INTERPRETATIONS
+from ...model.interpretations import INTERPRETATIONS, SHOULD
 from ...model.oracle import Model
+from ...model.precedence import ORDERS
 from ...model.rule import Rule, Strength
 from ...model.vocabulary import CKR
-from ..engine.verdict import Kind, Steps, Verdict
+from ..engine.verdict import Cause, Kind, Steps, Verdict, null_arguments
+from ..run.tally import Tally, Unheeded
+
+ANSWERS = 4
+"""Answers in the stead of a recommended one that are named."""
 
 SETUP = frozenset({"C_Initialize", "C_OpenSession", "C_InitToken"})
 """Functions whose successful calls at the start of a trace only lead up to what it shows."""
@@ -21,7 +25,9 @@ class Finding:
     """A failure with a cause of its own.
 
     `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
-    `first_call` and `first_seconds` tell when in the run the cause was first seen.
+    `first_call` and `first_seconds` tell when in the run the cause was first seen, and
+    `confirmed` how often of three tries the trace failed alike by itself. Where NULL pointers kill, `nulls` are the
+    arguments that do so, by function.
     """
 
     verdict: Verdict
@@ -29,11 +35,58 @@ class Finding:
     steps: Steps
     first_call: int
     first_seconds: float = field(default=0.0, compare=False)
+    confirmed: int = 0
+    nulls: tuple[tuple[str, str], ...] = ()
+
+    def with_nulls(self, function: str, arguments: Iterable[str]) -> "Finding":
+        """The finding with more such arguments."""
+        more = {(function, name) for name in arguments}
+        return replace(self, nulls=tuple(sorted({*self.nulls, *more})))
 
     @property
     def id(self) -> str:
-        """A short name that stays the same from run to run: the cause, hashed."""
-        return "F-" + hashlib.sha256("|".join(self.verdict.cause).encode()).hexdigest()[:8]
+        """A short name that stays the same from run to run, and whatever the functions of the model are called."""
+        return f"F-{self.verdict.cause.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What the text recommends and a module does not follow, which is no failure: advice, told apart by its cause.
+
+    `rule` is the row whose code is recommended, `function` one in which it was not given. `order` is the section that
+    puts the code before the one returned, none where the row itself is a 'should'. `seen` counts what functions
+    returned in its stead, and `steps` is a short trace that ends so, none where no short one came along.
+    """
+
+    cause: Cause
+    function: str
+    rule: Rule
+    order: str | None
+    seen: Mapping[tuple[str, str], int]
+    steps: Steps
+
+    @property
+    def id(self) -> str:
+        """A short name that stays the same from run to run, as that of a finding does."""
+        return f"R-{self.cause.id}"
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Where it was not followed."""
+        return tuple(sorted({function for function, _ in self.seen}))
+
+
+def recommendations(model: Model, tally: Tally) -> tuple[Recommendation, ...]:
+    """All advice of a run, by its ids."""
+    found = (_recommendation(model, unheeded) for unheeded in tally.advice.values())
+    return tuple(sorted(found, key=lambda x: x.id))
+
+
+def _recommendation(model: Model, unheeded: Unheeded) -> Recommendation:
+    cause, seen = unheeded.cause, unheeded.seen
+    function = unheeded.steps[-1][0].function if unheeded.steps else min(function for function, _ in seen)
+    row = next(r for r in model.functions[function].rules if (r.id, str(r.code)) == (cause.rows[0], cause.answer))
+    return Recommendation(cause, function, row, next(iter(cause.named), None), seen, unheeded.steps)
 
 
 def beside_setup(steps: Steps) -> int:
@@ -52,7 +105,7 @@ def cited(model: Model, verdict: Verdict) -> Mapping[str, str]:
     if verdict.lapse and verdict.lapse.effect and verdict.lapse.effect.reading:
         ids.add(verdict.lapse.effect.reading)
     if verdict.kind is Kind.PRECEDENCE:
-        pairs = model.orders[verdict.call.function]
+        pairs = model.orders[verdict.call.function].decide
         relations = [pairs.get((r.code, CKR(verdict.observation.code))) for r in verdict.rules]
         ids |= {x.only_under[0] for x in relations if x is not None and x.only_under}
     return {id: model.readings[id] for id in sorted(ids) if id in model.readings}
@@ -68,8 +121,28 @@ _BASIS = {
 
 
 def explain_rule(rule: Rule) -> str:
-    """A row in a line: code, condition, section and how firmly the text says it."""
-    return f"{rule.code} when {rule.condition} (section {rule.place}; {_BASIS[rule.strength]})"
+    """A row in a line: code, condition, place, how firmly the text says it, and what stands there."""
+    says = f": {rule.says}" if rule.says else ""
+    return f"{rule.code} when {rule.condition} (section {rule.place}; {_BASIS[rule.strength]}){says}"
+
+
+def explain_recommendation(model: Model, advice: Recommendation) -> str:
+    """What is recommended and by what, in sentences that someone with the standard open can check."""
+    returned = sorted({seen for _, seen in advice.seen})
+    more = f" and {len(returned) - ANSWERS} more" if len(returned) > ANSWERS else ""
+    lines = [
+        f"{', '.join(returned[:ANSWERS])}{more} came where the text recommends another answer:",
+        f"- {explain_rule(advice.rule)}",
+    ]
+    if advice.order is None:
+        ids = {SHOULD, advice.rule.reading} - {None}
+    else:
+        ids = {ORDERS[0]}
+        lines.append(f"Section {advice.order} puts that code first, as a rule that 'should' be followed.")
+    lines += [
+        f"{id}, read as '{model.readings[id]}': {INTERPRETATIONS[id].question}" for id in sorted(filter(None, ids))
+    ]
+    return "\n".join(lines)
 
 
 def show_call(call: Call, uses: tuple[str, ...]) -> str:
@@ -82,7 +155,20 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
+_HANDLES = {0: "0, which no handle may be", 2: "that of something else that is still there"}
+"""What is wrong with a new handle, by the value of the output; numbers of ours are no numbers of the module."""
+
+_POINTERS = {
+    "null": "a pointer that is needed",
+    "data": "the data",
+    "signature": "the signature",
+    "flaw": "the template",
+    "want": "the template of the search",
+}
+"""Arguments that are a NULL pointer, in words."""
+
+
+def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: tuple[tuple[str, str], ...] = ()) -> str:
     """Why a verdict is what it is, in sentences that someone with the standard open can check."""
     f = verdict.call.function
     signature = model.functions[f].signature
@@ -91,6 +177,13 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
     match verdict.kind:
         case Kind.DIED:
             lines = [f"The module died inside {f}: {verdict.observation.detail}."]
+        case Kind.ROBUSTNESS:
+            own = " and ".join(_POINTERS[name] for name in null_arguments(verdict.call, model.functions[f].uses))
+            lines = [f"The module died inside {f} of NULL for {own}; the text does not say what NULL does there."]
+            lines += [f"- {name}: NULL for {_POINTERS[argument]}" for name, argument in nulls]
+        case Kind.ALWAYS:
+            lines = [f"{f} (section {signature.section}) returned {seen} whatever the call; the text wants more:"]
+            lines += [f"- here {', '.join(permitted_text(verdict)) or 'nothing'} is permitted"]
         case Kind.HUNG:
             lines = [f"{f} did not return."]
         case Kind.ABSENT:
@@ -107,15 +200,20 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...]) -> str:
             lines += [f"- {explain_rule(r)}" for r in verdict.rules]
         case Kind.PRECEDENCE:
             lines.append("That code applies, but another that applies too outranks it:")
-            pairs = model.orders[f]
+            pairs = model.orders[f].decide
             for r in verdict.rules:
                 relation = pairs.get((r.code, CKR(verdict.observation.code)))
                 if relation is not None:
-                    lines.append(f"- {explain_rule(r)}; above {seen} by section {relation.section}")
+                    lines.append(f"- {explain_rule(r)}")
+                    lines.append(f"  Section {relation.section} puts it above {seen}.")
         case Kind.SESSION_STATE | Kind.DATA_EFFECT if verdict.mismatch is not None:
             m = verdict.mismatch
             wanted = " or ".join(map(str, m.permitted))
-            lines.append(f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}.")
+            lines.append(
+                f"Its new handle is {_HANDLES[m.seen]} (section {m.section})."
+                if m.output == "handle"
+                else f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}."
+            )
         case _ if verdict.rules:
             lines.append("What applies here is another code:")
             lines += [f"- {explain_rule(r)}" for r in verdict.rules]

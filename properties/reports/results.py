@@ -4,6 +4,7 @@ The shape is `p11conform.report/2`; docs/report.schema.json describes it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -12,14 +13,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ...model.call import Call, arguments, code_text, read_call
+from ...model.call import Call, arguments, read_call
 from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
+from ...model.rule import Rule
 from ...model.table import TABLE
 from ...model.vocabulary import CKR
 from ..engine.verdict import Steps
+from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
-from .findings import Finding, cited, explain, explain_rule, permitted_text
+from .findings import (
+    Finding,
+    Recommendation,
+    cited,
+    explain,
+    explain_recommendation,
+    explain_rule,
+    permitted_text,
+    recommendations,
+)
 
 SCHEMA = "p11conform.report/2"
 OLDER = ("p11conform.report/1",)
@@ -50,12 +62,43 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "functions": list(finding.functions),
         "observed": v.observation.text,
         "permitted": list(permitted_text(v)),
-        "rules": [{"code": str(r.code), "section": r.place, "why": explain_rule(r)} for r in v.rules],
+        "rules": [rule_json(r) for r in v.rules],
         "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
         "trace": trace_json(finding.steps),
-        "text": explain(model, v, finding.functions),
+        "text": explain(model, v, finding.functions, finding.nulls),
         "first_seen_at_call": finding.first_call,
         "first_seen_at_second": round(finding.first_seconds, 3),
+        "confirmed": finding.confirmed,
+        "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
+    }
+
+
+def rule_json(rule: Rule) -> dict[str, str]:
+    """A row that prevails: its id, its code, where the text says so and what it says."""
+    return {
+        "id": rule.id,
+        "code": str(rule.code),
+        "section": rule.place,
+        "says": rule.says,
+        "why": explain_rule(rule),
+    }
+
+
+def advice_json(model: Model, advice: Recommendation) -> dict[str, Any]:
+    """What the text recommends, and the module does not do."""
+    seen: Counter[str] = Counter()
+    for (_, answer), count in advice.seen.items():
+        seen[answer] += count
+    return {
+        "id": advice.id,
+        "function": advice.function,
+        "functions": list(advice.functions),
+        "observed": dict(sorted(seen.items())),
+        "rule": rule_json(advice.rule),
+        "order": advice.order,
+        "count": sum(seen.values()),
+        "trace": trace_json(advice.steps),
+        "text": explain_recommendation(model, advice),
     }
 
 
@@ -76,11 +119,13 @@ class Note(Enum):
 
     STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token lists, and that only ever met
     trouble of the environment. INCONSISTENT: an open question of the text that one function answers in two ways.
+    CONSTANT: functions that always gave the same answer, and it is no success.
     """
 
     STUB = "stub"
     DEAD = "dead mechanism"
     INCONSISTENT = "inconsistent"
+    CONSTANT = "always answers"
 
 
 def notes_json(results: Results) -> list[dict[str, Any]]:
@@ -92,10 +137,15 @@ def notes_json(results: Results) -> list[dict[str, Any]]:
         if ok not in seen and function not in stubs:
             dead.setdefault(mechanism, set()).add(function)
     both = {row["id"]: row["inconsistent"] for row in readings_json(results) if row["inconsistent"]}
+    constant: dict[str, list[str]] = {}
+    for function, answer in tally.constants():
+        if answer not in (ok, unsupported):
+            constant.setdefault(answer, []).append(function)
     found = [
         *((Note.STUB, unsupported, stubs) for _ in stubs[:1]),
         *((Note.DEAD, mechanism, sorted(functions)) for mechanism, functions in sorted(dead.items())),
         *((Note.INCONSISTENT, id, functions) for id, functions in both.items()),
+        *((Note.CONSTANT, answer, functions) for answer, functions in sorted(constant.items())),
     ]
     return [{"kind": kind.value, "about": about, "functions": functions} for kind, about, functions in found]
 
@@ -132,16 +182,30 @@ class Run:
     """How a check was run: what its results depend on beside the module, the version of the standard and the seed.
 
     `program` is the version of p11conform, `date` when it began, in UTC. `rights` says what might be done to the token,
-    `token` which one it was, `profile` the file that gave the facts about its slots.
+    None where that is not known; `token` which one it was, `census` in lines what changed on it, `profile` the file
+    that gave the facts about its slots.
     """
 
     budget: Budget = field(default_factory=Budget)
     jobs: int = 1
-    rights: str = "anything"
+    rights: Rights | None = field(default_factory=lambda: Rights(Level.OURS))
     token: Mapping[str, str] = field(default_factory=dict)
+    census: tuple[str, ...] = ()
     profile: str | None = None
     program: str = field(default_factory=lambda: version("p11conform"))
     date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def rights_json(rights: Rights | None) -> dict[str, Any]:
+    """What might be done to the token: the level, and a line for each thing that it allows, or that lowered it."""
+    return {"level": "none" if rights is None else rights.level.words, "lines": list(rights.lines if rights else ())}
+
+
+def restores_json(results: Results) -> dict[str, Any]:
+    """How often the token was put back, how long that took, and what share that is of the check."""
+    tally, seconds = results.tally, results.seconds
+    share = tally.restoring / seconds if seconds else 0.0
+    return {"times": tally.restores, "seconds": round(tally.restoring, 3), "share": round(share, 3)}
 
 
 def run_json(run: Run, results: Results) -> dict[str, Any]:
@@ -151,11 +215,13 @@ def run_json(run: Run, results: Results) -> dict[str, Any]:
         "date": run.date,
         "budget": asdict(run.budget),
         "jobs": run.jobs,
-        "rights": run.rights,
-        "token": dict(run.token),
+        "rights": rights_json(run.rights),
+        "token": {**run.token, "census": list(run.census)},
+        "restores": restores_json(results),
         "profile": run.profile,
         "ended": {"how": results.ended.how.value, "why": results.ended.why},
         "phases": [asdict(phase) for phase in results.phases],
+        "lost_to_deaths": round(results.lost, 3),
     }
 
 
@@ -174,6 +240,7 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
         "sequences": tally.sequences,
         "states": len(tally.states),
         "seconds": round(results.seconds, 3),
+        "reach": results.reach.to_json() if results.reach is not None else None,
         "coverage": {
             "functions": sorted({f for f, _ in pairs}),
             "codes": sorted({code for _, code in pairs}),
@@ -182,14 +249,15 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
             "classes": classes_json(results),
         },
         "findings": [finding_json(model, f) for f in results.findings],
+        "unconfirmed": [
+            {"function": x.function, "observed": x.seen, "times": len(x.at_calls), "after_calls": list(x.at_calls)}
+            for x in results.unconfirmed
+        ],
         "inconclusive": [
             {"function": f, "observed": seen, "why": why, "count": n}
             for (f, seen, why), n in sorted(tally.inconclusive.items())
         ],
-        "advice": [
-            {"function": f, "code": code_text(code), "condition": condition, "section": section, "count": n}
-            for (f, code, condition, section), n in sorted(tally.advice.items())
-        ],
+        "advice": [advice_json(model, x) for x in recommendations(model, tally)],
         "interpretations": readings_json(results),
         "notes": notes_json(results),
     }
@@ -323,7 +391,7 @@ _COMPARED: Mapping[str, tuple[str, ...]] = {
     "calls at most": ("run", "budget", "calls"),
     "sequences at most": ("run", "budget", "sequences"),
     "seed": ("seed",),
-    "rights": ("run", "rights"),
+    "rights": ("run", "rights", "level"),
     "token": ("run", "token", "label"),
     "profile": ("run", "profile"),
     "end": ("run", "ended", "how"),

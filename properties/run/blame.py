@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from ...model.chapters.operations import all_dropped, not_active
-from ...model.chapters.searches import search_not_active
-from ...model.oracle import Model
+from ...model.call import null_given
+from ...model.chapters.operations import NOT_ACTIVE, all_dropped
+from ...model.chapters.searches import SEARCH_NOT_ACTIVE
+from ...model.oracle import Model, in_scope
 from ...model.state import State
 from ...model.vocabulary import CKR
-from ..engine.verdict import Beliefs, Kind, Lapse, Outcome, Steps, Verdict, judge
+from ..engine.verdict import Beliefs, Kind, Lapse, Steps, Verdict, judge
 
-_NOT_ACTIVE = frozenset({not_active.__name__, search_not_active.__name__})
+_NOT_ACTIVE = frozenset({NOT_ACTIVE, SEARCH_NOT_ACTIVE.id})
 """Facts that say that there is no operation to go on with."""
 
 
@@ -26,9 +27,9 @@ def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdi
             if effect.certain and seen.code in effect.on:
                 lax = model.with_effect(call.function, effect, replace(effect, certain=False))
                 if _explained(lax, initial, steps):
-                    return replace(failure, lapse=Lapse(call.function, seen.code, effect))
+                    return replace(failure, lapse=Lapse(call.function, seen.code, effect, null_given(call, f.uses)))
         if seen.code != CKR.OK and "session" in f.uses and _explained(model, initial, steps, n):
-            return replace(failure, lapse=Lapse(call.function, seen.code, None))
+            return replace(failure, lapse=Lapse(call.function, seen.code, None, null_given(call, f.uses)))
     return failure
 
 
@@ -36,9 +37,11 @@ def _explained(model: Model, initial: State, steps: Steps, ending: int | None = 
     """Whether a model allows all steps, if the one with the number `ending` ended every operation in its session."""
     beliefs: Beliefs = frozenset({initial})
     for n, (call, seen) in enumerate(steps):
-        verdict, beliefs = judge(model, beliefs, call, seen)
+        if not all(in_scope(model, s, call) for s in beliefs):
+            return False
+        _, beliefs = judge(model, beliefs, call, seen)
         if n == ending:
             beliefs = frozenset(all_dropped(s, call.args) for s in beliefs)
-        if verdict.outcome is Outcome.FAIL or not beliefs:
+        if not beliefs:
             return False
     return True

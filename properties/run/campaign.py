@@ -7,7 +7,7 @@ done, each source getting the more of a round the more new classes it showed for
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -17,24 +17,44 @@ from typing import Final, Protocol
 
 from ...model.call import Call, Ending
 from ...model.oracle import Model, in_scope, ruling
-from ...model.rule import fact
 from ...model.state import State
-from ..engine.verdict import Beliefs, Severity, Steps, Verdict, explains, judge, one_of, unexplained
-from ..policy import MAKES_OBJECTS, Policy, anything
+from ...model.vocabulary import CKR
+from ..engine.verdict import (
+    Beliefs,
+    Cause,
+    Kind,
+    Severity,
+    Steps,
+    Verdict,
+    explains,
+    judge,
+    null_arguments,
+    one_of,
+    unexplained,
+    without_nulls,
+)
+from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding
-from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, closing, goals
+from ..search.detours import Detours
+from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing, goals
 from ..search.setups import going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
+from .habits import Habits
+from .learning import Deaths
+from .reach import Reach, reach
 from .shrink import shrink
 from .tally import Tally
-from .work import Cause, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
+from .work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 
 UNCONFIRMED: Final = "against the text, but the check ended before it was seen again"
 """Said of a failure that no time was left to confirm."""
 
 TRIES_AGAIN: Final = 3
 """How often a failure is tried again before it counts as seen once."""
+
+CONFIRMATIONS: Final = 3
+"""How often a failure is tried by itself before it is called a finding."""
 
 PATIENCE: Final = 100
 """How many sequences are run again for rows that they did not show, before the module counts as set in its ways."""
@@ -51,6 +71,15 @@ WALK: Final = 150
 EXAMPLES: Final = 10
 """Sequences in a piece of work that Hypothesis makes up."""
 
+SURVEY: Final = 0.05
+"""The share of a check's time or calls that is spent at most on finding out what the module refuses."""
+
+LAST: Final = 0.1
+"""The share of a check's time or calls that is kept for NULL pointers once one of them has killed."""
+
+DEATHS: Final = 0.15
+"""The share of a check's time that deaths may take before no more NULL pointers are tried."""
+
 FLAT: Final = 3
 """Rounds without a new class after which there is no more to be had."""
 
@@ -65,9 +94,6 @@ UNEXPLAINED: Final = 4
 
 GRACE: Final = 0.05
 """The share of its seconds that a check may take beyond them, for failures that are being looked into."""
-
-DEADLY: Final = 3
-"""Calls of a function that may kill the module before the function is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +164,20 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A failure that did not come back by itself: the function, its answer, and after how many calls each was seen."""
+
+    function: str
+    seen: str
+    at_calls: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """What a check found, counted and covered; `curve` has a point wherever new classes came."""
+    """What a check found, counted, covered and could reach; `curve` has a point wherever new classes came.
+
+    `lost` counts the seconds that went into deaths of the module.
+    """
 
     model: Model
     findings: tuple[Finding, ...]
@@ -149,6 +187,9 @@ class Results:
     curve: tuple[Point, ...] = ()
     ended: Ended = Ended(How.FINISHED)
     phases: tuple[Phase, ...] = ()
+    reach: Reach | None = None
+    unconfirmed: tuple[Unconfirmed, ...] = ()
+    lost: float = 0.0
 
 
 Asked = Callable[[], str | None]
@@ -244,6 +285,11 @@ class Source(Enum):
     TOURS = "tours of small scopes"
     WALKS = "random walks"
     HYPOTHESIS = "random sequences"
+    NULLS = "NULL pointers"
+
+
+_FATAL: Final = frozenset(kind.value for kind in (Kind.DIED, Kind.HUNG, Kind.ROBUSTNESS))
+"""First words of the causes that cost a process."""
 
 
 class Counted(Enum):
@@ -268,6 +314,23 @@ def _looks_like(verdict: Verdict, failed: Failed) -> bool:
     return (verdict.call.function, verdict.observation.text) == (failed.function, failed.seen)
 
 
+def one_for_each_constant(findings: Sequence[Finding], tally: Tally) -> list[Finding]:
+    """The findings, those of a function that always gives the same answer taken together as one."""
+    kept = list(findings)
+    for name, _ in tally.constants():
+        own = [f for f in kept if {*f.functions, name} == {name} == {f.verdict.call.function}]
+        if len(own) < 2:
+            continue
+        shown = min(own, key=lambda f: len(f.steps))
+        verdict = replace(shown.verdict, kind=Kind.ALWAYS, mismatch=None, lapse=None)
+        first = min(own, key=lambda f: f.first_call)
+        one = Finding(
+            verdict, (name,), shown.steps, first.first_call, first.first_seconds, min(f.confirmed for f in own)
+        )
+        kept = [f for f in kept if f not in own] + [one]
+    return kept
+
+
 class Campaign:
     """A check of one module by a crew; every new failure is shrunk at once."""
 
@@ -286,6 +349,7 @@ class Campaign:
     ) -> None:
         self.tally = Tally()
         self.findings: list[Finding] = []
+        self.unconfirmed: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._model, self._initial, self._crew, self._policy = model, initial, crew, policy
         self._seed, self._budget, self._watch = seed, budget or Budget(), watch
         self._found_one, self._asked = found, asked
@@ -294,6 +358,9 @@ class Campaign:
         self._whole: set[Source] = set()
         self._calls = numbered_calls(model, initial)
         self._numbers = {call: k for k, call in enumerate(self._calls)}
+        self._calls_of: defaultdict[str, list[int]] = defaultdict(list)
+        for k, call in enumerate(self._calls):
+            self._calls_of[call.function].append(k)
         self._uses = {name: f.uses for name, f in model.functions.items()}
         self._causes: dict[tuple[Cause, str], int] = {}
         self._classes: set[Class] = set()
@@ -304,8 +371,20 @@ class Campaign:
         self._looked_into: Counter[Cause] = Counter()
         self._curve: list[Point] = []
         self._costs: dict[str, tuple[int, float]] = {}
-        self._deaths: dict[str, int] = {}
+        self._deaths = Deaths(self._uses)
+        self.habits = Habits(model)
+        self._detours = Detours(model, by_function(all_calls(model, initial)), self._leads)
         self._spared: frozenset[int] = frozenset()
+        self._put_off: frozenset[int] = frozenset()
+        """Calls that wait until last, as NULL pointers like theirs kill."""
+        self._last = False
+        self._shares: dict[Source, _Share] = {}
+        self._hopeful: set[str] = set()
+        """Functions to whose success a way was found."""
+        self._null_visits: dict[tuple[str, tuple[str, ...]], Visit] = {}
+        """For each function and the arguments that are NULL pointers the first visit that has such a call."""
+        self._lost = 0.0
+        """Seconds that deaths took, and looking into them."""
         self._by_clock = self._budget.calls is None and self._budget.sequences is None
         """Whether what is cheap is done the more; else the clock has no say but to end the check."""
         self._started = time.monotonic()
@@ -313,18 +392,39 @@ class Campaign:
     def run(self) -> Results:
         """Everything, in an order that the seed decides, and where the budget is in seconds the module's speed."""
         self._started = time.monotonic()
+        self.survey()
         self.derived()
         self.rounds()
+        if self._put_off:
+            self.nulls()
+            self.rounds()
         return self.results()
 
     def results(self, ended: Ended | None = None) -> Results:
         """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
-        findings = tuple(sorted(self.findings, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
-        curve = tuple(self._curve)
-        ended = ended or self._ended()
+        found = one_for_each_constant(self.findings, self.tally)
+        findings = tuple(sorted(found, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         return Results(
-            self._model, findings, self.tally, self._seed, self._elapsed(), curve, ended, tuple(self._phases())
+            self._model,
+            findings,
+            self.tally,
+            self._seed,
+            self._elapsed(),
+            tuple(self._curve),
+            ended or self._ended(),
+            tuple(self._phases()),
+            reach(
+                self._model,
+                self.tally,
+                self._calls,
+                [self._calls[k] for k in self._spared],
+                self.habits,
+                any(self._policy(self._initial, self._calls[k]) for k in self._calls_of.get("C_Login", ())),
+                self._hopeful,
+            ),
+            tuple(Unconfirmed(*key, tuple(at)) for key, at in sorted(self.unconfirmed.items())),
+            self._lost,
         )
 
     def _ended(self) -> Ended:
@@ -336,10 +436,43 @@ class Campaign:
     def _phases(self) -> Iterator[Phase]:
         """What was done of each source; random ones have no whole."""
         for source in Source:
+            if source is Source.NULLS and not self._put_off:
+                continue
             endless = source in (Source.WALKS, Source.HYPOTHESIS)
             whole = not endless and source in self._whole
             total = self._given[source] if whole else None
             yield Phase(source.value, self._done[source], total, whole and self._done[source] >= self._given[source])
+
+    # What the module lets be.
+
+    def survey(self) -> None:
+        """Go the ways of the derived sequences, as long as they hold a call that was never tried.
+
+        What is refused there the ways are planned round from then on, and so they may hold calls that are new.
+        """
+        failures = [(failed, self.tally.calls) for failed in self._surveyed()]
+        for failed, at in failures:
+            self._learn(failed, at)
+
+    def _surveyed(self) -> Iterator[Failed]:
+        going = True
+        while going:
+            going = False
+            for _, way in self._detours.places(self._initial):
+                if way is None or not self.habits.unknown(self._initial, way):
+                    continue
+                if self._over() or self._spent() >= SURVEY:
+                    return
+                replay = self._replay(way)
+                self.habits.learn(self._initial, way, replay)
+                going = True
+                if (x := replay.failure) is not None:
+                    calls = tuple(call for call, _ in replay.steps)
+                    yield Failed(calls, (), x.cause, x.call.function, x.observation.text, len(calls))
+
+    def _leads(self, s: State, call: Call) -> bool:
+        """Whether a way may lead through a call: one that the module was not seen to refuse."""
+        return self._policy(s, call) and self.habits.allow(s, call)
 
     # Derived sequences.
 
@@ -352,14 +485,15 @@ class Campaign:
         beside: list[list[Witness]] = []
         shown: list[Witness] = []
         self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
+        arguments = list(self._visits(beside))
         if not self._over():
             # Only now: workers take items ahead of time, how many depends on how many they are.
-            self._given[Source.DERIVED] += sum(map(bool, beside))
+            self._given[Source.DERIVED] += len(arguments)
             self._given[Source.SWEEPS] = len(self._first) + len(self._rest)
             self._whole |= {Source.DERIVED, Source.SWEEPS}
         self._again(shown)
         self._do(Source.SWEEPS, self._first, Counted.KNOWN)
-        self._do(Source.DERIVED, self._visits(beside), Counted.KNOWN)
+        self._do(Source.DERIVED, arguments, Counted.KNOWN)
         self._again([w for found in beside for w in found])
 
     def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
@@ -367,7 +501,7 @@ class Campaign:
 
         So are the calls that must fail at each place: apart those to which the same rows applied elsewhere.
         """
-        search = Search(self._model, self._initial, self._policy, goals(self._model, self._initial))
+        search = Search(self._model, self._initial, self._policy, goals(self._model, self._initial), self._detours)
         known: set[tuple[object, ...]] = set()
         for view in search.views():
             before = len(search.found)
@@ -386,6 +520,7 @@ class Campaign:
                     named = self._named(some)
                     sweeps += [Sweep(self._named(way), named[i : i + SWEEP], look) for i in range(0, len(named), SWEEP)]
             new = search.found[before:]
+            self._hopeful |= {w.goal.function for w in new if w.goal.row is None}
             now = [w for w in new if w.goal.given is None]
             shown += now
             beside.append([w for w in new if w.goal.given is not None])
@@ -394,19 +529,32 @@ class Campaign:
     def _visits(self, places: Iterable[list[Witness]]) -> Iterator[Visit]:
         for found in places:
             if found:
-                yield self._visit(found)
+                yield from self._visit(found)
 
-    def _visit(self, found: Sequence[Witness]) -> Visit:
-        """The visit to a place for all witnesses that begin there; those that show an effect are looked into deeper."""
+    def _visit(self, found: Sequence[Witness]) -> Iterator[Visit]:
+        """The visit to a place for all witnesses that begin there; those that show an effect are looked into deeper.
+
+        NULL pointers have a visit of their own, as a death loses what came before it at the place.
+        """
         goals: dict[int, tuple[int, ...]] = {}
         for w in found:
             look = self._named(closing(w, self._model, self._initial))
             k = self._numbers[w.calls[-1]]
+            function = w.calls[-1].function
+            if nulls := null_arguments(w.calls[-1], self._uses[function]):
+                self._null_visits.setdefault((function, nulls), Visit(self._named(w.calls[:-1]), ((k, look),)))
             if len(look) > len(goals.get(k, ())):
                 goals[k] = look
         # Those that make objects come last, so that the look at the end shows what any of them left behind.
-        in_order = sorted(goals.items(), key=lambda goal: self._calls[goal[0]].function in MAKES_OBJECTS)
-        return Visit(self._named(found[0].calls[:-1]), tuple(in_order))
+        in_order = sorted(goals.items(), key=lambda goal: makes_objects(self._calls[goal[0]].function))
+        way = self._named(found[0].calls[:-1])
+        for deadly in (False, True):
+            if some := tuple(goal for goal in in_order if self._null(goal[0]) == deadly):
+                yield Visit(way, some)
+
+    def _null(self, number: int) -> bool:
+        call = self._calls[number]
+        return bool(null_arguments(call, self._uses[call.function]))
 
     def _again(self, shown: Sequence[Witness]) -> None:
         """Run sequences again that were to show a row that is yet to be seen."""
@@ -418,7 +566,7 @@ class Campaign:
             for w in missing:
                 fired = len(self.tally.fired)
                 if self._wants(w):
-                    self._do(Source.DERIVED, [self._visit([w])], Counted.AGAIN)
+                    self._do(Source.DERIVED, self._visit([w]), Counted.AGAIN)
                     idle = idle + 1 if len(self.tally.fired) == fired else 0
                 if idle >= PATIENCE or self._over():
                     return
@@ -431,16 +579,35 @@ class Campaign:
     def _named(self, calls: Iterable[Call]) -> tuple[int, ...]:
         return tuple(map(self._numbers.__getitem__, calls))
 
+    # NULL pointers.
+
+    def nulls(self) -> None:
+        """Each function once with each NULL pointer that was put off, as long as deaths leave time for more."""
+        self._last = True
+        self._crew.spare(self._spared)
+        self._do(Source.NULLS, self._deadly())
+        self._whole.add(Source.NULLS)
+
+    def _deadly(self) -> Iterator[Visit]:
+        for visit in self._null_visits.values():
+            if self._by_clock and self._lost > DEATHS * self._elapsed():
+                return
+            ((k, _),) = visit.goals
+            if k in self._put_off and k not in self._spared:
+                yield visit
+
     # Rounds.
 
     def rounds(self) -> None:
         """Pieces of work from all sources, until none has anything new or the budget is spent."""
-        shares = {
-            Source.SWEEPS: _Share(iter(self._shuffled())),
-            Source.TOURS: _Share(self._tours()),
-            Source.WALKS: _Share(self._walks()),
-            Source.HYPOTHESIS: _Share(self._generated()),
-        }
+        if not self._shares:
+            self._shares = {
+                Source.SWEEPS: _Share(iter(self._shuffled())),
+                Source.TOURS: _Share(self._tours()),
+                Source.WALKS: _Share(self._walks()),
+                Source.HYPOTHESIS: _Share(self._generated()),
+            }
+        shares = self._shares
         flat = 0
         while not self._over() and flat < FLAT and self._pieces != 0 and any(not x.over for x in shares.values()):
             known = len(self._classes)
@@ -482,7 +649,7 @@ class Campaign:
 
     def _tours(self) -> Iterator[Item]:
         costs = self._prices() if self._by_clock else None
-        for stops in tours(self._model, self._initial, costs, self._budget.seconds):
+        for stops in tours(self._model, self._initial, costs, self._budget.seconds, self._leads):
             yield Tour(tuple((self._named(stop.way), self._named(stop.calls)) for stop in stops))
 
     def _walks(self) -> Iterator[Item]:
@@ -505,14 +672,21 @@ class Campaign:
 
     def _left(self) -> float:
         """The seconds that are left, none where the calls are spent or the check is asked to stop."""
-        calls = self._budget.calls
-        if self._asked() is not None or (calls is not None and self.tally.calls >= calls):
+        calls, share = self._budget.calls, self._share
+        if self._asked() is not None or (calls is not None and self.tally.calls >= calls * share):
             return 0.0
-        return self._budget.seconds - self._elapsed()
+        # With calls nothing is to depend on the clock but the end.
+        return self._budget.seconds * (share if calls is None else 1.0) - self._elapsed()
 
     def _may_look(self) -> bool:
         """Whether a failure may still be looked into. Its calls may go beyond the budget's, its time hardly so."""
-        return self._asked() is None and self._elapsed() < self._budget.seconds * (1 + GRACE)
+        share = self._share if self._budget.calls is None else 1.0
+        return self._asked() is None and self._elapsed() < self._budget.seconds * (share + GRACE)
+
+    @property
+    def _share(self) -> float:
+        """The share of the budget that is not kept for what comes last."""
+        return 1.0 - LAST if self._put_off and not self._last else 1.0
 
     def _over(self) -> bool:
         return self._left() <= 0
@@ -540,6 +714,7 @@ class Campaign:
 
     def _take(self, source: Source, done: Done) -> None:
         before = self.tally.calls
+        self._lost += done.lost
         self.tally.add(done.tally)
         for function, (count, seconds) in done.costs.items():
             n, total = self._costs.get(function, (0, 0.0))
@@ -557,6 +732,13 @@ class Campaign:
             Progress(source.value, tally.calls, len(tally.states), len(tally.fired), found, *self._share_and_left())
         )
 
+    def _spent(self) -> float:
+        """The share of the budget that is spent by what alone bounds the work: its calls where they are bounded."""
+        calls, seconds = self._budget.calls, self._budget.seconds
+        if calls is not None:
+            return self.tally.calls / calls
+        return self._elapsed() / seconds if self._by_clock and seconds > 0 else 0.0
+
     def _share_and_left(self) -> tuple[float, float | None]:
         """The share of the budget that is spent, and the seconds that are left where they bound the check."""
         seconds, calls = self._budget.seconds, self._budget.calls
@@ -566,6 +748,12 @@ class Campaign:
         return max(by_time, min(1.0, self.tally.calls / calls)), None
 
     def _learn(self, failed: Failed, first: int) -> None:
+        since = time.monotonic()
+        self._look_into(failed, first)
+        if failed.cause.kind in _FATAL:
+            self._lost += time.monotonic() - since
+
+    def _look_into(self, failed: Failed, first: int) -> None:
         unclear = unexplained(failed.cause) and self._looked_into[failed.cause] < UNEXPLAINED
         k = None if unclear else self._known(failed.cause, failed.seen)
         if k is None:
@@ -578,23 +766,48 @@ class Campaign:
             if shrunk is None:
                 if not failed.alone:
                     return
-                why = "seen once, and not again on replay" if self._may_look() else UNCONFIRMED
-                self.tally.inconclusive[failed.function, failed.seen, why] += 1
+                self._put_by(failed, first, "seen once, and not again on replay")
                 return
             small, final = shrunk
             k = self._known(final.cause, final.observation.text)
             if k is None:
+                confirmed = self._confirmed(small, final)
+                if not confirmed:
+                    self._put_by(failed, first, "seen again, but not in a fresh process by itself")
+                    return
                 k = len(self.findings)
-                self.findings.append(Finding(final, (), small, first, seconds))
+                self.findings.append(Finding(final, (), small, first, seconds, confirmed))
                 self._found_one(self.findings[k])
             self._causes.setdefault((failed.cause, failed.seen), k)
             self._causes[final.cause, final.observation.text] = k
         found = self.findings[k]
-        if failed.function not in found.functions:
-            functions = tuple(sorted({*found.functions, found.verdict.call.function, failed.function}))
-            self.findings[k] = replace(found, functions=functions)
+        died = {x.verdict.call.function for x in self.findings if x.verdict.kind is Kind.DIED}
+        if found.verdict.kind is Kind.ROBUSTNESS and failed.function in died:
+            # It dies without NULL pointers, too.
+            self._keep_away(failed, None)
+            return
+        functions = {*found.functions, found.verdict.call.function, failed.function}
+        if functions != {*found.functions}:
+            found = self.findings[k] = replace(found, functions=tuple(sorted(functions)))
+        if found.verdict.kind is Kind.ROBUSTNESS:
+            nulls = null_arguments(failed.calls[-1], self._uses[failed.calls[-1].function])
+            self.findings[k] = found.with_nulls(failed.calls[-1].function, nulls)
         if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
-            self._keep_away(failed)
+            self._keep_away(failed, found.verdict.call)
+
+    def _confirmed(self, steps: Steps, failure: Verdict) -> int:
+        """How often, of `CONFIRMATIONS` tries, a trace fails alike by itself, each in a fresh process."""
+        calls = [call for call, _ in steps]
+        return sum(
+            self._may_look() and same_fault(failure, self._replay(calls, fresh=True).failure)
+            for _ in range(CONFIRMATIONS)
+        )
+
+    def _put_by(self, failed: Failed, first: int, why: str) -> None:
+        """List a failure apart that did not come back; where the time was up, it says nothing that it did not."""
+        if self._may_look():
+            self.unconfirmed[failed.function, failed.seen].append(first)
+        self.tally.inconclusive[failed.function, failed.seen, why if self._may_look() else UNCONFIRMED] += 1
 
     def _known(self, cause: Cause, seen: str) -> int | None:
         """The finding that has a cause already, or one that explains it: a part of its facts, and the same answer."""
@@ -603,14 +816,16 @@ class Campaign:
             return exact
         return next((k for (known, text), k in self._causes.items() if text == seen and explains(known, cause)), None)
 
-    def _keep_away(self, failed: Failed) -> None:
-        """Leave out a call that kills the module, and a function many of whose calls do: every death takes long."""
-        self._deaths[failed.function] = self._deaths.get(failed.function, 0) + 1
-        whole = self._deaths[failed.function] >= DEADLY
-        deadly = {k for k, call in enumerate(self._calls) if call.function == failed.function} if whole else set()
-        last = self._numbers.get(failed.calls[-1])
-        self._spared |= deadly if last is None else deadly | {last}
-        self._crew.spare(self._spared)
+    def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
+        """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
+        before = self._deaths.nulls
+        self._deaths.learn(failed.calls[-1], shrunk)
+        name = failed.function
+        worked = (name, str(CKR.OK)) in self.tally.pairs
+        self._spared |= {k for k in self._calls_of.get(name, ()) if self._deaths.spares(self._calls[k], worked)}
+        if self._deaths.nulls != before:
+            self._put_off = frozenset(k for k, call in enumerate(self._calls) if self._deaths.puts_off(call))
+        self._crew.spare(self._spared if self._last else self._spared | self._put_off)
 
     def _shrunk(self, failed: Failed) -> tuple[Steps, Verdict] | None:
         """The fewest and plainest calls that show a failure, and its verdict there; None if it does not show again."""
@@ -624,6 +839,12 @@ class Campaign:
                 return None
         else:
             return None
+        if original.kind is Kind.ROBUSTNESS:
+            # A call that kills without the NULL pointer too has nothing to do with it.
+            without = (*calls[:-1], without_nulls(calls[-1], self._uses[calls[-1].function]))
+            other = self._replay(without).failure
+            if other is not None and other.kind is Kind.DIED and other.call == without[-1]:
+                calls, original = without, other
         guesses = [failed.guess] if failed.guess else []
         again = self._fewest(calls, first, original, guesses)
         while again.failure is not None and (clearer := self._clearer(again.steps, again.failure)) is not None:
@@ -665,7 +886,7 @@ class Campaign:
         candidates: list[tuple[int, Call]] = []
         for call in self._calls:
             if call.function == last.function and in_scope(self._model, s, call) and self._policy(s, call):
-                facts = frozenset(fact(r) for r in ruling(self._model, s, call).firm)
+                facts = frozenset(r.id for r in ruling(self._model, s, call).firm)
                 if facts and facts < failure.facts and tried[facts] < CANDIDATES:
                     tried[facts] += 1
                     candidates.append((len(facts), call))
@@ -678,9 +899,9 @@ class Campaign:
                 return replay, other
         return None
 
-    def _replay(self, calls: Sequence[Call]) -> Replay:
-        """Run a sequence from a fresh start; its calls count."""
-        replay = self._crew.replay(calls)
+    def _replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
+        """Run a sequence from a fresh start, if `fresh` in a new process; its calls count."""
+        replay = self._crew.replay(calls, fresh=fresh)
         self.tally.calls += len(replay.steps)
         self.tally.sequences += 1
         return replay

@@ -4,19 +4,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
 from ...model.call import Call, Ending, Observation
 from ...model.oracle import Model
-from ...model.state import Slot, State
-from ...model.vocabulary import CKR
+from ...model.state import State
+from ...model.vocabulary import CKR, CKU
 from ..engine.aspects import aspect
 from ..engine.beliefs import FULL, Belief, Compiled, Step
 from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
-from ..policy import Policy, anything
+from ..policy import Level, Policy, Rights, anything, makes_objects
 from .blame import blame
+from .restore import Restoring, contents_known, token_contents
 from .tally import Tally
 
 LONGEST: Final = 60_000
@@ -24,6 +26,9 @@ LONGEST: Final = 60_000
 
 BLAMED: Final = 40
 """Steps of a trace in which it is searched what explains a failure; a longer one is made shorter first."""
+
+SHOWN: Final = 40
+"""Steps of a sequence that is kept to show that a recommendation was not followed; a longer one is not."""
 
 Numbers = Sequence[int]
 """Calls by their numbers."""
@@ -53,11 +58,18 @@ class Target(Protocol):
     def ready(self, calls: Sequence[Call]) -> Ready:
         """Calls that can be made by their number in a list, which may grow."""
 
-    def reset(self, restore_token: bool) -> None:
-        """Start a new sequence."""
+    def reset(self, restore_token: bool) -> bool | None:
+        """Start a new sequence; False if the token could not be put back."""
 
     def supports(self, call: Call) -> bool:
         """Whether the call can be made."""
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the token says that no PIN of a user was given wrongly of late, and none is locked (3.2)."""
+
+
+Undoing = Callable[[Sequence[Call], Sequence[Call]], object]
+"""Told of a sequence, and of calls since, before more calls put the token back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,18 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """Putting back failed: the calls of the sequence before, those that were to put back, and the verdict on the last.
+
+    `at` counts the calls made up to then.
+    """
+
+    calls: tuple[Call, ...]
+    verdict: Verdict
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class New:
     """A class that was seen first after so many calls: a function, its answer, and an aspect of the state."""
 
@@ -88,20 +112,12 @@ class New:
     calls: int
 
 
-def token_contents(s: State) -> tuple[object, ...]:
-    """What the tokens keep once the library is finalised."""
-
-    def kept(x: Slot) -> tuple[object, ...]:
-        return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
-
-    return (*map(kept, s.slots), *(x for x in s.objects if x.exists and x.token))
-
-
 class Driver:
     """A module with the model beside it, one sequence at a time.
 
     `calls` are those whose numbers others know; calls that come along later are numbered after them. Before each call
-    its number, plus one, is written into `journal` at its place in the sequence.
+    its number, plus one, is written into `journal` at its place in the sequence. The `rights` say, beside the `policy`,
+    where a try of a PIN is to be weighed, whether objects stay, and what is left where a token cannot be put back.
     """
 
     def __init__(
@@ -114,10 +130,11 @@ class Driver:
         calls: Iterable[Call] = (),
         journal: Entries | None = None,
         begin: Callable[[], None] = lambda: None,
+        undoing: Undoing = lambda _, __: None,
         full: int = FULL,
+        rights: Rights | None = None,
     ) -> None:
         self.model = model
-        self.policy = policy
         self.initial = initial
         self.target = target
         self.calls = list(calls)
@@ -131,13 +148,24 @@ class Driver:
         """Calls that are not made, whatever the policy says."""
         self.numbered: Callable[[Call], None] = lambda _: None
         """Told of each call that is given the next number here."""
+        self.broken: list[Broken] = []
+        """Failures of putting back, since somebody took them."""
+        self.lowered = False
+        """Whether less is done, as the token could not be put back."""
+        self._putting_back = False
         self._numbers = {call: k for k, call in enumerate(self.calls)}
         self._ready = target.ready(self.calls)
         self._supported: dict[int, bool] = {}
         self._journal = [0] * LONGEST if journal is None else journal
         self._begin = begin
+        self._undoing = undoing
         self._tally = Tally()
         self._at_start = token_contents(initial)
+        self._restoring = None if policy is anything else Restoring(model, initial, policy, target.supports)
+        """Tokens of our own have a quicker way back, which the target knows."""
+        self._full = full
+        self._rights = rights or Rights(Level.EVERYTHING)
+        self._noted = 0
         self._hits: Counter[Step] = Counter()
         self._since: dict[Step, int] = {}
         self._seen: set[tuple[str, str, int]] = set()
@@ -145,13 +173,22 @@ class Driver:
         self._told_answers: Counter[tuple[str, int]] = Counter()
         self._answers: Counter[tuple[str, int]] = Counter()
         self._news: list[New] = []
+        self.noted: list[tuple[tuple[Call, ...], Verdict]] = []
+        """Sequences whose last call failed without an end of it, each when it was first seen, with the verdict."""
         self._aspects: dict[int, int] = {}
-        self.oracle = Compiled(model, initial, self.calls, self._ready.observation, policy, full)
-        self.oracle.forgetting = self._forget
-        self.belief = self.oracle.start
+        self._follow(policy)
         self.trail: list[Step] = []
         self._restore = True
         self.begin()
+
+    def _follow(self, policy: Policy) -> None:
+        """Begin to follow the module, and to hold to a policy."""
+        self.policy = policy
+        observation = self._ready.observation
+        guesses = self._rights.guesses
+        self.oracle = Compiled(self.model, self.initial, self.calls, observation, policy, self._full, guesses)
+        self.oracle.forgetting = self._forget
+        self.belief = self.oracle.start
 
     # One sequence.
 
@@ -161,14 +198,65 @@ class Driver:
         self._begin()
         self._note()
         self._made, self._counted = self.made, 0
-        self.target.reset(self._restore or not self._clean())
-        self._restore = False
-        self.belief = self.oracle.start
+        start = time.perf_counter()
+        restore = self._restore or not self._put_back()
         self.trail = []
+        if self.target.reset(restore) is False:
+            self.lower()
+        if restore or self._putting_back:
+            self._tally.restores += 1
+            self._tally.restoring += time.perf_counter() - start
+        self._restore = self._putting_back = False
+        self.belief = self.oracle.start
 
-    def _clean(self) -> bool:
+    def lower(self) -> None:
+        """Go on with what needs neither PIN nor token object: what the token holds is not known any more."""
+        if not self.lowered:
+            self._count()
+            self._follow(self._rights.least)
+            self.lowered = True
+
+    def _contents(self) -> Sequence[State]:
+        """States that tell what the token keeps, none if nothing does."""
+        if self._rights.lasting and any(makes_objects(x.verdict.call.function) for x in self.trail):
+            return ()
         believed = self.oracle.believed(self.belief)
-        return bool(believed) and all(token_contents(s) == self._at_start for s in believed)
+        last = self.trail[-1] if self.trail else None
+        if self._restoring is None or last is None:
+            return believed
+        return contents_known(believed, self.oracle.believed(last.before), last.verdict)
+
+    def _as_at_start(self, states: Sequence[State]) -> bool:
+        return bool(states) and all(token_contents(s) == self._at_start for s in states)
+
+    def _put_back(self) -> bool:
+        """Whether the token is as it was at first, perhaps by calls that put it back."""
+        believed = self._contents()
+        if self._as_at_start(believed):
+            return True
+        if self._restoring is None:
+            return False
+        if self.lowered:
+            return True  # as far as it is known; nothing is done to it any more
+        self._putting_back = True
+        before = tuple(x.verdict.call for x in self.trail)
+        way = self._restoring.restore(believed, self._undo, partial(self._finalise, before), sound=not self.failed)
+        if way.failure is not None:
+            self.broken.append(Broken((*before, *way.calls), way.failure, self.made))
+        return way.done
+
+    def _finalise(self, before: Sequence[Call], since: Sequence[Call]) -> None:
+        """Finalise the library so that calls can put the token back, after those of the sequence and these."""
+        self.target.reset(False)
+        self._undoing(before, since)
+        self._noted = 0
+
+    def _undo(self, call: Call) -> Observation:
+        """Make a call that puts back, and is no part of a sequence."""
+        number = self.number(call)
+        self._journal[self._noted] = number + 1
+        self._noted += 1
+        return self._ready.observation((self._ready.made.get(number) or self._ready.make(number))())
 
     def number(self, call: Call) -> int:
         """The number of a call, a new one where it has none."""
@@ -199,11 +287,13 @@ class Driver:
                 step = self._first(k, i)
                 if step is None:
                     continue
+                self._look_at(step)
             else:
                 journal[i] = k + 1
                 answer = (made.get(k) or make(k))()
                 if answer != step.answer:
                     step = self.oracle.step(step.before, k, answer)
+                    self._look_at(step)
             i += 1
             trail.append(step)
             last, steps = step, step.onward
@@ -215,13 +305,18 @@ class Driver:
     def _first(self, number: int, place: int) -> Step | None:
         """The step of a call that was not made here before, if it can be made at all, or that ended it here before."""
         belief = self.belief
-        if not self.may(number):
+        if not (self.may(number) and all(self.target.tries_left(x) for x in self.oracle.guessed(belief, number))):
             return None
         self._journal[place] = number + 1
         start = time.perf_counter()
         answer = (self._ready.made.get(number) or self._ready.make(number))()
         self._time(number, time.perf_counter() - start)
         return self.oracle.step(belief, number, answer)
+
+    def _look_at(self, step: Step) -> None:
+        """Note a failure after which the sequence goes on; what led there is not known to be needed."""
+        if step.verdict.outcome is Outcome.FAIL and not step.over:
+            self.noted.append(((*(x.verdict.call for x in self.trail), step.verdict.call), step.verdict))
 
     @property
     def made(self) -> int:
@@ -280,7 +375,7 @@ class Driver:
     @property
     def failed(self) -> bool:
         """Whether the sequence ended with a failure."""
-        return bool(self.trail) and self.trail[-1].verdict.outcome is Outcome.FAIL
+        return self.over and self.trail[-1].verdict.outcome is Outcome.FAIL
 
     def ended(self) -> Replay:
         """What came of the sequence that was just run; the failure of a short one is blamed on what explains it."""
@@ -296,6 +391,7 @@ class Driver:
     def tally(self) -> Tally:
         """What was counted so far, up to the last call."""
         self._count()
+        self._tally.lowered |= self.lowered
         return self._tally
 
     def count_sequence(self) -> None:
@@ -307,8 +403,7 @@ class Driver:
 
         What was seen since then, and not told of, is forgotten: so it does not matter who does which piece of work.
         """
-        self._count()
-        taken = self._tally, self._news
+        taken = self.tally, self._news
         self._tally, self._news, self.costs = Tally(), [], {}
         self._answers = Counter(self._told_answers)
         self._seen = set()
@@ -346,8 +441,19 @@ class Driver:
             if step not in self._since:
                 at = new.index(step, at)
                 self._since[step] = before + at + 1
+            if step.verdict.advice:
+                self._show(step)
         self._hits.update(hits)
         self._counted = len(self.trail)
+
+    def _show(self, step: Step) -> None:
+        """Keep what led to a step at which a recommendation was not followed: the calls that made a difference."""
+        before = self.trail[: self.trail.index(step)]
+        told = (*(x for x in before if x.after is not x.before), step)
+        if len(told) <= SHOWN:
+            steps = tuple((x.verdict.call, x.verdict.observation) for x in told)
+            for advice in step.verdict.advice:
+                self._tally.show(advice.cause, steps)
 
     def _count(self) -> None:
         self._note()

@@ -1,14 +1,45 @@
 """What a run counts and covers, step by step or a whole run's at once."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from ...model.call import Call
 from ...model.oracle import Model, applicable
 from ...model.state import State
 from ...model.vocabulary import CKR
-from ..engine.verdict import Outcome, Verdict
+from ..engine.verdict import Cause, Outcome, Steps, Verdict
+
+
+@dataclass(slots=True)
+class Unheeded:
+    """A recommendation that was not followed: how often, by which function with which answer, and a sequence.
+
+    `steps` are the fewest that ended so, none where all were too long to be kept.
+    """
+
+    cause: Cause
+    count: int = 0
+    seen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    steps: Steps = ()
+
+    def add(self, other: "Unheeded") -> None:
+        """Count all that another one has."""
+        self.count += other.count
+        self.seen.update(other.seen)
+        if other.steps and (not self.steps or len(other.steps) < len(self.steps)):
+            self.steps = other.steps
+
+
+OFTEN: Final = 20
+"""Calls of a function after which it counts as constant, if it gave but one answer."""
+
+SESSION: Final = "session"
+LOGIN: Final = "login"
+OBJECT: Final = "object"
+OPERATION: Final = "operation"
+"""Sorts of what a run makes of a module; see `Tally.reached`."""
 
 
 @dataclass(slots=True)
@@ -18,19 +49,36 @@ class Tally:
     `states` are the believed states, as numbers that are the same in every process. `followed` counts, for each open
     question of the text that a call met, what the module did: the interpretation and the code. `choices` holds the
     same by function and by the rows that applied. `mechanisms` holds how each function did with each mechanism where
-    the text let it succeed: CKR_OK, and trouble of the environment.
+    the text let it succeed: CKR_OK, and trouble of the environment. `reached` counts what calls that returned CKR_OK
+    made: sessions, logins, objects and operations, each by sort and what it is. `advice` is told by the id of its
+    cause. `restores` counts how often the token was put back, `restoring` the seconds that it took; `lowered` says that
+    it could not be in the end, so that less was tried.
     """
 
     calls: int = 0
     sequences: int = 0
+    restores: int = 0
+    restoring: float = field(default=0.0, compare=False)
+    lowered: bool = False
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     fired: set[tuple[str, int, str]] = field(default_factory=set)
     states: set[int] = field(default_factory=set)
     inconclusive: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    advice: Counter[tuple[str, int, str, str]] = field(default_factory=Counter)
     followed: Counter[tuple[str, str]] = field(default_factory=Counter)
     choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
     mechanisms: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    advice: dict[str, Unheeded] = field(default_factory=dict)
+    reached: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def constants(self) -> Iterator[tuple[str, str]]:
+        """Functions that always gave the same answer, often enough to tell, each with it."""
+        answers: dict[str, list[tuple[str, int]]] = {}
+        for (function, seen), times in sorted(self.pairs.items()):
+            answers.setdefault(function, []).append((seen, times))
+        for function, given in answers.items():
+            ((seen, times), *others) = given
+            if not others and times >= OFTEN:
+                yield function, seen
 
     def count(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
         """Count a step that was seen so often where these states were believed."""
@@ -46,12 +94,25 @@ class Tally:
             self.inconclusive[call.function, seen, verdict.why] += times
         worked = passed and verdict.observation.code == CKR.OK
         trouble = verdict.outcome is Outcome.INCONCLUSIVE and CKR.OK in verdict.permitted
+        if worked and (made := _made(call)) is not None:
+            self.reached[made] += times
         uses = model.functions[call.function].uses
         # With data, trouble may be what the module makes of the data.
         if (worked or trouble) and "mechanism" in uses and "data" not in uses:
             self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
-        for r in verdict.advice:
-            self.advice[call.function, r.code, r.condition, r.place] += times
+        for x in verdict.advice:
+            unheeded = self._unheeded(x.cause)
+            unheeded.count += times
+            unheeded.seen[call.function, seen] += times
+
+    def _unheeded(self, cause: Cause) -> Unheeded:
+        return self.advice.setdefault(cause.id, Unheeded(cause))
+
+    def show(self, cause: Cause, steps: Steps) -> None:
+        """Keep a sequence that ends where a recommendation was not followed, if it is the shortest yet."""
+        unheeded = self._unheeded(cause)
+        if not unheeded.steps or len(steps) < len(unheeded.steps):
+            unheeded.steps = steps
 
     def _follow(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
         """Count which way the module goes where the text leaves it open, and it is clear where that is."""
@@ -70,15 +131,43 @@ class Tally:
         """Count all that another one has."""
         self.calls += other.calls
         self.sequences += other.sequences
+        self.restores += other.restores
+        self.restoring += other.restoring
+        self.lowered |= other.lowered
         for name in _COUNTED:
             getattr(self, name).update(getattr(other, name))
         self.fired |= other.fired
         self.states |= other.states
+        for unheeded in other.advice.values():
+            self._unheeded(unheeded.cause).add(unheeded)
         for name in _GATHERED:
             mine = getattr(self, name)
             for key, seen in getattr(other, name).items():
                 mine.setdefault(key, set()).update(seen)
 
 
-_COUNTED = ("pairs", "inconclusive", "advice", "followed")
+_COUNTED = ("pairs", "inconclusive", "followed", "reached")
 _GATHERED = ("choices", "mechanisms")
+
+
+def _made(call: Call) -> tuple[str, str] | None:
+    """What a call that succeeds makes or begins, by sort and name; None for all others."""
+    args = call.args
+    match call.function:
+        case "C_OpenSession":
+            return SESSION, "R/W" if args.rw else "R/O"
+        case "C_Login":
+            return LOGIN, args.user.name
+        case "C_CreateObject" | "C_DeriveKey" | "C_UnwrapKey":
+            where = "token" if args.token else "session"
+            return OBJECT, f"{args.kind.name}, {where}, by {call.function}"
+        case "C_GenerateKey" | "C_GenerateKeyPair":
+            where = "token" if args.token else "session"
+            return OBJECT, f"{args.mechanism.name}, {where}, by {call.function}"
+        case "C_CopyObject":
+            return OBJECT, f"a copy, {'token' if args.token else 'session'}, by {call.function}"
+        case name if name.endswith("Init") and name != "C_FindObjectsInit":
+            return OPERATION, f"{name} {args.mechanism.name}"
+        case "C_FindObjectsInit" as name:
+            return OPERATION, name
+    return None

@@ -19,15 +19,13 @@ from ..engine.beliefs import Belief
 from ..engine.columns import Calls, Columns, members
 from ..engine.packed import Flat
 from ..engine.reads import Leaves
+from ..engine.verdict import Cause
 from ..search.chooser import ENDING, OTHERS_PER_ENDING, Chooser, chooser, conformance_machine
 from ..search.goals import by_function
-from .driver import Driver, New
+from .driver import Broken, Driver, New
 from .tally import Tally
 
 Numbers = tuple[int, ...]
-
-Cause = tuple[str, ...]
-"""The cause of a failure; see `Verdict.cause`."""
 
 Class = tuple[str, str, int]
 """A function, its answer in words, and an aspect of the state."""
@@ -58,7 +56,8 @@ class Sweep:
 class Tour:
     """A walk by a plan, stop by stop: a shortest way to each, and the calls to be made there, the last of which leaves.
 
-    Where the module ends it, by a failure or otherwise, the walk is taken up at the same stop with the next call.
+    Where the module ends it, by a failure or otherwise, the walk is taken up at the same stop with the next call. Where
+    the last call did not leave a stop after all, as it was refused, the way to the next one is gone.
     """
 
     stops: tuple[tuple[Numbers, Numbers], ...]
@@ -106,12 +105,16 @@ class Failed:
 
 @dataclass(slots=True)
 class Done:
-    """What came of a piece of work; calls in `news` are counted from its beginning."""
+    """What came of a piece of work; calls in `news` are counted from its beginning.
+
+    `lost` counts the seconds that went into a new process after each death of the module.
+    """
 
     tally: Tally = field(default_factory=Tally)
     news: list[New] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
     costs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    lost: float = 0.0
 
 
 class Worker:
@@ -128,6 +131,7 @@ class Worker:
         """Do a piece of work; a long one ends early once there is `enough`."""
         driver = self.driver
         driver.take()
+        driver.noted = []
         self._failures, self._start = [], driver.made
         match item:
             case Visit():
@@ -145,12 +149,20 @@ class Worker:
     def part(self) -> Done:
         """What came of the piece of work since the last part, or since it was begun; what follows is another part."""
         driver = self.driver
-        costs = driver.costs
+        costs, at = driver.costs, driver.made - self._start
+        noted = [Failed(calls, (), x.cause, x.call.function, x.observation.text, at) for calls, x in driver.noted]
+        driver.noted = []
         tally, news = driver.take()
         news = [New(x.function, x.seen, x.aspect, x.calls - self._start) for x in news]
-        done = Done(tally, news, self._failures, costs)
-        self._failures, self._start = [], driver.made
+        done = Done(tally, news, [*self._failures, *noted, *map(self._broken, driver.broken)], costs)
+        self._failures, self._start, driver.broken = [], driver.made, []
         return done
+
+    def _broken(self, broken: Broken) -> Failed:
+        """The failure of a call that was to put the token back."""
+        v = broken.verdict
+        at = max(broken.at - self._start, 0)
+        return Failed(broken.calls, (), v.cause, v.call.function, v.observation.text, at)
 
     def _follow(self, calls: Sequence[int]) -> bool:
         """Run a sequence from a fresh start; whether it went well."""
@@ -220,8 +232,13 @@ class Worker:
     def _tour(self, tour: Tour, enough: Callable[[], bool]) -> None:
         driver = self.driver
         self._follow(())
+        astray = False
         for way, calls in tour.stops:
             left = iter(calls)
+            if astray and not driver.over:
+                if enough():
+                    return
+                self._follow(way)
             if not driver.over:
                 driver.run(left)
             while driver.over:
@@ -229,6 +246,12 @@ class Worker:
                 if enough() or not self._follow(way) or driver.over:
                     break
                 driver.run(left)
+            astray = not self._has_left(calls[-1])
+
+    def _has_left(self, number: int) -> bool:
+        """Whether the sequence ends with a call, and it led from one belief to another."""
+        last = self.driver.trail[-1] if self.driver.trail else None
+        return last is not None and last.verdict.call == self.driver.calls[number] and last.before is not last.after
 
     def _walk(self, walk: Walk, enough: Callable[[], bool]) -> None:
         driver, random = self.driver, Random(walk.seed)

@@ -11,16 +11,18 @@ from operator import itemgetter
 from typing import Any
 
 from ...model.call import Args, Call
+from ...model.decide import forbids_ok
 from ...model.interface import SIGNATURES
-from ...model.oracle import Model, forbids_ok, in_scope, may_succeed, permitted, prevailing, successors
+from ...model.oracle import Model, in_scope, may_succeed, permitted, prevailing, successors
 from ...model.rule import Function, Rule
 from ...model.state import Pin, State
 from ...model.vocabulary import CKR, CKU
 from ..engine.columns import Changes, Columns, members
 from ..engine.packed import Flat, States, uncollected
 from ..engine.reads import Leaves
-from ..policy import MAKES_OBJECTS, Policy, anything
-from .setups import BEGINNING, likeliest, situations
+from ..policy import Policy, anything, makes_objects
+from .detours import Detours
+from .setups import BEGINNING, Place, likeliest, situations
 
 DEPTH = 3
 """Calls to the state in which a row is looked for; no row of the table needs more."""
@@ -121,7 +123,7 @@ def _way_on(model: Model, s: State, call: Call) -> CKR | None:
 def goals(model: Model, initial: State) -> Iterator[Goal]:
     """Everything worth a sequence: success, each row in each part, each precedence, each argument beside each row."""
     for f in model.functions.values():
-        pairs = model.orders[f.name]
+        pairs = model.orders[f.name].stated
         values = [(name, value) for name in f.uses for value in worth_trying(f, name, initial)]
         yield from (Goal(f.name, None, effect=n) for n in range(len(f.effects)))
         for k in (None, *range(len(f.rules))):
@@ -149,12 +151,13 @@ class Showing:
 def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     """What these rows of a function show when they apply together."""
     f = model.functions[function]
-    pairs = model.orders[function]
+    order = model.orders[function]
     rules = {k: f.rules[k] for k in rows}
     every = tuple(rules.values())
     prevail = prevailing(model, function, every)
     codes = {r.code for r in prevail}
     firm_codes = {r.code for r in prevail if forbids_ok(r)}
+    leading = {code for code in firm_codes if not any((high, code) in order.advise for high in firm_codes)}
     firm = [k for k, r in rules.items() if forbids_ok(r)]
     found: set[Goal] = set()
     clean: list[int | None] = []
@@ -171,8 +174,8 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
         decides = r.code in codes and (k in firm or Goal(function, k) in found)
         if decides and all(rules[j].when == r.when for j in firm):
             found.add(Goal(function, k, Part.ALONE))
-        if k in firm and firm_codes == {r.code}:
-            found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in pairs}
+        if k in firm and leading == {r.code}:
+            found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in order.stated}
     return Showing(frozenset(found), tuple(clean))
 
 
@@ -201,21 +204,45 @@ def views(
     policy: Policy = anything,
     depth: int = DEPTH,
     enough: Callable[[tuple[Call, ...]], bool] = _far,
+    detours: Detours | None = None,
 ) -> Iterator[tuple[State, tuple[Call, ...], Calls]]:
     """Where to look from: states with a way to each and the calls worth trying there.
 
-    First those of the search, nearest first, until a way is `enough`; then the places of `situations`.
+    First those of the search, nearest first, until a way is `enough`; then the places of `situations`. With `detours`
+    ways lead round what they do not let be; a place to which there is no such way comes last, by its own.
     """
     every = by_function(all_calls(model, initial))
     near = {name: calls for name, calls in every.items() if name in NEAR}
     walked = tuple(chain.from_iterable(near.values()))
-    for s, way in explore(model, initial, walked, depth, policy):
+    for s, way in explore(model, initial, walked, depth, policy if detours is None else detours.may):
         if enough(way):
             break
         yield s, way, near if way else every
-    for s, place in situations(model, initial):
-        if all(map(policy, _along(model, initial, place.way), place.way)):
-            yield s, place.way, {name: every[name] for name in sorted(place.functions & every.keys())}
+
+    def closed() -> Iterator[tuple[State, Place]]:
+        return (x for x in situations(model, initial) if all(map(policy, _along(model, initial, x[1].way), x[1].way)))
+
+    found = closed() if detours is None else _open(detours, initial, closed)
+    for s, place in found:
+        yield s, place.way, {name: every[name] for name in sorted(place.functions & every.keys())}
+
+
+def _open(
+    detours: Detours, initial: State, closed: Callable[[], Iterator[tuple[State, Place]]]
+) -> Iterator[tuple[State, Place]]:
+    """Places by the ways that detours let be, each once; then those that are `closed`, by their own."""
+    seen: set[tuple[State, frozenset[str]]] = set()
+    shut: set[tuple[Call, ...]] = set()
+    for place, way in detours.places(initial):
+        if way is None:
+            shut.add(place.way)
+            continue
+        s = detours.end(initial, way)
+        if way == place.way or (s, place.functions) not in seen:
+            seen.add((s, place.functions))
+            yield s, Place(way, place.functions)
+    if shut:
+        yield from (x for x in closed() if x[1].way in shut)
 
 
 @uncollected()
@@ -236,8 +263,11 @@ def witnesses(
 class Search:
     """Goals that are wanted, and the witnesses found for others; a goal is asked about only while it is wanted."""
 
-    def __init__(self, model: Model, initial: State, policy: Policy, wanted: Iterable[Goal]) -> None:
+    def __init__(
+        self, model: Model, initial: State, policy: Policy, wanted: Iterable[Goal], detours: Detours | None = None
+    ) -> None:
         self.found: list[Witness] = []
+        self._detours = detours
         self._model, self._initial, self._policy = model, initial, policy
         self._wanted = set(wanted)
         self._left = Counter(g.function for g in self._wanted)
@@ -257,7 +287,11 @@ class Search:
 
     def views(self, depth: int = DEPTH) -> Iterator[tuple[State, tuple[Call, ...], Calls]]:
         """Where to look from, for as long as there is anything to look for so far away."""
-        return views(self._model, self._initial, self._policy, depth, lambda way: _far(way) and not self.rows_left)
+
+        def enough(way: tuple[Call, ...]) -> bool:
+            return _far(way) and not self.rows_left
+
+        return views(self._model, self._initial, self._policy, depth, enough, self._detours)
 
     def look(self, s: State, way: tuple[Call, ...], calls: Calls) -> None:
         """Take the goals that these calls meet in a state."""
@@ -392,7 +426,7 @@ def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
     )
     if witness.goal.effect is None:
         used = _USE if witness.goal.function == "C_Initialize" else ()
-        used += SEARCH if witness.goal.function in MAKES_OBJECTS else ()
+        used += SEARCH if makes_objects(witness.goal.function) else ()
         begun = [c for c in witness.calls[:-1] if c.function in BEGINNING]
         return tuple(c for c in (*begun[-1:], *look, *used) if c.function in model.functions)
     users = ((CKU.USER, Pin.USER), (CKU.USER, Pin.OTHER), (CKU.SO, Pin.SO), (CKU.SO, Pin.OTHER))

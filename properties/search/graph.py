@@ -192,7 +192,7 @@ def _kinds_of_sessions(s: State) -> str:
     return f"{' and '.join(sorted(kinds))}, {_LOGINS[s.slots[0].login]}"
 
 
-_PHASES = {Phase.READY: "begun", Phase.UPDATED: "fed"}
+_PHASES = {Phase.READY: "begun", Phase.UPDATED: "fed", Phase.ASKED: "asked"}
 
 
 def _life_of_an_operation(s: State) -> str:

@@ -117,7 +117,7 @@ def _operations() -> Iterator[Place]:
             if parts:
                 data = Data.KEPT if role is Role.DECRYPT else Data.FITTING
                 yield Place((*begun, _c(parts[0], data=data)), names)
-            if role in _BEFORE.values():
+            if role is not Role.VERIFY and role is not Role.VERIFY_RECOVER:
                 yield Place((*begun, _c(whole, buffer=Buffer.NULL)), names)
             if first_of_role:
                 key = begun[-1].args.key
@@ -201,6 +201,7 @@ def _several() -> Iterator[Place]:
     yield Place((*BEGIN, digest), DIGESTS | STATES | DUAL | MAKING)
     yield Place((*BEGIN, _c("C_DigestInit", mechanism=Mech.SHA_1)), DIGESTS)
     yield Place((*BEGIN, digest, _c("C_DigestUpdate")), DIGESTS | STATES)
+    yield Place((*BEGIN, digest, _c("C_Digest", buffer=Buffer.NULL)), DIGESTS)
     yield Place(saved, STATES)
     yield Place((*saved, READ_ONLY_BESIDE), STATES)
     yield Place((*saved, BEGIN[1]), STATES)
@@ -214,6 +215,9 @@ def _several() -> Iterator[Place]:
     for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
         yield Place((*keys, *pair), DUAL | KEYED)
         yield Place((*keys, *pair, _c("C_Logout")), DUAL)
+        asked = tuple(_c(_GOING_ON[x.function], buffer=Buffer.NULL) for x in pair if x is not verify)
+        yield Place((*keys, *pair, *asked), DUAL)
+    yield Place((*keys, sign), frozenset({"C_Login"}))
     for operation in (encrypt, sign):
         keyed = (*keys, operation, _c("C_GetOperationState"))
         yield Place(keyed, STATES)
@@ -254,17 +258,24 @@ def _elsewhere(initial: State) -> Iterator[Place]:
             continue
         begin = (BEGIN[0], _c("C_OpenSession", slot=slot))
         user = (*begin, _c("C_Login"))
-        yield Place(begin, EVERYWHERE)
-        yield Place(user, EVERYWHERE)
+        yield Place(begin, EVERYWHERE if facts.initialized else EVERYWHERE | OPERATIONS | DUAL)
+        yield Place(user, EVERYWHERE | OPERATIONS | DUAL if facts.user_pin_to_be_changed else EVERYWHERE)
         for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
             yield Place((*user, made), OBJECTS | KEYED)
+        private = _c("C_CreateObject", kind=Kind.DATA, private=True)
+        yield Place((*user, private), frozenset({"C_GetObjectSize", "C_GetAttributeValue"}))
         yield Place((*user, *RSA), KEYED)
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
 
+def places(initial: State) -> Iterator[Place]:
+    """All places worth looking around from."""
+    yield from (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial))
+
+
 def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
     """Each place whose way the text lets succeed in this scope, with a state that the way may lead to."""
-    for place in (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial)):
+    for place in places(initial):
         s = initial
         for call in place.way:
             if call.function not in model.functions or not may_succeed(model, s, call) or not in_scope(model, s, call):

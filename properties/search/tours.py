@@ -1,13 +1,15 @@
 """Tours for a real module: small scopes, explored wholly from where it begins, as sequences of its own calls."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ...model.call import Call
+from ...model.call import Args, Call
 from ...model.oracle import Model
 from ...model.state import Object, Session, State
 from ..engine.aspects import aspect
+from ..policy import Policy, anything
 from .graph import SCOPES, Scope, explore
 from .suites import Machine, machine, transition_tour
 
@@ -29,9 +31,11 @@ class Stop:
 
 
 def tours(
-    model: Model, initial: State, costs: Mapping[str, float] | None, seconds: float
+    model: Model, initial: State, costs: Mapping[str, float] | None, seconds: float, may: Policy = anything
 ) -> Iterator[tuple[Stop, ...]]:
     """Walks that make every call in every state of the scopes, as far as the model of the module has them.
+
+    They lead only through calls that they `may`, beside those that change nothing.
 
     `costs` are the seconds of a call by function. Where they are known, functions that would take more than their
     share of so many `seconds` are called in a state only where that changes it, and else once for each aspect of it.
@@ -41,12 +45,13 @@ def tours(
         if small is None or "C_Initialize" not in model.functions:
             continue
         m = machine(explore(scope.of(model), small))
+        real = [_real(call, model.functions[call.function].uses, small, initial) for call in m.graph.calls]
+        m = _open(m, real, may)
         if costs is not None:
             m = _affordable(m, costs, seconds * SHARE)
         price = {} if costs is None else {f: max(1, int(c / MICROSECOND)) for f, c in costs.items()}
         names = [call.function for call in m.graph.calls]
         suite = transition_tour(m, cost=lambda _, k: price.get(names[k], 1), longest=PIECE)  # noqa: B023
-        real = [_real(call, model.functions[call.function].uses, small, initial) for call in m.graph.calls]
         for sequence in suite.sequences:
             yield tuple(
                 Stop(tuple(real[k] for k in m.ways[n]), tuple(real[k] for k in calls))
@@ -108,6 +113,30 @@ def _real(call: Call, uses: tuple[str, ...], small: State, real: State) -> Call:
         if name in uses and getattr(call.args, name) == len(getattr(small, part))
     }
     return Call(call.function, replace(call.args, **past)) if past else call
+
+
+def _open(m: Machine, real: Sequence[Call], may: Policy) -> Machine:
+    """A machine without the calls that change something and that may not be made, and with what it still reaches.
+
+    The ways lead by calls as plain as can be, as these are refused least.
+    """
+    odd = [sum(getattr(call.args, name) != value for name, value in _PLAIN.items()) for call in real]
+    moves: dict[int, Mapping[int, int]] = {}
+    ways: dict[int, tuple[int, ...]] = {0: ()}
+    queue = deque([0])
+    while queue:
+        n = queue.popleft()
+        s = m.graph.states[n]
+        moves[n] = {k: target for k, target in m.moves[n].items() if target == n or may(s, real[k])}
+        for k in sorted((k for k, target in moves[n].items() if target not in ways), key=lambda k: (odd[k], k)):
+            target = moves[n][k]
+            if target not in ways:
+                ways[target] = (*ways[n], k)
+                queue.append(target)
+    return replace(m, moves=moves, ways=ways)
+
+
+_PLAIN: Final = {name: getattr(Args(), name) for name in Args.__dataclass_fields__}
 
 
 def _affordable(m: Machine, costs: Mapping[str, float], seconds: float) -> Machine:

@@ -15,7 +15,7 @@ import networkx as nx
 from ...model.interface import SIGNATURES
 from ...model.oracle import Model
 from ...model.precedence import EITHER, RELATIONS, Relation
-from ...model.rule import Rule, fact
+from ...model.rule import Rule
 from ...model.state import State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
 from .overlaps import Meeting, Pair, Say, Together, pair, together
@@ -79,7 +79,7 @@ def stated(model: Model, function: str) -> Edges:
     signature = SIGNATURES[function]
     found: dict[tuple[CKR, CKR], str] = {}
     for r in RELATIONS:
-        if replace(r, only_under=None).binds(signature, model.version, model.readings):
+        if replace(r, only_under=None).applies(signature, model.version, model.readings):
             found.setdefault((r.higher, r.lower), _where(r))
     for high, low in combinations(sorted(EITHER.get(function, ())), 2):
         for edge in ((high, low), (low, high)):
@@ -116,10 +116,10 @@ def _pairs(model: Model, function: str, codes: Iterable[CKR]) -> Iterator[Pair]:
 
 
 def _ordered(model: Model) -> Iterator[Pair]:
-    """Pairs of rows between whose codes a relation decides."""
+    """Pairs of rows between whose codes there is a relation."""
     for name, f in model.functions.items():
         for (i, one), (j, other) in combinations(enumerate(f.rules), 2):
-            if not model.orders[name].keys().isdisjoint({(one.code, other.code), (other.code, one.code)}):
+            if not model.orders[name].stated.keys().isdisjoint({(one.code, other.code), (other.code, one.code)}):
                 yield (name, i, j)
 
 
@@ -147,7 +147,7 @@ def _cycles(model: Model) -> Iterator[Entry]:
                 sizes = tuple(counts[n] for n in range(2, LONGEST + 1))
                 wide.setdefault((tuple(sorted(component)), sizes, sections), []).append(name)
         deciding: nx.DiGraph[CKR] = nx.DiGraph()
-        deciding.add_edges_from(model.orders[name])
+        deciding.add_edges_from(model.orders[name].stated)
         for component in nx.strongly_connected_components(deciding):
             if len(component) > 1:
                 cycle = [code for code, *_ in nx.find_cycle(deciding.subgraph(component))]
@@ -164,7 +164,7 @@ def _cycles(model: Model) -> Iterator[Entry]:
     for codes, names in sorted(unbroken.items()):
         text = "no pair of them is contradicted, so that each outranks the next."
         sections = tuple(
-            model.orders[names[0]][edge].section for edge in zip(codes, (*codes[1:], codes[0]), strict=True)
+            model.orders[names[0]].stated[edge].section for edge in zip(codes, (*codes[1:], codes[0]), strict=True)
         )
         yield Entry(Kind.UNBROKEN, tuple(names), codes, sections, text)
 
@@ -224,7 +224,7 @@ def _off_list(model: Model) -> Iterator[Entry]:
     for name, f in model.functions.items():
         for r in f.rules:
             if r.code not in f.signature.listed[model.version]:
-                found.setdefault((r.code, fact(r)), []).append((name, r))
+                found.setdefault((r.code, r.id), []).append((name, r))
     for (code, _), rows in sorted(found.items()):
         words = " or ".join(dict.fromkeys(f"'{r.condition}'" for _, r in rows))
         readings = ", ".join(sorted({r.reading for _, r in rows if r.reading}))
@@ -240,7 +240,7 @@ def _apart(model: Model, found: Together, ordered: frozenset[Pair]) -> Iterator[
     """Relations between rows that never apply at once, so that they decide nothing between them."""
     groups: dict[tuple[CKR, CKR, str], list[tuple[str, Rule, Rule]]] = {}
     for name, i, j in sorted(found.apart & ordered):
-        rules, orders = _rules(model, name), model.orders[name]
+        rules, orders = _rules(model, name), model.orders[name].stated
         for high, low in ((rules[i], rules[j]), (rules[j], rules[i])):
             relation = orders.get((high.code, low.code))
             if relation is not None:
@@ -255,7 +255,7 @@ def _apart(model: Model, found: Together, ordered: frozenset[Pair]) -> Iterator[
 
 
 def _words(rule: Rule) -> str:
-    return fact(rule).rpartition(".")[2].replace("_", " ")
+    return rule.id.replace("-", " ")
 
 
 def _dead(model: Model, found: Together) -> Iterator[Entry]:
@@ -267,4 +267,4 @@ def _dead(model: Model, found: Together) -> Iterator[Entry]:
 
 
 def _sections(given: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(given), key=lambda text: [int(n) for n in text.split(".")]))
+    return tuple(sorted(set(given), key=lambda place: ([int(n) for n in place.split()[0].split(".")], place)))

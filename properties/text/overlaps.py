@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain
 
 from ...model.call import Call
-from ...model.oracle import Model, in_scope
+from ...model.oracle import Model
 from ...model.state import Object, Slot, State
-from ..proofs.invariants import CATALOGUE
+from ..engine.columns import Columns, members
+from ..engine.packed import States
+from ..engine.reads import Leaves
+from ..proofs.invariants import invariants
 from ..proofs.symbolic import System
 from ..search.goals import views
 
@@ -70,7 +72,7 @@ def together(model: Model, initial: State, wanted: Iterable[Pair], say: Say) -> 
             met[found] = meeting
     scope = small_scope(initial)
     system = System(model, scope)
-    space = system.space(x.predicate for x in CATALOGUE)
+    space = system.space(x.predicate for x in invariants(model))
     # Functions share their conditions, so that most pairs were asked about before.
     possible = cache(lambda conditions: system.possible(space, conditions))
     apart: set[Pair] = set()
@@ -90,15 +92,18 @@ def together(model: Model, initial: State, wanted: Iterable[Pair], say: Say) -> 
 def _seen(model: Model, initial: State, say: Say) -> Iterator[tuple[Pair, Meeting]]:
     """Pairs of rows that apply together on the derived ways; rows that apply alike are given once."""
     seen: set[tuple[str, tuple[int, ...]]] = set()
+    states, leaves = States(initial), Leaves(initial)
+    # The calls of a function are the same ones in every view.
+    columns: dict[str, Columns] = {}
     for n, (s, way, calls) in enumerate(views(model, initial, depth=DEPTH)):
         if n % SAID_EVERY == 0:
             say(f"looking around: {n} states, {len(seen)} ways in which rows apply")
-        for call in chain.from_iterable(calls.values()):
-            if not in_scope(model, s, call):
-                continue
-            rules = model.functions[call.function].rules
-            rows = tuple([k for k, r in enumerate(rules) if r.when(s, call.args)])
-            if (call.function, rows) not in seen:
-                seen.add((call.function, rows))
-                meeting = Meeting(s, call, way)
-                yield from (((call.function, i, j), meeting) for at, i in enumerate(rows) for j in rows[at:])
+        flat = states.flats[states.number(s)]
+        for name, own in calls.items():
+            if name not in columns:
+                columns[name] = Columns(model, name, own, leaves)
+            for rows, which in columns[name].alike(columns[name].holding(flat)):
+                if (name, rows) not in seen:
+                    seen.add((name, rows))
+                    meeting = Meeting(s, own[members(which)[0]], way)
+                    yield from (((name, i, j), meeting) for at, i in enumerate(rows) for j in rows[at:])

@@ -115,7 +115,7 @@ def _differs(old: Model, new: Model, name: str) -> bool:
 
 def _alone(old: Model, new: Model, name: str) -> Iterator[tuple[CKR, CKR]]:
     """The pairs of codes that one version alone puts in order."""
-    yield from sorted(old.orders[name].keys() ^ new.orders[name].keys())
+    yield from sorted(old.orders[name].decide.keys() ^ new.orders[name].decide.keys())
 
 
 def _difference(old: Model, new: Model, s: State, calls: tuple[Call, ...]) -> Difference | None:
@@ -141,7 +141,8 @@ def _deciding(model: Model, other: Model, s: State, call: Call) -> Rules:
 def _relations(old: Model, new: Model, s: State, call: Call) -> tuple[Relation, ...]:
     """The relations of one model alone between codes that apply."""
     codes = {r.code for m in (old, new) for r in applicable(m, s, call)}
-    orders: Mapping[tuple[CKR, CKR], Relation] = {**old.orders[call.function], **new.orders[call.function]}
+    before, after = (m.orders[call.function].decide for m in (old, new))
+    orders: Mapping[tuple[CKR, CKR], Relation] = {**before, **after}
     return tuple(orders[pair] for pair in _alone(old, new, call.function) if codes.issuperset(pair))
 
 

@@ -58,6 +58,7 @@ class _Commands(click.Group):
         "explain",
         "graph",
         "lint",
+        "modules",
         "profile",
         "prove",
         "reach",

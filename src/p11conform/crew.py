@@ -17,10 +17,24 @@ from .adapters.base import ModuleUnusable
 from .adapters.isolated import Isolated
 from .adapters.process import Lost
 from .adapters.wire import Raw, decode
-from .messages import Believed, Measure, News, Numbered, Order, Part, Rerun, Step, Task, Tell, briefing, order_of
+from .messages import (
+    Believed,
+    Measure,
+    News,
+    Numbered,
+    Order,
+    Part,
+    Rerun,
+    Step,
+    Task,
+    Tell,
+    Undoing,
+    briefing,
+    order_of,
+)
 from .model.call import Call, Observation
 from .pace import Pace
-from .properties.engine.verdict import Outcome, judge
+from .properties.engine.verdict import Beliefs, Outcome, judge, null_arguments
 from .properties.run.blame import blame
 from .properties.run.campaign import numbered_calls
 from .properties.run.driver import BLAMED, Replay
@@ -54,8 +68,9 @@ class RemoteWorker:
         self._module = open_module(program=PROGRAM, briefing=briefing(task, calls))
         self._told, self._untold = Tell(), Tell()
         self._process: object = None
+        self._undoing = Undoing(-1, -1, (), ())
         try:
-            self._module.reset(True)
+            self._restore()
         except BaseException:
             self._module.close()
             raise
@@ -78,37 +93,65 @@ class RemoteWorker:
 
             def told(news: News) -> None:
                 if isinstance(news, Part):
-                    _add(whole, news.done)
+                    self._add(whole, news.done)
 
             while True:
                 begun = journal.begun
                 try:
-                    _add(whole, self._ask(Done, order_of(left, until - time.monotonic()), told))
+                    self._add(whole, self._ask(Done, order_of(left, until - time.monotonic()), told))
                     return whole
                 except Lost as lost:
-                    fatal = self._fatal(lost)
+                    since, fatal = time.monotonic(), self._fatal(lost)
                     if fatal:
                         self._note_death(whole, fatal, lost.observation)
                     outside = 0 if fatal else outside + 1
-                    self._module.reset(True)
+                    self._restore()
+                    whole.lost += time.monotonic() - since
                 except ModuleUnusable:
                     if journal.doing != FINALIZE.function:
                         raise
                     # What it kept of this sequence must not come into the next one.
                     outside += 1
-                    self._module.renew()
+                    self._renew()
                 self._see_that_it_lives(outside)
-                made = journal.calls()
-                rest = _rest(left, made) if made and journal.begun != begun else left
+                made = self._made_since(begun)
+                rest = self._rest(left, made) if made else left
                 if rest is None or time.monotonic() > until:
                     return whole
                 left = rest
+
+    def _rest(self, item: Item, made: tuple[int, ...]) -> Item | None:
+        """What is left of a piece of work whose calls led to a death: of a visit the calls that come later there.
+
+        Where it was a NULL pointer that killed, other calls with one are left out: their turn comes last.
+        """
+        if isinstance(item, Sweep):
+            later = item.calls[item.calls.index(made[-1]) + 1 :] if made[-1] in item.calls else ()
+            later = tuple(k for k in later if not (self._null(made[-1]) and self._null(k)))
+            return replace(item, calls=later) if later else None
+        if not isinstance(item, Visit):
+            return None
+        here = list(made[len(item.way) :])
+        goals = list(item.goals)
+        while goals:
+            k, look = goals.pop(0)
+            if here and here[0] == k:
+                here.pop(0)
+                # A look may follow at once, or only where the last call changed something.
+                if not here or set(here) <= set(look):
+                    break
+        goals = [(k, look) for k, look in goals if not (self._null(made[-1]) and self._null(k))]
+        return Visit(item.way, tuple(goals)) if goals and len(made) >= len(item.way) else None
+
+    def _null(self, number: int) -> bool:
+        call = self._calls[number]
+        return bool(null_arguments(call, self._task.model.functions[call.function].uses))
 
     def replay(self, calls: Sequence[Call], *, fresh: bool) -> Replay:
         """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
         with self._lock:
             if fresh:
-                self._module.renew()
+                self._renew()
             for outside in range(PATIENCE + 1):
                 self._see_that_it_lives(outside)
                 steps: list[tuple[Call, Observation]] = []
@@ -121,14 +164,14 @@ class RemoteWorker:
                     believed = self._ask(Believed, Rerun(tuple(calls)), told)
                     return self._judged(steps, believed)
                 except Lost as lost:
-                    fatal = self._fatal(lost)
-                    self._module.reset(True)
+                    fatal = self._fatal(lost) if self._undone() is None else ()
+                    self._restore()
                     if fatal and lost.doing != FINALIZE.function:
-                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed())
+                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed(self._along(steps)))
                 except ModuleUnusable:
                     if self._module.journal.doing != FINALIZE.function:
                         raise
-                    self._module.renew()
+                    self._renew()
             raise self._given_up()
 
     def pace(self) -> Pace:
@@ -143,6 +186,8 @@ class RemoteWorker:
             message = decode(News, news)
             if isinstance(message, Numbered):
                 self._calls.append(message.call)
+            elif isinstance(message, Undoing):
+                self._undoing = message
             else:
                 told(message)
 
@@ -158,11 +203,42 @@ class RemoteWorker:
 
         None if it was no such call. C_Finalize at the end of a sequence is one.
         """
-        journal = self._module.journal
+        journal, undoing = self._module.journal, self._undone()
         made = tuple(self._calls[k] for k in journal.calls())
+        if undoing is not None:
+            return (*undoing.sequence, *undoing.since, *made) if made else ()
         if lost.doing == FINALIZE.function:
             return (*made, FINALIZE)
         return () if journal.ended else made
+
+    def _undone(self) -> Undoing | None:
+        """What the token was being put back after, if it was."""
+        return self._undoing if self._undoing.begun == self._module.journal.begun else None
+
+    def _made_since(self, begun: int) -> tuple[int, ...]:
+        """The numbers of the calls of the sequence so far, none where it had `begun` already."""
+        journal, undoing = self._module.journal, self._undone()
+        if undoing is not None:
+            return tuple(map(self._calls.index, undoing.sequence)) if undoing.of != begun else ()
+        return journal.calls() if journal.begun != begun else ()
+
+    def _restore(self) -> None:
+        """Finalise the library and put the token back."""
+        self._see_that_it_is_back(self._module.reset(True))
+
+    def _renew(self) -> None:
+        """Go on in a new process, with the token put back."""
+        self._see_that_it_is_back(self._module.renew())
+
+    def _see_that_it_is_back(self, done: bool) -> None:
+        if not done:
+            self.tell(Tell(lowered=True))
+
+    def _add(self, whole: Done, done: Done) -> None:
+        """Add what came of a part of a piece of work; that the token could not be put back holds for what follows."""
+        _add(whole, done)
+        if done.tally.lowered:
+            self._told = _joined(self._told, Tell(lowered=True))
 
     def _note_death(self, whole: Done, calls: tuple[Call, ...], seen: Observation) -> None:
         """Note the call that the module did not come back from."""
@@ -172,6 +248,13 @@ class RemoteWorker:
         whole.tally.sequences += 1
         whole.tally.count(model, (), call, verdict, 1)
         whole.failures.append(Failed(calls, (), verdict.cause, call.function, seen.text, whole.tally.calls))
+
+    def _along(self, steps: Sequence[tuple[Call, Observation]]) -> Beliefs:
+        """The states that the module may have been in after what was seen."""
+        beliefs: Beliefs = frozenset({self._task.initial})
+        for call, seen in steps:
+            _, beliefs = judge(self._task.model, beliefs, call, seen)
+        return beliefs
 
     def _judged(self, steps: Sequence[tuple[Call, Observation]], believed: Believed) -> Replay:
         """A sequence with the verdict on its last step."""
@@ -198,6 +281,7 @@ def _joined(told: Tell, news: Tell) -> Tell:
         {**told.costs, **news.costs},
         told.spare if news.spare is None else news.spare,
         (*told.calls, *news.calls),
+        told.lowered or news.lowered,
     )
 
 
@@ -218,25 +302,6 @@ def measure_pace(task: Task, open_module: Open) -> Pace:
         worker = RemoteWorker(task, numbered_calls(task.model, task.initial), open_module)
         stack.callback(worker.close)
         return worker.pace()
-
-
-def _rest(item: Item, made: tuple[int, ...]) -> Item | None:
-    """What is left of a piece of work whose calls led to a death: of a visit the calls that come later there."""
-    if isinstance(item, Sweep):
-        later = item.calls[item.calls.index(made[-1]) + 1 :] if made[-1] in item.calls else ()
-        return replace(item, calls=later) if later else None
-    if not isinstance(item, Visit):
-        return None
-    here = list(made[len(item.way) :])
-    goals = list(item.goals)
-    while goals:
-        k, look = goals.pop(0)
-        if here and here[0] == k:
-            here.pop(0)
-            # A look may follow at once, or only where the last call changed something.
-            if not here or set(here) <= set(look):
-                break
-    return Visit(item.way, tuple(goals)) if goals and len(made) >= len(item.way) else None
 
 
 class Crew:

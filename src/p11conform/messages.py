@@ -50,13 +50,14 @@ def briefing(task: Task, calls: tuple[Call, ...]) -> bytes:
 class Tell(Struct, frozen=True, tag=True):
     """Classes that were seen, what functions cost, calls not to be made, and calls that have the next numbers.
 
-    Answered by None.
+    With `lowered` the token could not be put back. Answered by None.
     """
 
     classes: tuple[Class, ...] = ()
     costs: dict[str, float] = {}
     spare: tuple[int, ...] | None = None
     calls: tuple[Call, ...] = ()
+    lowered: bool = False
 
 
 class Do(Struct, frozen=True, tag=True):
@@ -102,7 +103,16 @@ class Part(Struct, frozen=True, tag=True):
     done: Done
 
 
-News = Numbered | Step | Part
+class Undoing(Struct, frozen=True, tag=True):
+    """What is journaled as the sequence `begun` puts the token back after the sequence `of`, and the calls `since`."""
+
+    begun: int
+    of: int
+    sequence: tuple[Call, ...]
+    since: tuple[Call, ...]
+
+
+News = Numbered | Step | Part | Undoing
 
 
 class Believed(Struct, frozen=True):

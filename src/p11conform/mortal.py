@@ -11,6 +11,7 @@ from .adapters.child import Program
 from .adapters.ready import Plain
 from .adapters.wire import Kind
 from .model.call import Call, Observation
+from .model.vocabulary import CKU
 from .worker import PROGRAM as CHECK
 
 
@@ -36,6 +37,10 @@ class Mortal:
 
     def supports(self, call: Call) -> bool:  # noqa: ARG002
         """Whether it can make a call: any."""
+        return True
+
+    def tries_left(self, user: CKU) -> bool:  # noqa: ARG002
+        """Whether a PIN may be tried: any."""
         return True
 
     def close(self) -> None:

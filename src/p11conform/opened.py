@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from . import subject
+from .adapters.modules import registry
 from .adapters.modules.library import Request
 from .crew import Crew
 from .exits import fail
@@ -40,8 +41,8 @@ def opened(opening: Opening, model: Model, seed: int) -> subject.Subject:
 def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
     if opening.module == subject.SIMULATED:
         return subject.simulated(model, seed)
-    if opening.module == subject.SOFTHSM2:
-        return subject.softhsm2_module(opening.kind, opening.timeout)
+    if opening.module in registry.names():
+        return subject.own_module(opening.module, opening.kind, opening.timeout)
     request = Request(
         library=opening.module,
         slot=opening.slot,
@@ -49,10 +50,9 @@ def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
         user_pin=opening.user_pin,
         so_pin=opening.so_pin,
         init_reserved=opening.init_reserved,
-        expendable=opening.expendable,
         timeout=opening.timeout,
     )
-    return subject.user_module(request, opening.kind)
+    return subject.user_module(request, opening.kind, opening.level)
 
 
 @contextmanager
@@ -60,8 +60,17 @@ def workers(model: Model, tested: subject.Subject, jobs: int, opening: Opening) 
     """Those who work on a module: as many as there are to be, on tokens made for them where one is not enough."""
     if tested.isolated is None:
         with tested.open() as adapter:
-            calls = numbered_calls(model, tested.initial)
-            yield Alone(Driver(model, tested.initial, adapter, tested.rights.policy, calls=calls))
+            calls, rights = numbered_calls(model, tested.initial), tested.rights
+            yield Alone(
+                Driver(
+                    model,
+                    tested.initial,
+                    adapter,
+                    rights.policy,
+                    calls=calls,
+                    rights=rights,
+                )
+            )
         return
     with ExitStack() as stack:
         modules = [tested.isolated]

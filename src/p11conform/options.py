@@ -10,9 +10,11 @@ import click
 
 from . import subject
 from .adapters.isolated import Kind
+from .adapters.modules import registry
 from .exits import fail
 from .model.oracle import Model, build
 from .model.vocabulary import Version
+from .properties.policy import Level
 
 DEFAULT_SEED: Final = 11
 SPECS: Final = [str(v) for v in (Version.V2_01, Version.V2_20, Version.V2_40)]
@@ -45,9 +47,20 @@ def module_options(command: Command) -> Command:
         click.option("--so-pin-file", type=click.Path(path_type=Path), help="File that holds the SO PIN."),
         click.option("--ask-pin", is_flag=True, help=f"Ask for the user PIN. [or in {PIN}]"),
         click.option("--ask-so-pin", is_flag=True, help=f"Ask for the SO PIN. [or in {SO_PIN}]"),
+        click.option("--empty-so-pin", is_flag=True, help="The SO PIN is empty, as on a token that has none yet."),
         click.option("--init-reserved", metavar="TEXT", help="String that the library wants in pReserved."),
         click.option("--profile", type=click.Path(path_type=Path), help="Facts about the slots, not measured ones."),
         click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
+        click.option(
+            "--allow-token-objects",
+            is_flag=True,
+            help="Let the check make objects on the token, and destroy them again.",
+        ),
+        click.option(
+            "--allow-pins",
+            is_flag=True,
+            help="As --allow-token-objects; the user PIN is changed and put back, and given wrongly once at a time.",
+        ),
         click.option(
             "--allow-destructive",
             is_flag=True,
@@ -67,10 +80,20 @@ _BY_PATH_ONLY: Final = {
     "so_pin_file": "--so-pin-file",
     "ask_pin": "--ask-pin",
     "ask_so_pin": "--ask-so-pin",
+    "empty_so_pin": "--empty-so-pin",
     "init_reserved": "--init-reserved",
+    "allow_token_objects": "--allow-token-objects",
+    "allow_pins": "--allow-pins",
     "allow_destructive": "--allow-destructive",
 }
 """Options that mean nothing for a module that p11conform makes tokens for itself."""
+
+_GIVES: Final = {
+    "allow_token_objects": Level.TOKEN_OBJECTS,
+    "allow_pins": Level.PINS,
+    "allow_destructive": Level.EVERYTHING,
+}
+"""How far each option gives a token over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +109,7 @@ class Opening:
     init_reserved: str | None
     profile: Path | None
     timeout: float
-    expendable: bool
+    level: Level
 
     def __repr__(self) -> str:
         return f"Opening({self.module!r})"
@@ -100,24 +123,24 @@ class Opening:
                 module's process would inherit.
         """
         pin, so_pin = (os.environ.pop(name, None) for name in (PIN, SO_PIN))
-        if module in subject.KNOWN:
+        by_path = module not in subject.known()
+        if not by_path:
             for name, option in _BY_PATH_ONLY.items():
                 if given[name] not in (None, False):
                     fail(f"{option} is for a library by path; {module} has tokens of its own, so leave it out")
         elif os.sep not in module and not Path(module).exists():
-            fail(f"no module is called {module!r}; give a path or one of: {', '.join(subject.KNOWN)}")
-        by_path = module not in subject.KNOWN
+            fail(f"no module is called {module!r}; give a path or one of: {', '.join(subject.known())}")
         return cls(
             module=module,
             kind=Kind(given["adapter"]),
             slot=given["slot"],
             label=given["token_label"],
             user_pin=_read_pin("user", given["pin_file"], given["ask_pin"], PIN, pin) if by_path else None,
-            so_pin=_read_pin("SO", given["so_pin_file"], given["ask_so_pin"], SO_PIN, so_pin) if by_path else None,
+            so_pin=_read_so_pin(given, so_pin) if by_path else None,
             init_reserved=given["init_reserved"],
             profile=given["profile"],
             timeout=given["timeout"],
-            expendable=given["allow_destructive"],
+            level=max((level for name, level in _GIVES.items() if given[name]), default=Level.SESSION_OBJECTS),
         )
 
 
@@ -138,6 +161,15 @@ def _read_pin(name: str, file: Path | None, ask: bool, variable: str, given: str
     if not pin:
         fail(f"{where}: the {name} PIN there is empty, and would cost a try; give one, or leave it out")
     return pin
+
+
+def _read_so_pin(given: dict[str, Any], variable: str | None) -> bytes | None:
+    """The SO PIN. An empty one is none of the mistakes of `_read_pin` where it is said that it is empty."""
+    if not given["empty_so_pin"]:
+        return _read_pin("SO", given["so_pin_file"], given["ask_so_pin"], SO_PIN, variable)
+    if given["so_pin_file"] is not None or given["ask_so_pin"] or variable:
+        fail("--empty-so-pin: an SO PIN is given beside it; leave one of them out")
+    return b""
 
 
 def model_of(spec: str, readings: tuple[str, ...]) -> Model:
@@ -164,7 +196,7 @@ def check_jobs(jobs: int, module: str) -> None:
     Raises:
         Failure: if they are not.
     """
-    if jobs > 1 and module != subject.SOFTHSM2:
-        fail(f"--jobs {jobs}: {module} has one token; more than one worker is for {subject.SOFTHSM2}")
+    if jobs > 1 and module not in registry.names():
+        fail(f"--jobs {jobs}: {module} has one token; more than one worker is for: {', '.join(registry.names())}")
     if jobs > MOST_JOBS:
         fail(f"--jobs {jobs}: at most {MOST_JOBS}; more than {os.cpu_count() or 1} are of little use on this machine")

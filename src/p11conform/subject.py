@@ -1,26 +1,35 @@
 """What is tested: a module by name or by path, made ready, with the model's view of it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .adapters.base import Adapter
+from .adapters.base import Adapter, ModuleUnusable
+from .adapters.census import Census, census_isolated
 from .adapters.isolated import Isolated, Kind, measure_isolated
 from .adapters.measure import Measured, MeasuredSlot
-from .adapters.modules import library, softhsm2
+from .adapters.modules import library, registry
 from .adapters.modules.module import Module
 from .adapters.simulated import Varied
+from .adapters.wire import TakeCensus
 from .crew import Open
+from .model.call import Args, Call, Ending, Observation, code_text
 from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
-from .model.state import LIMIT_UNKNOWN, Object, Pin, Slot, State
-from .model.vocabulary import CKF, CKU
-from .properties.policy import Right, Rights
+from .model.state import LIMIT_UNKNOWN, Mech, Object, Pin, Slot, State
+from .model.state import Kind as Kinds
+from .model.vocabulary import CKF, CKR, CKU
+from .properties.engine.verdict import Outcome, Steps, judge
+from .properties.policy import Level, Rights
+from .properties.reports.findings import Finding
 
 SIMULATED = "simulated"
-SOFTHSM2 = "softhsm2"
-KNOWN = (SIMULATED, SOFTHSM2)
+
+
+def known() -> tuple[str, ...]:
+    """The names of all that p11conform makes ready by itself."""
+    return (SIMULATED, *registry.names())
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,8 @@ class Subject:
     """A module that is ready to be tested.
 
     `about` describes it for the report. `open` gives a fresh adapter, `isolated` one in a process that runs a program
-    of the caller's; None where there is nothing to isolate. `discard` removes what was provisioned.
+    of the caller's; None where there is nothing to isolate. `discard` removes what was provisioned. `census` tells what
+    a stranger's token holds; `shown` are sequences that failed while it was made ready.
     """
 
     name: str
@@ -40,6 +50,8 @@ class Subject:
     discard: Callable[[], None]
     token: Mapping[str, str] = field(default_factory=dict)
     """Label and serial number of the token that sessions are opened on."""
+    census: Callable[..., Census] | None = None
+    shown: tuple[Steps, ...] = ()
 
 
 OBJECTS = 5
@@ -53,8 +65,17 @@ SIMULATED_STATE = State(
         Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, session_limit=LIMIT_UNKNOWN),
         Slot(present=False),
         Slot(recognized=False),
-        Slot(pin_to_be_changed=True, dual=True, mechanisms=(), abilities=()),
-        Slot(write_protected=True, has_mechanisms=False, mechanisms=(), abilities=(), rng=False, shared=True),
+        Slot(so_pin_to_be_changed=True, user_pin_to_be_changed=True, dual=True, mechanisms=(), abilities=()),
+        Slot(
+            write_protected=True,
+            has_mechanisms=False,
+            mechanisms=(),
+            abilities=(),
+            rng=False,
+            shared=True,
+            login_required=False,
+            user_pin=Pin.NULL,
+        ),
     ),
 )
 """The slots of the embedded module: one of every sort that a rule of the table tells apart."""
@@ -66,44 +87,203 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
         SIMULATED,
         {"name": SIMULATED, "adapter": "simulated"},
         initial,
-        Rights(Right.ANYTHING),
+        Rights(Level.OURS),
         lambda: Varied(model, initial, seed),
         None,
         lambda: None,
     )
 
 
-def softhsm2_module(kind: Kind, timeout: float) -> Subject:
-    """SoftHSM2 with tokens of our own in a private directory.
+def own_module(name: str, kind: Kind, timeout: float) -> Subject:
+    """A module of the registry, with tokens of our own in a private directory.
 
     Raises:
         ModuleUnusable: if it is not installed or cannot be provisioned.
     """
-    module = softhsm2.provision()
+    module = registry.provider(name).provision()
     try:
-        measured = measure_isolated(module.library, module.environment, timeout=timeout)
+        measured = measure_isolated(
+            module.library,
+            module.environment,
+            module.binding.init_reserved,
+            timeout,
+            namespaces=module.namespaces,
+        )
     except BaseException:
         module.discard()
         raise
-    return _subject(module, measured, Rights(Right.ANYTHING), kind, timeout)
+    return _subject(module, measured, Rights(Level.OURS), kind, timeout)
 
 
-def user_module(request: library.Request, kind: Kind) -> Subject:
-    """A module of the user's, whose token is written to only if the request says that it is expendable.
+def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSION_OBJECTS) -> Subject:
+    """A module of the user's, whose token was given over up to a level; what it does not allow lowers the level.
 
     Raises:
         ModuleUnusable: if the library, the token or a PIN cannot be used.
     """
+    rights = Rights(level, frozenset(user for user, _ in request.given)).possible()
+    request = _for(request, rights)
     module, measured = library.provision(request)
-    given = ((CKU.USER, request.user_pin), (CKU.SO, request.so_pin))
-    users = frozenset(user for user, pin in given if pin is not None)
-    rights = Rights(Right.EXPENDABLE) if request.expendable else Rights(Right.HARMLESS, users)
-    return _subject(module, measured, rights, kind, request.timeout)
+    shown: tuple[Steps, ...] = ()
+    if rights.level >= Level.EVERYTHING:
+        steps, trouble = _new_token(request, module)
+        if trouble:
+            shown += (steps,)
+            why = f"the token is not initialised anew: tried once, it cannot be ({trouble})"
+            rights = rights.below(Level.PINS, why)
+            request, rights = _without_lost_pins(request, rights)
+            module, measured = library.provision(_for(request, rights))
+    taken = partial(_taken, request, module)
+    rights, outlived = _probed(module, rights, taken, kind, request.timeout)
+    shown += outlived
+    tested = _subject(module, measured, rights, kind, request.timeout)
+    return replace(tested, census=taken, shown=shown)
+
+
+def _taken(request: library.Request, module: Module, *, remove: bool = False) -> Census:
+    """What the token holds now, as a fresh process sees it."""
+    slot, label = module.binding.slots[0], module.binding.labels[0]
+    order = TakeCensus(request.library, slot, label, request.user_pin, request.init_reserved, remove)
+    return census_isolated(order, timeout=request.timeout)
+
+
+def _for(request: library.Request, rights: Rights) -> library.Request:
+    """The request as far as the rights go."""
+    return replace(
+        request,
+        makes_objects=rights.level >= Level.TOKEN_OBJECTS,
+        changes_pins=rights.level >= Level.PINS,
+        expendable=rights.level >= Level.EVERYTHING,
+    )
+
+
+def _new_token(request: library.Request, module: Module) -> tuple[Steps, str]:
+    """Initialise a token anew, to see whether that works: what was called, and what went wrong, if anything did."""
+    steps: list[tuple[Call, Observation]] = []
+    try:
+        steps.extend(library.new_token(request, module.binding))
+    except ModuleUnusable as error:
+        return tuple(steps), str(error)
+    call, seen = steps[-1]
+    return tuple(steps), "" if seen.code == CKR.OK else f"{call.function} gives {seen.text}"
+
+
+def _without_lost_pins(request: library.Request, rights: Rights) -> tuple[library.Request, Rights]:
+    """The same without the PINs that do not work any more, where initialising the token went wrong half-way."""
+    for user, why in library.refused(_for(request, rights)):
+        request = request.without(user)
+        rights = replace(rights, users=rights.users - {user}, reduced=(*rights.reduced, why))
+    return request, rights.possible()
+
+
+NOT_PUT_BACK = (
+    "the token could not be put back in the midst of the check, which went on without PINs and token objects; "
+    "look at it, and initialise it by hand if need be"
+)
+_OUTLIVED = "no more objects are made: a session object outlived its session and its process, and was destroyed"
+_SWEPT = "session objects outlive their session and their process; they are destroyed after each sequence"
+_STAYS = (
+    "no more objects are made: a session object outlived its session and its process, and could not be destroyed; "
+    "see below how to remove it"
+)
+_UNSEEN = "no objects are made: whether session objects end with their process could not be seen"
+
+_PROBES = (
+    (Call("C_CreateObject", Args(kind=Kinds.DATA)),),
+    (
+        Call("C_CreateObject"),
+        Call("C_GenerateKey", Args(mechanism=Mech.AES_KEY_GEN)),
+        Call("C_GenerateKeyPair", Args(mechanism=Mech.EC_KEY_PAIR_GEN)),
+        Call("C_GenerateKeyPair", Args(mechanism=Mech.RSA_PKCS_KEY_PAIR_GEN)),
+    ),
+)
+"""Calls that make session objects, to see whether they end with their process: at first one alone."""
+
+
+def _probed(
+    module: Module, rights: Rights, taken: Callable[..., Census], kind: Kind, timeout: float
+) -> tuple[Rights, tuple[Steps, ...]]:
+    """What may still be done once it is known whether session objects end with their process, and what shows it."""
+    try:
+        before = taken()
+        for probes in _PROBES:
+            steps = _probe(module, rights, probes, kind, timeout)
+            if any(x.ours for x in before.missing(taken())):
+                stays = any(x.ours for x in before.missing(taken(remove=True)))
+                why = _STAYS if stays else _SWEPT if rights.level >= Level.TOKEN_OBJECTS else _OUTLIVED
+                rights = replace(rights, objects=why is _SWEPT, lasting=True, reduced=(*rights.reduced, why))
+                return rights, (_outlived(steps, probes),)
+    except ModuleUnusable as error:
+        return replace(rights, objects=False, reduced=(*rights.reduced, f"{_UNSEEN} ({error})")), ()
+    return rights, ()
+
+
+def _probe(module: Module, rights: Rights, probes: Sequence[Call], kind: Kind, timeout: float) -> Steps:
+    """Make session objects in a process of their own, which ends."""
+    login = (Call("C_Login"),) if CKU.USER in rights.users else ()
+    steps: list[tuple[Call, Observation]] = []
+    with Isolated(kind, module.library, module.binding, module.environment, timeout=timeout) as adapter:
+        for call in (module.binding.initialize, Call("C_OpenSession"), *login, *probes):
+            seen = adapter.call(call)
+            steps.append((call, seen))
+            if seen.ending is not Ending.RETURNED:
+                break
+    return tuple(steps)
+
+
+def _outlived(steps: Steps, probes: Sequence[Call]) -> Steps:
+    """The sequence that shows that a session object outlived its process: a search finds it again."""
+    made = next(x for x in steps if x[0] in probes and x[1].code == CKR.OK)
+    begin = [x for x in steps if x[0] not in probes]
+    again = [(call, Observation()) for call in (Call("C_Finalize"), *(x for x, _ in begin))]
+    found = (Call("C_FindObjects"), Observation(outputs=(("strangers", 1),)))
+    return (*begin, made, *again, (Call("C_FindObjectsInit"), Observation()), found)
+
+
+def shown_findings(model: Model, tested: Subject) -> tuple[Finding, ...]:
+    """The failures that showed while the module was made ready."""
+    return tuple(finding for steps in tested.shown for finding in _judged(model, tested.initial, steps))
+
+
+def _judged(model: Model, initial: State, steps: Steps) -> Iterator[Finding]:
+    """The failure that a sequence ends with, if it does."""
+    beliefs, verdict, made = frozenset({initial}), None, 0
+    for made, (call, seen) in enumerate(steps, 1):  # noqa: B007
+        verdict, beliefs = judge(model, beliefs, call, seen)
+        if not beliefs or verdict.outcome is Outcome.FAIL:
+            break
+    if verdict is not None and verdict.outcome is Outcome.FAIL:
+        yield Finding(verdict, (verdict.call.function,), steps[:made], 0)
+
+
+def token_lines(before: Census, after: Census) -> list[str]:
+    """What a check changed on the token, and how to remove what is left of ours."""
+    gone, new = after.missing(before), before.missing(after)
+    lines = [f"{len(before.objects)} objects before, {len(after.objects)} after"]
+    if after.login == before.login:
+        lines += [f"gone: {x.label or 'an object without a label'}" for x in gone]
+    lines += [
+        f"left: {x.label or 'an object without a label'}; destroy it, for instance with pkcs11-tool --delete-object"
+        for x in new
+    ]
+    if after.login is None and before.login is not None:
+        lines.append(
+            "the user PIN is not tried any more, as the token says that few tries are left; what is private "
+            "cannot be seen"
+        )
+    elif after.login != before.login and after.login is not None:
+        lines.append(
+            f"the user PIN is refused now ({code_text(after.login)}); it may be one that p11conform set: have the SO "
+            "set it anew, by C_InitPIN"
+        )
+    if before.flags != after.flags:
+        lines.append(f"token flags 0x{before.flags:x} before, 0x{after.flags:x} after")
+    return lines
 
 
 def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, timeout: float) -> Subject:
     by_id = {s.id: s for s in measured.slots}
-    slots = tuple(slot_facts(by_id[id], module.owned) for id in module.binding.slots)
+    slots = tuple(slot_facts(by_id[id], by_id[module.binding.slots[0]], module.owned) for id in module.binding.slots)
     about = {
         "name": module.name,
         "library": module.library,
@@ -114,7 +294,19 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
         "cryptoki_version": measured.cryptoki_version,
     }
 
-    open_module = partial(Isolated, kind, module.library, module.binding, module.environment, module.restore, timeout)
+    open_module = partial(
+        Isolated,
+        kind,
+        module.library,
+        module.binding,
+        module.environment,
+        module.restore,
+        timeout,
+        namespaces=module.namespaces,
+    )
+    if rights.level >= Level.PINS:
+        # What sets a PIN anew may have it flagged as one to be changed, and the next sequence begins so.
+        slots = tuple(replace(x, so_pin_to_be_changed=True, user_pin_to_be_changed=True) for x in slots)
     initial = State(slots=slots, objects=(Object(),) * OBJECTS)
     first = by_id[module.binding.slots[0]]
     token = {"label": first.label, "serial": first.serial}
@@ -125,8 +317,8 @@ _SO_TRIED = CKF.SO_PIN_COUNT_LOW | CKF.SO_PIN_FINAL_TRY | CKF.SO_PIN_LOCKED
 _USER_TRIED = CKF.USER_PIN_COUNT_LOW | CKF.USER_PIN_FINAL_TRY | CKF.USER_PIN_LOCKED
 
 
-def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
-    """A measured slot as the model sees it."""
+def slot_facts(slot: MeasuredSlot, first: MeasuredSlot, owned: bool) -> Slot:
+    """A measured slot as the model sees it; PINs are made for the token in the first one."""
     flags = slot.flags
     offered = dict(zip(slot.mechanisms, slot.mechanism_flags, strict=True))
     listed = tuple(m for m in MECHANISMS.values() if m.number in offered)
@@ -144,10 +336,13 @@ def slot_facts(slot: MeasuredSlot, owned: bool) -> Slot:
         login_required=bool(flags & CKF.LOGIN_REQUIRED),
         rng=bool(flags & CKF.RNG),
         dual=bool(flags & CKF.DUAL_CRYPTO_OPERATIONS),
-        pin_to_be_changed=bool(flags & (CKF.SO_PIN_TO_BE_CHANGED | CKF.USER_PIN_TO_BE_CHANGED)),
+        empty_pin_legal=slot.min_pin == 0,
+        pins_fit=not slot.initialized or (slot.min_pin, slot.max_pin) == (first.min_pin, first.max_pin),
         initialized=slot.initialized,
         so_pin=Pin.SO if slot.initialized else Pin.NULL,
         user_pin=Pin.USER if flags & CKF.USER_PIN_INITIALIZED else Pin.NULL,
         so_failed=bool(flags & _SO_TRIED),
         user_failed=bool(flags & _USER_TRIED),
+        so_pin_to_be_changed=bool(flags & CKF.SO_PIN_TO_BE_CHANGED),
+        user_pin_to_be_changed=bool(flags & CKF.USER_PIN_TO_BE_CHANGED),
     )

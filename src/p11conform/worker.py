@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from .adapters.base import Adapter
+from .adapters.base import Adapter, ModuleUnusable
+from .adapters.census import clear
 from .adapters.child import Line, Program
 from .adapters.journal import Journal, note
 from .adapters.wire import Raw, decode
-from .messages import Believed, Briefing, Do, Measure, Numbered, Order, Part, Rerun, Step, Tell, item_of
+from .messages import Believed, Briefing, Do, Measure, Numbered, Order, Part, Rerun, Step, Tell, Undoing, item_of
 from .model.call import Call, Observation
+from .model.vocabulary import CKU
 from .pace import pace
+from .properties.policy import Level
 from .properties.run.driver import Driver
 from .properties.run.work import Generated, Walk, Worker
 
@@ -45,17 +48,17 @@ def _missing(_number: int) -> Callable[[], int]:
 
 
 class _Target:
-    """The module of this process, once it is loaded (implements `driver.Target`); its token is put back by the parent.
+    """The module of this process, once it is loaded (implements `driver.Target`).
 
-    `put_back` is tried before: it may put the token back by calls in this process, and says whether it did.
+    Its token is put back by the parent, where the driver cannot do it by calls, and where `level` does not let it be
+    cleared here.
     """
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, level: Level) -> None:
+        self._journal, self._level = journal, level
         self._ready: _Ready
         self._adapter: Adapter | None = None
         self._line: Line
-        self.put_back: Callable[[Adapter], bool] = lambda _: False
 
     def attach(self, adapter: Adapter, line: Line) -> None:
         """Make calls by this adapter from now on."""
@@ -69,20 +72,41 @@ class _Target:
         self._ready = _Ready(calls)
         return self._ready
 
-    def reset(self, restore_token: bool) -> None:
-        """Start a new sequence. What happens before it is named, not numbered."""
+    def reset(self, restore_token: bool) -> bool:
+        """Start a new sequence; False if the token could not be put back. What happens before it is not numbered."""
         if self._adapter is None:
-            return
+            return True
         note("C_Finalize")
         self._adapter.reset(restore_token)
         self._journal.begin()
         note("")
-        if restore_token and not self.put_back(self._adapter):
-            self._line.restore()
+        return not restore_token or self._clear() or self._line.restore()
+
+    def _clear(self) -> bool:
+        """Whether it was put back here: what is ours destroyed, and the user PIN changed back."""
+        if self._level not in (Level.TOKEN_OBJECTS, Level.PINS):
+            return False
+        try:
+            loaded = self._line.loaded
+            return clear(loaded.library, loaded.binding, changed_pin=self._level is Level.PINS)
+        except ModuleUnusable:
+            return False
+        finally:
+            note("")
 
     def supports(self, call: Call) -> bool:
         """Whether the call can be made."""
         return self._adapter is not None and self._adapter.supports(call)
+
+    def tries_left(self, user: CKU) -> bool:
+        """Whether the token says that the PIN of a user may be tried."""
+        if self._adapter is None:
+            return False
+        note("C_GetTokenInfo")
+        try:
+            return self._adapter.tries_left(user)
+        finally:
+            note("")
 
 
 class _Program:
@@ -90,9 +114,11 @@ class _Program:
 
     def __init__(self, briefing: Briefing, journal: Journal) -> None:
         task, self._journal = briefing.task, journal
+        self._line: Line | None = None
+        self._ended = 0
         self._telling: Line | None = None
         self._told = 0.0
-        self._target = _Target(journal)
+        self._target = _Target(journal, task.rights.level)
         self._driver = Driver(
             task.model,
             task.initial,
@@ -101,12 +127,15 @@ class _Program:
             calls=briefing.calls,
             journal=journal.entries,
             begin=self._begin,
+            undoing=self._undoing,
+            rights=task.rights,
         )
         self._worker = Worker(self._driver)
 
     def __call__(self, adapter: Adapter, given: Raw, line: Line) -> Any:
         """Do as ordered."""
         self._target.attach(adapter, line)
+        self._line = line
         driver, order = self._driver, decode(Order, given)
         driver.numbered = lambda call: line.tell(Numbered(call))
         match order:
@@ -114,6 +143,8 @@ class _Program:
                 driver.tell(order.classes, order.costs)
                 if order.spare is not None:
                     driver.spare = frozenset(order.spare)
+                if order.lowered:
+                    driver.lower()
                 driver.numbered = lambda _: None  # the parent knows
                 for call in order.calls:
                     driver.number(call)
@@ -137,9 +168,15 @@ class _Program:
     def _begin(self) -> None:
         """Between two sequences: tell what came of those before, so that a death does not lose it."""
         self._journal.end()
+        self._ended = self._journal.begun
         if self._telling is not None and time.monotonic() - self._told > TOLD:
             self._telling.tell(Part(self._worker.part()))
             self._told = time.monotonic()
+
+    def _undoing(self, sequence: Sequence[Call], since: Sequence[Call]) -> None:
+        """Tell what comes before the calls that are to put the token back, so that a death in one has its sequence."""
+        if self._line is not None:
+            self._line.tell(Undoing(self._journal.begun, self._ended, tuple(sequence), tuple(since)))
 
     def _rerun(self, calls: Sequence[Call], line: Line) -> Believed:
         """Run a sequence call by call, and tell of each, so that a death leaves all that came before it."""

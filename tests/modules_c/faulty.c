@@ -3,7 +3,8 @@
  * FAULT_IN names a function, FAULT says what happens when it is called: crash, exit (with 3), leave (with 0), hang,
  * fork (a grandchild keeps the inherited descriptors open while the caller crashes), daemon (one in a session of its own
  * stays behind), or note (the file that FAULT_FILE names comes to be, with the number of the process that was forked, or
- * of this one). FAULT=absent leaves its pointer NULL in the function list, FAULT=stuck has C_Finalize fail. SAYS is
+ * of this one). FAULT=null has every function but C_Finalize crash that is given NULL for a pointer it needs, whatever
+ * FAULT_IN is. FAULT=absent leaves its pointer NULL in the function list, FAULT=stuck has C_Finalize fail. SAYS is
  * printed on stderr by each function. With SLOW each takes 30 ms.
  */
 #include <signal.h>
@@ -74,6 +75,12 @@ static void misbehave(const char *function)
         note(getpid());
 }
 
+static void need(const void *pointer)
+{
+    if (!pointer && getenv("FAULT") && !strcmp(getenv("FAULT"), "null"))
+        raise(SIGSEGV);
+}
+
 static ulong C_Initialize(void *args) { (void)args; misbehave(__func__); return OK; }
 static ulong C_Finalize(void *reserved)
 {
@@ -81,8 +88,10 @@ static ulong C_Finalize(void *reserved)
     misbehave(__func__);
     return ordered("stuck", __func__) ? GENERAL_ERROR : OK;
 }
-static ulong C_GetInfo(void *info) { (void)info; misbehave(__func__); return OK; }
-static ulong C_GetSlotInfo(ulong slot, void *info) { (void)slot; (void)info; misbehave(__func__); return OK; }
+static ulong C_GetInfo(void *info) { need(info); misbehave(__func__); return OK; }
+static ulong C_GetSlotInfo(ulong slot, void *info) { (void)slot; need(info); misbehave(__func__); return OK; }
+static ulong C_GetTokenInfo(ulong slot, void *info) { (void)slot; need(info); return FUNCTION_NOT_SUPPORTED; }
+static ulong C_GetSessionInfo(ulong session, void *info) { (void)session; need(info); return FUNCTION_NOT_SUPPORTED; }
 static ulong stub(void) { return FUNCTION_NOT_SUPPORTED; }
 
 static struct {
@@ -97,6 +106,8 @@ ulong C_GetFunctionList(void **out)
         {1, "C_Finalize", C_Finalize},
         {2, "C_GetInfo", C_GetInfo},
         {5, "C_GetSlotInfo", C_GetSlotInfo},
+        {6, "C_GetTokenInfo", C_GetTokenInfo},
+        {15, "C_GetSessionInfo", C_GetSessionInfo},
     };
     misbehave(__func__);
     for (int i = 0; i < FUNCTIONS; i++)

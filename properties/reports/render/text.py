@@ -11,7 +11,8 @@ from typing import Any, Final
 from rich.markup import escape
 
 from ....model.table import TABLE
-from ...run.campaign import How
+from ...run.campaign import CONFIRMATIONS, How
+from ...run.tally import LOGIN, OBJECT, OPERATION, SESSION
 from ..findings import show_call
 from ..results import Note, read_trace
 
@@ -39,8 +40,10 @@ def render(report: Mapping[str, Any]) -> str:
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The whole report, in lines."""
     yield from _head(report)
+    yield from _reach(report["reach"])
     for finding in report["findings"]:
         yield from ("", *_finding(finding))
+    yield from _advice(report["advice"])
     yield from _lists(report)
     yield from ("", *_closing(report))
 
@@ -92,10 +95,15 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"[bold red]{escape(_ended(report))}[/]"
     bounds = {name: run["budget"][name] for name in ("seconds", "calls", "sequences")}
     budget = ", ".join(f"{value:g} {name}" for name, value in bounds.items() if value is not None)
-    token = ", ".join(f"{name} {value!r}" for name, value in run["token"].items() if value)
+    token = ", ".join(f"{name} {value!r}" for name, value in run["token"].items() if value and name != "census")
     profile = f", profile {run['profile']}" if run["profile"] else ""
     yield escape(f"p11conform {run['p11conform']}, {run['date']}; at most {budget}; jobs: {run['jobs']}")
-    yield escape(f"rights: {run['rights']}; token: {token or 'none'}{profile}")
+    yield escape(f"token: {token or 'none'}{profile}")
+    yield from (escape(f"rights: {line}") for line in run["rights"]["lines"])
+    yield from (escape(f"census: {line}") for line in run["token"]["census"])
+    if run["restores"]["times"]:
+        share = f"{run['restores']['share']:.0%} of the time"
+        yield escape(f"the token was put back {times(run['restores']['times'])}, in {share}")
     rules = coverage["rules"]
     yield (
         f"covered: {len(coverage['functions'])} functions, {len(coverage['codes'])} codes, "
@@ -112,6 +120,39 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"not all of: {escape('; '.join(map(_phase, undone)))}"
 
 
+def _reach(reach: Mapping[str, Any] | None) -> Iterator[str]:
+    """What could be reached of the module, and loudly where that is little."""
+    if reach is None:
+        return
+    for line in reach["poor"]:
+        yield f"[bold red]THIS RUN PROVES LITTLE: {escape(line)}[/]"
+    made: dict[str, list[str]] = {sort: [] for sort in (SESSION, LOGIN, OBJECT, OPERATION)}
+    for row in reach["made"]:
+        made[row["sort"]].append(row["what"])
+    objects = sorted({what.partition(",")[0] for what in made[OBJECT]})
+    yield (
+        f"reached: sessions {', '.join(made[SESSION]) or 'none'}; logged in: {', '.join(made[LOGIN]) or 'nobody'}; "
+        f"objects made: {escape(', '.join(objects) or 'none')}; operations begun: {len(made[OPERATION])} kinds"
+    )
+    every = len(reach["succeeded"]) + len(reach["never"])
+    yield f"returned CKR_OK at least once: {len(reach['succeeded'])} of {every} functions"
+    yield from _cut(
+        "[bold]Never returned CKR_OK[/]:", (f"{name}: {why}" for name, why in reach["never"].items()), space=False
+    )
+    yield from _cut("[bold]Refused[/], and planned round:", _refusals(reach["refused"]), space=False)
+
+
+def _refusals(refused: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What was refused, a line for each function and answer with one of the ways it was called."""
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in refused:
+        alike.setdefault((row["function"], row["observed"]), []).append(row)
+    for (function, seen), (first, *others) in alike.items():
+        login = f" as {first['login']}" if first["login"] else ""
+        more = f", and so in {len(others)} other ways of calling it" if others else ""
+        yield f"{function}({first['arguments']}){login} → {seen}{more}"
+
+
 def _phase(phase: Mapping[str, Any]) -> str:
     whole = f" of {phase['total']}" if phase["total"] is not None else ""
     return f"{phase['name']} ({phase['done']}{whole} pieces done)"
@@ -121,14 +162,29 @@ def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     yield finding_line(finding)
     yield from (f"    {escape(line)}" for line in finding["text"].splitlines())
     yield f"    permitted: {escape(', '.join(finding['permitted']) or 'nothing')}"
+    if finding["confirmed"] < CONFIRMATIONS:
+        yield f"    confirmed by itself in a fresh process only {times(finding['confirmed'])} of {CONFIRMATIONS}"
     yield from trace_lines(finding)
 
 
-def _cut(title: str, rows: Iterable[str]) -> Iterator[str]:
-    """A list under its title, its end left to the JSON where it is long."""
+def _advice(advice: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is only recommended, most often not followed first: no failures, and not counted as such."""
+    if not advice:
+        return
+    yield from ("", "[bold]Advice[/] (the text recommends it, which is no finding):")
+    for row in sorted(advice, key=lambda row: (-row["count"], row["id"]))[:MANY]:
+        yield f"[bold]{escape(row['id'])}[/] {escape(_few(row['functions']))}, {times(row['count'])}"
+        yield from (f"    {escape(line)}" for line in row["text"].splitlines())
+        yield from trace_lines(row)
+    if len(advice) > MANY:
+        yield f"… and {len(advice) - MANY} more, which --json has"
+
+
+def _cut(title: str, rows: Iterable[str], *, space: bool = True) -> Iterator[str]:
+    """A list under its title, after an empty line if there is to be `space`; its end left to the JSON where long."""
     all_rows = list(rows)
     if all_rows:
-        yield from ("", title, *(f"    {escape(row)}" for row in all_rows[:MANY]))
+        yield from (*([""] if space else []), title, *(f"    {escape(row)}" for row in all_rows[:MANY]))
         if len(all_rows) > MANY:
             yield f"    … and {len(all_rows) - MANY} more, which --json has"
 
@@ -140,16 +196,15 @@ def _lists(report: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from chain(
         _cut(
-            "[bold]Inconclusive[/] (legal, and proves nothing):",
-            (f"{r['function']} → {r['observed']}, {times(r['count'])}: {r['why']}" for r in inconclusive),
+            "[bold]Seen, but not confirmed[/] (no findings; they did not come back by themselves):",
+            (
+                f"{r['function']} → {r['observed']}, {times(r['times'])}, first after {r['after_calls'][0]} calls"
+                for r in report["unconfirmed"]
+            ),
         ),
         _cut(
-            "[bold]Advice[/] (the text says 'should'):",
-            (
-                f"{r['function']}: {r['code']} when {r['condition']} (section {r['section']}) "
-                f"was not given, {times(r['count'])}"
-                for r in report["advice"]
-            ),
+            "[bold]Inconclusive[/] (legal, and proves nothing):",
+            (f"{r['function']} → {r['observed']}, {times(r['count'])}: {r['why']}" for r in inconclusive),
         ),
         _cut(
             "[bold]Open questions of the text[/], and what the module does:",

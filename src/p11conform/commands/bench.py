@@ -1,6 +1,7 @@
 """Measures of speed, each a figure on a line of its own; benchmarks/README.md says what they mean."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,22 +19,25 @@ import psutil
 from .. import mortal
 from ..adapters.base import Binding, ModuleUnusable
 from ..adapters.isolated import Isolated, Kind
+from ..adapters.modules import softhsm2
 from ..console import waiting
 from ..crew import Crew, measure_pace
 from ..exits import fail
 from ..messages import Task
 from ..model.call import Call, Observation
 from ..model.oracle import build, permitted
+from ..model.state import Pin
 from ..model.vocabulary import CKR
+from ..options import PIN, SO_PIN
 from ..properties.engine.beliefs import Compiled
 from ..properties.engine.packed import uncollected
-from ..properties.policy import Right, Rights, anything
+from ..properties.policy import Level, Rights, anything
 from ..properties.run.campaign import numbered_calls
 from ..properties.run.work import Visit
 from ..properties.search.goals import all_calls, by_function
 from ..properties.search.graph import SCOPES, explore
 from ..properties.search.suites import machine, transition_tour
-from ..subject import SIMULATED_STATE, softhsm2_module
+from ..subject import SIMULATED_STATE, own_module
 
 STEPS = 100_000
 """Steps of the walk that the oracle is measured on."""
@@ -71,7 +75,7 @@ def _best(run: Callable[[], int]) -> float:
 def calls_checked() -> Figures:
     """Checked calls beside bare ones, and beside a plain state machine."""
     model = build()
-    tested = softhsm2_module(Kind.RAW, 10.0)
+    tested = own_module("softhsm2", Kind.RAW, 10.0)
     assert tested.isolated is not None
     try:
         seen = measure_pace(Task(model, tested.initial, tested.rights), tested.isolated)
@@ -158,7 +162,7 @@ def deaths() -> Figures:
     def scripted(briefing: bytes, **_: Any) -> Isolated:
         return Isolated(Kind.RAW, "scripted", Binding(slots=(0,)), program=MORTAL, briefing=briefing)
 
-    with Crew(Task(model, SIMULATED_STATE, Rights(Right.ANYTHING)), [scripted]) as crew:
+    with Crew(Task(model, SIMULATED_STATE, Rights(Level.OURS)), [scripted]) as crew:
         start = time.perf_counter()
         (done,) = crew.do([Visit((initialize,), goals)], lambda: 600.0)
         seconds = time.perf_counter() - start
@@ -166,19 +170,38 @@ def deaths() -> Figures:
     yield "death_cost_ms", 1000 * seconds / len(goals)
 
 
-def default_run() -> Figures:
-    """When a default check of SoftHSM2 finds what it finds, and the memory that it and its worker take at most."""
+def _check(*arguments: str, **environment: str) -> tuple[dict[str, Any], float]:
+    """The report of a check, and the memory that it and its worker took at most, in MB."""
     with TemporaryDirectory() as directory:
         file = Path(directory) / "report.json"
-        command = (sys.executable, "-m", "p11conform", "check", "softhsm2", "--json", str(file))
-        peak = 0.0
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        command = (sys.executable, "-m", "p11conform", "check", *arguments, "--json", str(file))
+        peak, given = 0.0, {**os.environ, **environment}
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=given) as run:
             while run.poll() is None:
                 peak = max(peak, _held(run.pid))
                 time.sleep(LOOK)
         if not file.exists():
-            raise ModuleUnusable("softhsm2: the default check wrote no report; run p11conform check softhsm2")
-        findings: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["findings"]
+            raise ModuleUnusable(f"{arguments[0]}: the check wrote no report; run p11conform check {arguments[0]}")
+        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return report, peak
+
+
+def restoring() -> Figures:
+    """The share of a destructive check that goes into putting the token back, where the token is a stranger's."""
+    module = softhsm2.provision()
+    try:
+        pins = {name: module.binding.pins[pin.name].decode() for name, pin in ((PIN, Pin.USER), (SO_PIN, Pin.SO))}
+        label = ("--token-label", module.binding.labels[0])
+        report, _ = _check(module.library, *label, "--allow-destructive", **module.environment, **pins)
+    finally:
+        module.discard()
+    yield "restore_share", report["run"]["restores"]["share"]
+
+
+def default_run() -> Figures:
+    """When a default check of SoftHSM2 finds what it finds, and the memory that it and its worker take at most."""
+    report, peak = _check("softhsm2")
+    findings = report["findings"]
     yield "findings", len(findings)
     yield "median_calls_to_find", median(f["first_seen_at_call"] for f in findings)
     yield "slowest_find_s", max(f["first_seen_at_second"] for f in findings)
@@ -205,6 +228,7 @@ MEASURES = {
     "a transition tour": tour_calls,
     "the graphs of the pinned scopes": graph_edges,
     "deaths": deaths,
+    "putting a token back, which takes a minute": restoring,
     "a default check of SoftHSM2, which takes a minute": default_run,
 }
 """What is measured, by what it is called while it is."""

@@ -2,17 +2,19 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from .. import subject
 from ..adapters.base import ModuleUnusable
+from ..adapters.modules import registry
 from ..adapters.private import sweep
 from ..console import Display, err, give_up, out
 from ..exits import Exit, Failure, fail
@@ -21,11 +23,26 @@ from ..interrupts import ASKED, Interrupted
 from ..model.oracle import Model
 from ..opened import opened, workers
 from ..options import DEFAULT_SEED, Opening, check_jobs, model_of, module_options, readings_option, spec_option
+from ..properties.policy import Level
+from ..properties.reports.findings import Finding
 from ..properties.reports.render import json as as_json
 from ..properties.reports.render import text as as_text
 from ..properties.reports.results import Run, report_json
 from ..properties.run.campaign import Budget, Campaign, Ended, How, Results
 from ..properties.run.tally import Tally
+
+
+class _FailOn(Enum):
+    """What of a report makes the check fail."""
+
+    FINDINGS = "findings"
+    ADVICE = "advice"
+
+
+_SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
+    _FailOn.FINDINGS: ("findings",),
+    _FailOn.ADVICE: ("findings", "advice"),
+}
 
 
 @click.command()
@@ -39,7 +56,17 @@ from ..properties.run.tally import Tally
 @click.option("--calls", type=click.IntRange(min=1), help="Begin no more after so many calls.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, each with a token.")
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the report there; - is standard output."
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    help="Write the report there; - is standard output. With `all`, a directory for a report each.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([x.value for x in _FailOn]),
+    default=_FailOn.FINDINGS.value,
+    show_default=True,
+    help="What the exit code tells of: findings, or advice too.",
 )
 @module_options
 def command(
@@ -53,36 +80,89 @@ def command(
     calls: int | None,
     jobs: int,
     json_file: Path | None,
+    fail_on: str,
     **options: Any,
 ) -> None:
-    """Check MODULE: a known name (softhsm2, simulated) or the path of a PKCS#11 library.
+    """Check MODULE: one of the names that the command `modules` lists, or the path of a PKCS#11 library.
 
-    A token that p11conform did not make itself is not written to, and only right PINs are used, unless
-    --allow-destructive gives it up. Ctrl-C ends the check with a report of what was found until then.
+    `all` stands for every module of that list that is installed here, one after the other.
+
+    A token that p11conform did not make itself is not written to, and only right PINs are used, unless the options
+    --allow-… give it over, each further than the one before. Ctrl-C ends the check with a report of what was found
+    until then.
     """
     # A signal is looked for between two pieces of work, and by what makes a failure shorter: raised in the midst of
     # one, it would leave a directory or a process that nobody knows of yet.
     ASKED.defer()
-    opening = Opening.of(module, options)
+    if module == ALL and options["profile"] is not None:
+        fail("--profile is for one module; name it")
+    openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
     model = model_of(spec, readings)
-    check_jobs(jobs, module)
-    try_place("--json", json_file)
+    for opening in openings:
+        check_jobs(jobs, opening.module)
+    places = _places(json_file, [opening.module for opening in openings]) if module == ALL else [json_file]
+    for place in places:
+        try_place("--json", place)
     sweep()
-    if opening.expendable:
+    if any(opening.level is Level.EVERYTHING for opening in openings):
         err.print(
             "the token will be initialised anew many times: all objects on it are lost; the user PIN is changed and "
             "guessed at, then put back",
             markup=False,
         )
-    check = _Check(model, opening, seed, Budget(sequences, length, seconds, calls), jobs)
+    budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
+    for opening, place in zip(openings, places, strict=True):
+        try:
+            came = _checked(_Check(model, opening, seed, budget, jobs), place, _FailOn(fail_on))
+        except (Failure, ModuleUnusable) as error:
+            if module != ALL:
+                raise
+            came = Exit(error.exit_code) if isinstance(error, Failure) else Exit.UNUSABLE
+            err.print(f"p11conform: {error}", markup=False)
+        code = max(code, came)
+        if ASKED.received is not None:
+            break
+    raise SystemExit(code)
+
+
+ALL: Final = "all"
+"""Stands for every module of the registry that can be had here."""
+
+
+def _all_here() -> tuple[str, ...]:
+    """The names that `all` stands for; of the others it is told why they are not among them."""
+    obstacles = {name: registry.obstacle(name) for name in registry.names()}
+    for name, obstacle in obstacles.items():
+        if obstacle is not None:
+            err.print(f"left out: {name}: {obstacle}", markup=False)
+    here = tuple(name for name, obstacle in obstacles.items() if obstacle is None)
+    if not here:
+        fail(
+            "no module is installed that is known by name; install one that the command `modules` lists", Exit.UNUSABLE
+        )
+    return here
+
+
+def _places(directory: Path | None, modules: Sequence[str]) -> list[Path | None]:
+    """Where the reports of several modules go."""
+    if directory is None:
+        return [None for _ in modules]
+    if not directory.is_dir():
+        fail(f"--json {directory}: there is no such directory, which `all` needs for a report each; make it")
+    return [directory / f"{module}.json" for module in modules]
+
+
+def _checked(check: "_Check", json_file: Path | None, fail_on: _FailOn) -> Exit:
+    """Run a check and deliver its report; how it ended."""
     outcome = check.run()
     if outcome.code is Exit.CONFORMS and outcome.results.tally.calls == 0:
-        fail(f"--seconds {seconds:g}: no call was made in that time; give more")
-    report = report_json(outcome.results, check.about, check.described())
+        fail(f"--seconds {check.budget.seconds:g}: no call was made in that time; give more")
+    report = report_json(outcome.results, check.about, check.described(outcome.results))
     _deliver(report, json_file)
     if outcome.error is not None:
         raise outcome.error
-    raise SystemExit(Exit.FINDINGS if outcome.code is Exit.CONFORMS and report["findings"] else outcome.code)
+    told = any(report[section] for section in _SECTIONS[fail_on])
+    return Exit.FINDINGS if outcome.code is Exit.CONFORMS and told else outcome.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +186,8 @@ class _Check:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     tested: subject.Subject | None = None
     campaign: Campaign | None = None
+    shown: tuple[Finding, ...] = ()
+    census: tuple[str, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -113,14 +195,18 @@ class _Check:
         kind = subject.SIMULATED if self.opening.module == subject.SIMULATED else self.opening.kind.name.lower()
         return {"name": self.opening.module, "adapter": kind} | dict(self.tested.about if self.tested else {})
 
-    def described(self) -> Run:
+    def described(self, results: Results) -> Run:
         """How it was run."""
+        rights = self.tested.rights if self.tested else None
+        if rights and results.tally.lowered:
+            rights = replace(rights, reduced=(*rights.reduced, subject.NOT_PUT_BACK))
         return Run(
             date=self.began.strftime("%Y-%m-%dT%H:%M:%SZ"),
             budget=self.budget,
             jobs=self.jobs,
-            rights=self.tested.rights.right.value if self.tested else "none",
+            rights=rights,
             token=self.tested.token if self.tested else {},
+            census=self.census,
             profile=str(self.opening.profile) if self.opening.profile else None,
         )
 
@@ -152,7 +238,15 @@ class _Check:
         ASKED.look()
         self.tested = opened(self.opening, self.model, self.seed)
         tested, display = self.tested, Display()
-        with _discarding(tested), display.context(), workers(self.model, tested, self.jobs, self.opening) as crew:
+        self.shown = subject.shown_findings(self.model, tested)
+        for finding in self.shown:
+            display.found(finding)
+        with (
+            _discarding(tested),
+            self._censused(tested),
+            display.context(),
+            workers(self.model, tested, self.jobs, self.opening) as crew,
+        ):
             # What is there now stays to the end, and need not be looked over for garbage again and again.
             gc.freeze()
             self.campaign = Campaign(
@@ -167,11 +261,41 @@ class _Check:
                 asked=lambda: ASKED.name,
             )
             ASKED.look()
-            return self.campaign.run()
+            try:
+                return self._whole(self.campaign.run())
+            finally:
+                gc.unfreeze()
+
+    def _whole(self, results: Results) -> Results:
+        """The results with what was found before the campaign."""
+        return replace(results, findings=(*self.shown, *results.findings))
+
+    @contextmanager
+    def _censused(self, tested: subject.Subject) -> Iterator[None]:
+        """See what the token holds before and after, however it ends; what is left of ours is destroyed."""
+        if tested.census is None:
+            yield
+            return
+        try:
+            before = tested.census()
+        except ModuleUnusable as error:
+            self.census = (f"what the token holds could not be seen: {error}",)
+            yield
+            return
+        try:
+            yield
+        finally:
+            try:
+                after = tested.census()
+                if any(x.ours for x in before.missing(after)):
+                    after = tested.census(remove=True)
+                self.census = tuple(subject.token_lines(before, after))
+            except ModuleUnusable as error:
+                self.census = (f"what the token holds now could not be seen: {error}",)
 
     def _so_far(self, ended: Ended) -> Results:
         if self.campaign is not None:
-            return self.campaign.results(ended)
+            return self._whole(self.campaign.results(ended))
         return Results(self.model, (), Tally(), self.seed, 0.0, (), ended)
 
 

@@ -61,7 +61,13 @@ def command(report: Path, finding: str | None, module: str | None, **options: An
     tested = opened(opening, model, data["seed"])
     try:
         with tested.open() as adapter:
-            driver = Driver(model, tested.initial, adapter, tested.rights.policy)
+            driver = Driver(
+                model,
+                tested.initial,
+                adapter,
+                tested.rights.policy,
+                rights=tested.rights,
+            )
             came = [_replay(driver, model, trace) for trace in traces]
             adapter.reset(True)
     finally:

@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from ..exits import Exit, fail
+from ..model.attributes import ATTRIBUTES, KINDS, AttributeFacts, KindFacts
 from ..model.interpretations import INTERPRETATIONS, SHOULD, Interpretation
+from ..model.mechanisms import MECHANISMS, NOUNS, Mechanism
 from ..model.precedence import CONTRADICTIONS, RELATIONS
 from ..model.rule import Effect, Function, Rule, Strength, never
 from ..model.table import TABLE
@@ -52,12 +54,15 @@ def _versions(rule: Rule) -> str:
 
 
 def _rule(r: Rule) -> tuple[str, ...]:
-    return str(r.code), r.condition, r.strength.value, r.place, _versions(r), r.reading or ""
+    return str(r.code), r.id, r.condition, r.strength.value, r.place, r.says, _versions(r), r.reading or ""
 
 
 def _effect(e: Effect) -> tuple[str, ...]:
     certain = "yes" if e.certain else "or nothing changes"
-    return e.name, ", ".join(map(str, sorted(e.on))), certain, e.place, e.reading or ""
+    return e.id, e.name, ", ".join(map(str, sorted(e.on))), certain, e.place, e.reading or ""
+
+
+_ROW = ("code", "id", "when", "strength", "section", "what it says", "versions", "interpretation")
 
 
 def _function(f: Function) -> Iterator[str]:
@@ -68,9 +73,29 @@ def _function(f: Function) -> Iterator[str]:
         yield "It never returns CKR_OK."
     if f.out_of_scope is not never:
         yield f"Not followed by the model, and so never called, when {_words(f.out_of_scope.__name__)}."
-    yield from _table(("code", "when", "strength", "section", "versions", "interpretation"), map(_rule, f.rules))
-    yield from _table(("effect", "on", "certain", "section", "interpretation"), map(_effect, f.effects))
+    yield from _table(_ROW, map(_rule, f.rules))
+    yield from _table(("id", "effect", "on", "certain", "section", "interpretation"), map(_effect, f.effects))
     yield from _table(("output", "section"), ((_words(o.name), o.place) for o in f.outputs))
+
+
+def _mechanism(name: str, m: Mechanism) -> tuple[str, ...]:
+    kinds = ", ".join(dict.fromkeys(kind.name for kind in (*m.public, *m.private)))
+    lengths = (("block", m.block), ("digest", m.digest), ("ciphertext", m.ciphertext), ("signature", m.signature))
+    facts = [f"{words} of {n} bytes" for words, n in lengths if n > 1]
+    return name, f"0x{m.number:X}", ", ".join(NOUNS[role] for role in m.roles), kinds, ", ".join(facts)
+
+
+def _kind(k: KindFacts) -> tuple[str, ...]:
+    key_type = "" if k.key_type is None else f"0x{k.key_type:X}"
+    facts = ("value guarded" if k.guarded else "", f"with {k.half_of.name} a pair" if k.half_of is not None else "")
+    return k.kind.name, k.cls.name, key_type, ", ".join(filter(None, facts)), k.place
+
+
+def _attribute(x: AttributeFacts) -> tuple[str, ...]:
+    number = "" if x.number is None else f"0x{x.number:X}"
+    kinds = "all" if set(x.kinds) == set(KINDS) else ", ".join(kind.name for kind in x.kinds)
+    facts = {"read only": x.read_only, "changes one way": x.one_way, "guarded": x.guarded}
+    return x.attribute.name, number, kinds, ", ".join(words for words, holds in facts.items() if holds), x.place
 
 
 def _named_by(id: str) -> Iterator[str]:
@@ -93,6 +118,15 @@ def page() -> str:
     lines = [_HEAD.rstrip("\n")]
     for f in TABLE.values():
         lines += _function(f)
+    lines += ("", "## Mechanisms", "", "What each is for, as far as the model follows it.")
+    lines += _table(
+        ("mechanism", "number", "for", "keys", "lengths"),
+        (_mechanism(m.name, facts) for m, facts in MECHANISMS.items()),
+    )
+    lines += ("", "## Kinds of object", "", "What an object can be.")
+    lines += _table(("kind", "class", "key type", "facts", "section"), map(_kind, KINDS.values()))
+    lines += ("", "## Attributes", "", "Those that calls name, with the kinds of object that have them.")
+    lines += _table(("attribute", "number", "kinds", "facts", "section"), map(_attribute, ATTRIBUTES.values()))
     lines += ("", "## Interpretations", "", "Open questions of the text. The first reading is the default.")
     lines += _table(
         ("id", "section", "question", "readings", "strength of its rows", "used by"),

@@ -64,7 +64,7 @@ def _text(found: Comparison, old: Model, new: Model) -> Iterator[str]:
         for model, rows in ((old, d.old_rows), (new, d.new_rows)):
             yield from (f"    only {model.version}: {explain_rule(r)}" for r in rows)
         for r in d.relations:
-            only = old if (r.higher, r.lower) in old.orders[d.function] else new
+            only = old if (r.higher, r.lower) in old.orders[d.function].decide else new
             yield f"    only {only.version}: {_relation(r)}"
         yield from (f"    {n}. {text}" for n, text in enumerate(_calls(d, old), 1))
         yield f"    {old.version}: {_listed(d.old)}"

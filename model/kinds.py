@@ -1,0 +1,16 @@
+"""What an object can be."""
+
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """What an object is: its class, and the key type of a key (4.4 to 4.9)."""
+
+    DATA = 0
+    CERTIFICATE = 1
+    GENERIC_SECRET = 2
+    AES = 3
+    RSA_PUBLIC = 4
+    RSA_PRIVATE = 5
+    EC_PUBLIC = 6
+    EC_PRIVATE = 7
