@@ -137,7 +137,7 @@ def test_a_row_that_nothing_meets_is_told(some: Model, found: Lint) -> None:
     small = restricted(some, {"C_Logout"})
     for condition in (never, finalized_with_a_session):
         dead = with_row(small, "C_Logout", Rule("condition", CKR.PIN_EXPIRED, condition, "5.6", ""))
-        (entry,) = of(lint(dead, INITIAL), Kind.DEAD)
+        (entry,) = (e for e in of(lint(dead, INITIAL), Kind.DEAD) if CKR.PIN_EXPIRED in e.codes)
         assert (entry.functions, entry.codes, entry.sections) == (("C_Logout",), (CKR.PIN_EXPIRED,), ("5.6",))
 
 
