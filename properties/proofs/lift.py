@@ -84,16 +84,27 @@ class Truth:
 class Number:
     """A symbolic int or member of an IntEnum, with the values that it may take."""
 
-    __slots__ = ("domain", "term")
+    __slots__ = ("_having", "domain", "key", "term")
 
     def __init__(self, term: z3.BitVecRef, domain: Iterable[int]) -> None:
         self.term, self.domain = term, frozenset(domain)
+        self.key = term.get_id()
+        self._having: dict[frozenset[int], z3.BoolRef] = {}
         if not self.domain <= frozenset(range(1 << WIDTH)):
             raise Unliftable(f"the domain of {term} is outside 0 … {(1 << WIDTH) - 1}: map it onto small numbers")
 
+    def having(self, values: frozenset[int]) -> z3.BoolRef:
+        """That it has one of some values of its domain, as a term."""
+        term = self._having.get(values)
+        if term is None:
+            rest = self.domain - values
+            short = z3.Not(one_of(self.term, rest)) if len(rest) < len(values) else one_of(self.term, values)
+            term = self._having[values] = short
+        return term
+
     def live(self) -> frozenset[int]:
         """The values that the answers so far leave."""
-        return _run().live.get(self.term.get_id(), self.domain)
+        return _run().live.get(self.key, self.domain)
 
     def _compare(self, other: object, holds: Callable[[int, int], bool], term: Callable[..., z3.BoolRef]) -> Truth:
         if isinstance(other, Number):
@@ -134,14 +145,17 @@ class Number:
 
 
 class Within(Truth):
-    """That a number has one of some values."""
+    """That a number has one of some values. Most are settled by what is known, so the term is made when asked for."""
 
     __slots__ = ("number", "values")
 
     def __init__(self, number: Number, values: frozenset[int]) -> None:
         self.number, self.values = number, values
-        rest = number.domain - values
-        super().__init__(z3.Not(one_of(number.term, rest)) if len(rest) < len(values) else one_of(number.term, values))
+
+    @property
+    def term(self) -> z3.BoolRef:
+        """The term of the bool."""
+        return self.number.having(self.values)
 
     def __bool__(self) -> bool:
         live = self.number.live()
@@ -150,7 +164,7 @@ class Within(Truth):
             return bool(yes)
         run = _run()
         answer = run.ask(self.term)
-        run.live[self.number.term.get_id()] = yes if answer else no
+        run.live[self.number.key] = yes if answer else no
         return answer
 
 
