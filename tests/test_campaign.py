@@ -1,8 +1,12 @@
 """Campaigns: what a crew is given to do, and what is made of what comes back."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady, restricted
@@ -49,6 +53,36 @@ class Counting(Steady):
 def worker(model: Model, module: Simulated) -> tuple[Worker, Callable[..., tuple[int, ...]]]:
     driver = Driver(model, ONE_SLOT, module, calls=all_calls(model, ONE_SLOT))
     return Worker(driver), lambda *calls: tuple(map(driver.number, calls))
+
+
+SAME = """
+import hashlib
+from conftest import CORE, OBJECTS, restricted
+from p11conform.adapters.simulated import Varied
+from p11conform.model.oracle import build
+from p11conform.model.state import Slot, State
+from p11conform.properties.run.campaign import Budget, check
+
+made = hashlib.sha256()
+
+class Noting(Varied):
+    def call(self, call):
+        made.update(repr(call).encode())
+        return super().call(call)
+
+model, initial = restricted(build(), CORE), State(slots=(Slot(), Slot()), objects=OBJECTS)
+check(model, initial, Noting(model, initial, 5), seed=3, budget=Budget(calls=4_000, seconds=600))
+print(made.hexdigest())
+"""
+
+
+def test_a_seed_gives_the_same_calls_in_every_process() -> None:
+    def digest(hashed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": hashed, "PYTHONPATH": str(Path(__file__).parent)}
+        command = (sys.executable, "-c", SAME)
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    assert len({digest(hashed) for hashed in "123"}) == 1
 
 
 # Pieces of work.

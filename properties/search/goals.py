@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain, islice
-from operator import itemgetter
 from typing import Any
 
 from ...model.call import Args, Call
@@ -22,7 +21,7 @@ from ..engine.packed import Flat, States, uncollected
 from ..engine.reads import Leaves
 from ..policy import Policy, anything, makes_objects
 from .detours import Detours
-from .setups import BEGINNING, Place, likeliest, situations
+from .setups import BEGINNING, Place, along, situations
 
 DEPTH = 3
 """Calls to the state in which a row is looked for; no row of the table needs more."""
@@ -220,7 +219,7 @@ def views(
         yield s, way, near if way else every
 
     def closed() -> Iterator[tuple[State, Place]]:
-        return (x for x in situations(model, initial) if all(map(policy, _along(model, initial, x[1].way), x[1].way)))
+        return (x for x in situations(model, initial) if all(map(policy, along(model, initial, x[1].way), x[1].way)))
 
     found = closed() if detours is None else _open(detours, initial, closed)
     for s, place in found:
@@ -269,7 +268,8 @@ class Search:
         self.found: list[Witness] = []
         self._detours = detours
         self._model, self._initial, self._policy = model, initial, policy
-        self._wanted = set(wanted)
+        self._order = {g: n for n, g in enumerate(wanted)}
+        self._wanted = {*self._order}
         self._left = Counter(g.function for g in self._wanted)
         self._beside: dict[tuple[str, int | None], set[Goal]] = {}
         for g in self._wanted:
@@ -299,7 +299,9 @@ class Search:
         for name, own in calls.items():
             if self._left[name]:
                 sheet = self._sheet(name, own)
-                for goal, j in sorted(self._met(s, flat, name, sheet), key=itemgetter(1)):
+                # In an order that is not that of a set, which differs from process to process.
+                met = sorted(self._met(s, flat, name, sheet), key=lambda x: (x[1], self._order[x[0]]))
+                for goal, j in met:
                     self._take(goal, (*way, own[j]))
 
     def idle(self, s: State, _way: tuple[Call, ...], calls: Calls) -> Iterator[tuple[tuple[int, ...], Call]]:
@@ -389,13 +391,6 @@ class _Sheet:
             name, value = given
             self._having[given] = sum(1 << j for j, c in enumerate(self.calls) if getattr(c.args, name) == value)
         return self._having[given]
-
-
-def _along(model: Model, s: State, way: tuple[Call, ...]) -> Iterator[State]:
-    """The states that a way passes through, the last one left out."""
-    for call in way:
-        yield s
-        s = likeliest(model, s, call)
 
 
 def by_function(calls: tuple[Call, ...]) -> Calls:
