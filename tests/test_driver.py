@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady
+from conftest import INIT, LOGIN, LOGIN_SO, LOGOUT, ONE_SLOT, OPEN, Steady
 
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call, Ending, Observation
@@ -151,3 +151,19 @@ def test_a_sequence_is_cut_where_the_journal_ends(core: Model, monkeypatch: pyte
     driver = Driver(core, ONE_SLOT, Simulated(core, ONE_SLOT), journal=[0] * 7)
     driver.replay((INIT, *[Call("C_GetInfo")] * 20))
     assert len(driver.trail) <= 7
+
+
+def test_a_pin_that_may_be_flagged_anew_is_put_back(core: Model) -> None:
+    """The SO may set the PIN that the user had, and yet it may count as one to be changed from then on."""
+    restored: list[bool] = []
+
+    class Noting(Steady):
+        def reset(self, restore_token: bool) -> None:
+            restored.append(restore_token)
+            super().reset(restore_token)
+
+    driver = Driver(core, ONE_SLOT, Noting(core, ONE_SLOT))
+    same_pin = Call("C_InitPIN", Args(new_pin=Pin.USER))
+    for calls in (USER_IN, (INIT, OPEN, LOGIN_SO, same_pin), USER_IN):
+        assert driver.replay(calls).failure is None
+    assert restored[-2:] == [False, True]

@@ -18,7 +18,7 @@ from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
 from ..policy import Level, Policy, Rights, anything, makes_objects
 from .blame import blame
-from .restore import Restoring, contents_known, token_contents
+from .restore import Restoring, as_at, contents_known
 from .tally import Tally
 
 LONGEST: Final = 60_000
@@ -160,7 +160,6 @@ class Driver:
         self._begin = begin
         self._undoing = undoing
         self._tally = Tally()
-        self._at_start = token_contents(initial)
         self._restoring = None if policy is anything else Restoring(model, initial, policy, target.supports)
         """Tokens of our own have a quicker way back, which the target knows."""
         self._full = full
@@ -227,7 +226,7 @@ class Driver:
         return contents_known(believed, self.oracle.believed(last.before), last.verdict)
 
     def _as_at_start(self, states: Sequence[State]) -> bool:
-        return bool(states) and all(token_contents(s) == self._at_start for s in states)
+        return bool(states) and all(as_at(self.initial, s) for s in states)
 
     def _put_back(self) -> bool:
         """Whether the token is as it was at first, perhaps by calls that put it back."""

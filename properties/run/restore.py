@@ -39,8 +39,18 @@ def token_contents(s: State) -> Contents:
 
 
 def _kept(x: Slot) -> Contents:
-    """Whether a PIN is flagged as to be changed is left out: where the tester sets PINs, it may be from the start."""
+    """Whether a PIN may be flagged as to be changed is left out: no call of the tester's is sure to take that back."""
     return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
+
+
+def as_at(start: State, s: State) -> bool:
+    """Whether the tokens keep what they kept at the start, and no PIN may be flagged as to be changed that was not."""
+    raised = (
+        (x.so_pin_to_be_changed and not first.so_pin_to_be_changed)
+        or (x.user_pin_to_be_changed and not first.user_pin_to_be_changed)
+        for x, first in zip(s.slots, start.slots, strict=True)
+    )
+    return token_contents(s) == token_contents(start) and not any(raised)
 
 
 def contents_known(believed: Sequence[State], before: Sequence[State], last: Verdict | None) -> Sequence[State]:
