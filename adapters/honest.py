@@ -9,22 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..model.call import Blob, Buffer, Call, Flaw, Many, Observation
+from ..model.call import Blob, Buffer, Call, Flaw, Many
 from ..model.chapters.conditions import object_reachable
 from ..model.chapters.operations import ACTIVITIES
 from ..model.decide import forbids_ok
 from ..model.interface import SIGNATURES
-from ..model.oracle import Model, applicable, following, outputs, permitted
-from ..model.state import (
-    Login,
-    Operations,
-    Pin,
-    Search,
-    Session,
-    Slot,
-    State,
-    Trait,
-)
+from ..model.oracle import Model, applicable, following, permitted
+from ..model.state import Login, Operations, Pin, Search, Session, Slot, State, Trait
 from ..model.table import TABLE
 from ..model.vocabulary import CKR, CKU
 from .simulated import Simulated
@@ -51,6 +42,16 @@ class Scene:
     def slot(self) -> Slot | None:
         """The slot of that session."""
         return None if self.session is None else self.state.slots[self.session.slot]
+
+    @property
+    def forbidding(self) -> frozenset[CKR]:
+        """The codes of the rows that keep the call from success."""
+        return frozenset(r.code for r in applicable(self.model, self.state, self.call) if forbids_ok(r))
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is active in that session."""
+        return self.session is not None and self.session.operations != Operations()
 
     @property
     def could_succeed(self) -> bool:
@@ -113,21 +114,23 @@ class Accustomed(Simulated):
         self._behaviour = behaviour
         self._counts: Counter[str] = Counter()
 
-    def call(self, call: Call) -> Observation:
-        """Answer as the behaviour has it, and where it has nothing to say as the text permits."""
-        scene = Scene(self._model, self._state, call, self._counts)
-        chosen = self._behaviour.answer(scene)
-        code = self._choose(call) if chosen is None else chosen
+    def _scene(self, call: Call) -> Scene:
+        return Scene(self._model, self._state, call, self._counts)
+
+    def _choose(self, call: Call) -> CKR:
+        """As the behaviour has it, and where it has nothing to say as the text permits."""
+        chosen = self._behaviour.answer(self._scene(call))
+        return super()._choose(call) if chosen is None else chosen
+
+    def _settle(self, call: Call, code: CKR) -> State:
         try:
             states = following(self._model, self._state, call, code)
-            state = self._behaviour.settle(scene, code, states)
-            given = outputs(self._model, state, call, code)
-        except (IndexError, StopIteration):
-            # A breach let pass what names nothing, or what there is no room for: it claims success and changes nothing.
-            return Observation(code)
-        self._state = state
-        give = self._behaviour.give
-        return Observation(code, tuple((name, give(name, values)) for name, values in given if values))
+        except StopIteration:
+            raise IndexError("a breach let pass an object for which there is no room") from None
+        return self._behaviour.settle(self._scene(call), code, states)
+
+    def _give(self, name: str, values: Sequence[int]) -> int:
+        return self._behaviour.give(name, values)
 
     def reset(self, restore_token: bool) -> None:
         """Start afresh; a token that is put back has forgotten what was counted, too."""
@@ -209,10 +212,7 @@ def _forbidden_succeeds(function: str, code: CKR) -> Answer:
     """Success where a code must be returned."""
 
     def answer(x: Scene) -> CKR | None:
-        if x.call.function != function:
-            return None
-        firm = [r.code for r in applicable(x.model, x.state, x.call) if forbids_ok(r)]
-        return CKR.OK if code in firm else None
+        return CKR.OK if x.call.function == function and code in x.forbidding else None
 
     return answer
 
@@ -222,20 +222,18 @@ def _batches(x: Scene, code: CKR, states: Sequence[State]) -> State:
     if code != CKR.OK or x.call.function != "C_FindObjects" or x.call.args.many != Many.PLENTY:
         return states[0]
     batches = [after for after in states if any(s.operations.search == Search.BATCH for s in after.sessions)]
-    told = [after for after in batches if sum(o.known for o in after.objects) >= 1]
-    return min(told, key=lambda after: sum(o.known for o in after.objects), default=states[0])
+    return min(filter(_known, batches), key=_known, default=states[0])
 
 
 def _finds_nothing(name: str, values: Sequence[int]) -> int:
     return 0 if name == "found" else values[0]
 
 
-def _handles(known: bool, *functions: str) -> Settle:
-    """Whether handles stay valid, where some functions leave that open."""
+def _among(pick: Callable[..., State], key: Callable[[State], int], *functions: str) -> Settle:
+    """The state with the most or the least of something, as `pick` has it, where some functions leave that open."""
 
     def settle(x: Scene, code: CKR, states: Sequence[State]) -> State:
-        order = max if known else min
-        return order(states, key=_known) if code == CKR.OK and x.call.function in functions else states[0]
+        return pick(states, key=key) if code == CKR.OK and x.call.function in functions else states[0]
 
     return settle
 
@@ -302,18 +300,7 @@ def _ro_sessions_beside_so(x: Scene) -> CKR | None:
 
 def _replaces(x: Scene) -> CKR | None:
     """An Init takes the place of what is active."""
-    active = x.session is not None and x.session.operations != Operations()
-    return CKR.OK if active and x.call.function in _INITS and x.could_succeed else None
-
-
-def _operations(kept: bool, *functions: str) -> Settle:
-    """Whether operations go on, where some functions leave that open."""
-
-    def settle(x: Scene, code: CKR, states: Sequence[State]) -> State:
-        order = max if kept else min
-        return order(states, key=_running) if code == CKR.OK and x.call.function in functions else states[0]
-
-    return settle
+    return CKR.OK if x.busy and x.call.function in _INITS and x.could_succeed else None
 
 
 def _running(s: State) -> int:
@@ -356,9 +343,8 @@ def _restores_anywhere(x: Scene) -> CKR | None:
 
 
 def _one_at_a_time(x: Scene) -> CKR | None:
-    active = x.session is not None and x.session.operations != Operations()
     begins = x.call.function in _INITS | {"C_FindObjectsInit"}
-    return CKR.OPERATION_ACTIVE if active and begins and x.could_succeed else None
+    return CKR.OPERATION_ACTIVE if x.busy and begins and x.could_succeed else None
 
 
 def _stays_initialized(x: Scene, code: CKR, states: Sequence[State]) -> State:
@@ -381,11 +367,10 @@ def _slots_unlisted(x: Scene) -> CKR | None:
 def _generic_code(x: Scene) -> CKR | None:
     bad = {CKR.SLOT_ID_INVALID, CKR.USER_TYPE_INVALID, CKR.MECHANISM_INVALID, CKR.KEY_HANDLE_INVALID}
     bad |= {CKR.OBJECT_HANDLE_INVALID, CKR.ATTRIBUTE_TYPE_INVALID}
-    firm = {r.code for r in applicable(x.model, x.state, x.call) if forbids_ok(r)}
-    return CKR.ARGUMENTS_BAD if firm and firm <= bad else None
+    return CKR.ARGUMENTS_BAD if x.forbidding and x.forbidding <= bad else None
 
 
-def _of_the_vendor(x: Scene) -> CKR | None:
+def _short_of_memory(x: Scene) -> CKR | None:
     x.counts["calls"] += 1
     own = x.counts["calls"] % 5 == 0 and x.could_succeed and x.call.function not in ("C_Initialize", "C_Finalize")
     return CKR.DEVICE_MEMORY if own else None
@@ -479,7 +464,7 @@ PRACTICES: Final = (
         "handles outlive C_Finalize",
         "A handle on a token object is the same for as long as the object is there.",
         "3.4 CK_OBJECT_HANDLE",
-        Behaviour(settle=_handles(True, "C_Finalize")),
+        Behaviour(settle=_among(max, _known, "C_Finalize")),
         "A login outlives C_Finalize.",
         Behaviour(settle=_logins_outlive("C_Finalize")),
         "C_Login",
@@ -488,7 +473,7 @@ PRACTICES: Final = (
         "handles die with the last session",
         "Handles on token objects are forgotten when the last session is closed.",
         "3.4 CK_OBJECT_HANDLE",
-        Behaviour(settle=_handles(False, "C_CloseSession", "C_CloseAllSessions")),
+        Behaviour(settle=_among(min, _known, "C_CloseSession", "C_CloseAllSessions")),
         "A session is closed twice.",
         Behaviour(_forbidden_succeeds("C_CloseSession", CKR.SESSION_HANDLE_INVALID)),
         "C_CloseSession",
@@ -542,7 +527,7 @@ PRACTICES: Final = (
         "operations end at logout",
         "C_Logout ends what is active.",
         "5.6 C_Logout",
-        Behaviour(settle=_operations(False, "C_Login", "C_Logout")),
+        Behaviour(settle=_among(min, _running, "C_Login", "C_Logout")),
         "Nobody is logged out.",
         Behaviour(_forbidden_succeeds("C_Logout", CKR.USER_NOT_LOGGED_IN)),
         "C_Logout",
@@ -551,7 +536,7 @@ PRACTICES: Final = (
         "operations outlive logout",
         "C_Logout leaves active what needs no user.",
         "5.6 C_Logout",
-        Behaviour(settle=_operations(True, "C_Login", "C_Logout")),
+        Behaviour(settle=_among(max, _running, "C_Login", "C_Logout")),
         "C_Logout leaves the user logged in.",
         Behaviour(settle=_logins_outlive("C_Logout")),
         "C_Login",
@@ -641,7 +626,7 @@ PRACTICES: Final = (
         "short of memory",
         "The device is out of memory now and then.",
         "5.1.3 CKR_DEVICE_MEMORY",
-        Behaviour(_of_the_vendor),
+        Behaviour(_short_of_memory),
         "A list of slots has a wrong PIN.",
         Behaviour(_everywhere("C_GetSlotList", CKR.PIN_INCORRECT)),
         "C_GetSlotList",

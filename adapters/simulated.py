@@ -31,13 +31,25 @@ class Simulated:
         """Answer as the text permits."""
         code = self._choose(call)
         try:
-            state = self._random.choice(_in_order(following(self._model, self._state, call, code)))
+            state = self._settle(call, code)
             given = outputs(self._model, state, call, code)
         except IndexError:
             # A mutant let pass what names nothing: it claims success and changes nothing.
             return Observation(code)
         self._state = state
-        return Observation(code, tuple((name, values[0]) for name, values in given if values))
+        return Observation(code, tuple((name, self._give(name, values)) for name, values in given if values))
+
+    def _settle(self, call: Call, code: CKR) -> State:
+        """One of the states that the text permits after a call returned a code.
+
+        Raises:
+            IndexError: if there is none, as the call names nothing.
+        """
+        return self._random.choice(_in_order(following(self._model, self._state, call, code)))
+
+    def _give(self, _name: str, values: Sequence[int]) -> int:
+        """One of the permitted values of an output, of which there is one at least."""
+        return values[0]
 
     def _choose(self, call: Call) -> CKR:
         """One of the permitted codes, mostly success: a module that mostly works reaches more states."""

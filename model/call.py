@@ -299,14 +299,6 @@ def arguments(call: Call, uses: tuple[str, ...]) -> dict[str, Any]:
     return {name: v.name if isinstance(v, IntEnum) else v for name, v in values.items()}
 
 
-def null_given(call: Call, uses: tuple[str, ...]) -> bool:
-    """Whether a call has a NULL pointer where something is wanted, among the arguments that its function uses."""
-    return any(
-        (name == "null" and value is True) or (name in ("data", "signature") and value == Data.NULL)
-        for name, value in ((name, getattr(call.args, name)) for name in uses)
-    )
-
-
 def read_call(function: str, given: Mapping[str, Any]) -> Call:
     """A call from its JSON form.
 

@@ -117,6 +117,15 @@ def test_a_call_that_cannot_be_made_is_planned_round_too(model: Model) -> None:
     assert habits.allow(ONE_SLOT, Call("C_Initialize", Args(init=InitArgs.OS_LOCKING)))
 
 
+def test_a_call_that_works_in_one_place_and_is_refused_in_another_is_not_tried_for_ever(model: Model) -> None:
+    def second_object(s: State, call: Call) -> bool:
+        return call.function == "C_CreateObject" and s.objects[0].exists
+
+    results = check(model, ONE_SLOT, Refusing(model, ONE_SLOT, second_object), budget=Budget(sequences=0, calls=20_000))
+    assert ("C_CreateObject", str(CKR.DEVICE_ERROR)) in results.tally.pairs
+    assert results.tally.pairs["C_Encrypt", str(CKR.OK)] > 0
+
+
 def reached(results: Results) -> set[str]:
     return {function for function, seen in results.tally.pairs if seen == str(CKR.OK)}
 

@@ -3,6 +3,7 @@
 All of them are made to do the same pieces of work: those of one check of the simulated module.
 """
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -67,6 +68,8 @@ def pieces() -> tuple[Item, ...]:
     driver = Driver(MODEL, SCOPE, Varied(MODEL, SCOPE, 3), calls=numbered_calls(MODEL, SCOPE))
     crew = Recorded(driver)
     Campaign(MODEL, SCOPE, crew, seed=7, budget=Budget(sequences=None, seconds=600, calls=CALLS + 20_000)).run()
+    # What there is by now stays, and need not be looked over for garbage again and again.
+    gc.freeze()
     return tuple(crew.items)
 
 

@@ -10,7 +10,7 @@ from p11conform.model.oracle import Model
 from p11conform.model.state import Mech, State
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.verdict import Kind, Severity, judge, null_arguments
-from p11conform.properties.policy import harmless
+from p11conform.properties.policy import Level, on_token
 from p11conform.properties.reports.findings import explain
 from p11conform.properties.reports.render.text import render
 from p11conform.properties.reports.results import report_json
@@ -149,7 +149,11 @@ def test_a_run_tells_what_it_reached_and_what_it_did_not(core: Model) -> None:
 
 def test_a_run_without_a_pin_says_so(core: Model) -> None:
     results = check(
-        core, ONE_SLOT, Steady(core, ONE_SLOT), policy=harmless(frozenset()), budget=Budget(sequences=0, seconds=600)
+        core,
+        ONE_SLOT,
+        Steady(core, ONE_SLOT),
+        policy=on_token(Level.SESSION_OBJECTS, frozenset()),
+        budget=Budget(sequences=0, seconds=600),
     )
     assert results.reach is not None
     (line,) = results.reach.poor

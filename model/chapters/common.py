@@ -11,6 +11,7 @@ from .conditions import (
     mechanism_unlisted,
     mechanism_unoffered,
     not_initialized,
+    pin_to_be_changed,
     pointer_null,
     session_invalid,
     slot_id_invalid,
@@ -225,13 +226,49 @@ NULL_POINTER = arguments_bad(
     unguarded=True,
 )
 
-USER_FOR_LOOKING = Rule(
+USER_REQUIRED = Rule(
     "user-required-but-absent",
     CKR.USER_NOT_LOGGED_IN,
     user_required_but_absent,
-    "5.1.6 CKR_USER_NOT_LOGGED_IN, first sentence",
-    "Whatever a token does for its user only cannot be done without; that public objects are for all is not said.",
-    Strength.UNSAID,
-    "A-80",
+    "5.1.6 CKR_USER_NOT_LOGGED_IN, last example",
+    "Some tokens do no cryptography for anybody but the user, who has to be logged in.",
+    Strength.MAY,
+)
+"""For functions that do cryptography."""
+
+USER_FOR_LOOKING = replace(
+    USER_REQUIRED,
+    place="5.1.6 CKR_USER_NOT_LOGGED_IN, first sentence",
+    says="Whatever a token does for its user only cannot be done without; that public objects are for all is not said.",
+    strength=Strength.UNSAID,
+    reading="A-80",
 )
 """For functions that look at objects, or for them."""
+
+PIN_TO_BE_CHANGED = Rule(
+    "pin-to-be-changed",
+    CKR.PIN_EXPIRED,
+    pin_to_be_changed,
+    "3.2 CK_TOKEN_INFO, on CKF_USER_PIN_TO_BE_CHANGED",
+    "A PIN that is to be changed makes everything fail that needs its user, but the change itself.",
+    Strength.MAY,
+    since=Version.V2_20,
+)
+"""For functions that need whoever is logged in."""
+
+
+def pin_perhaps_null(id: str, when: Condition, *codes: CKR) -> tuple[Rule, ...]:
+    """Rows for a PIN that is NULL without a length, by whichever code (A-31)."""
+    return tuple(
+        Rule(
+            id,
+            code,
+            when,
+            f"5.1.6 {code!s}",
+            "NULL without a length is a bad pointer, or a PIN of no characters.",
+            Strength.UNSAID,
+            "A-31",
+            unguarded=code is CKR.ARGUMENTS_BAD,
+        )
+        for code in codes
+    )

@@ -6,15 +6,13 @@ from ..mechanisms import Role, with_role
 from ..rule import Effect, Function, Output, Rule, Strength
 from ..state import Mech, State
 from ..vocabulary import CKR
-from .common import SESSION
+from .common import PIN_TO_BE_CHANGED, SESSION, USER_REQUIRED
 from .conditions import key_of_another_token, key_valid, session_valid
 from .operations import (
     DIGESTING,
     ERRORS,
     KEY_HANDLE_ROWS,
-    PIN_TO_BE_CHANGED,
     SURRENDER,
-    USER_REQUIRED,
     Shape,
     Step,
     ended,

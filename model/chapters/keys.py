@@ -9,7 +9,14 @@ from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
 from ..rule import Condition, Effect, Function, Rule, Strength, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, mechanism_rows, or_arguments_bad
+from .common import (
+    NULL_POINTER,
+    PIN_TO_BE_CHANGED,
+    SESSION,
+    USER_REQUIRED,
+    mechanism_rows,
+    or_arguments_bad,
+)
 from .conditions import (
     callback_may_cancel,
     halves,
@@ -22,14 +29,12 @@ from .conditions import (
     one_of,
     session_valid,
     slot_of,
-    user_required_but_absent,
 )
 from .objects import (
     ATTRIBUTE_PERHAPS_MISSING,
     ATTRIBUTES_INCONSISTENT,
     FRESH,
     MAKING,
-    PIN_EXPIRED,
     SECOND_LABEL,
     TEMPLATE_CODES,
     any_of,
@@ -48,14 +53,7 @@ V2_40 = Version.V2_40
 
 
 _CRYPTOGRAPHY = (
-    Rule(
-        "user-required-but-absent",
-        CKR.USER_NOT_LOGGED_IN,
-        user_required_but_absent,
-        "5.1.6 CKR_USER_NOT_LOGGED_IN",
-        "Cryptography on some tokens takes the normal user, which is an example of the code.",
-        Strength.MAY,
-    ),
+    USER_REQUIRED,
     Rule(
         "something-active",
         CKR.OPERATION_ACTIVE,
@@ -579,7 +577,7 @@ C_WRAP_KEY = Function(
             CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
             CKR.WRAPPING_KEY_SIZE_RANGE,
         ),
-        PIN_EXPIRED,
+        PIN_TO_BE_CHANGED,
         *_OTHER_KEY,
         *_WRAPPING,
     ),

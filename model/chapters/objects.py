@@ -17,7 +17,7 @@ from ..call import Args, Attribute, Buffer, Flaw, Setting
 from ..rule import Condition, Effect, Function, Output, Rule, Strength
 from ..state import Kind, Login, Object, Origin, Pin, State, Trait, put_object
 from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, USER_FOR_LOOKING, or_arguments_bad
+from .common import NULL_POINTER, PIN_TO_BE_CHANGED, SESSION, USER_FOR_LOOKING, or_arguments_bad
 from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
 from .operations import forget_outputs, lost_key_in_use, unsettle_searches
 from .sessions import fresh_handle
@@ -101,22 +101,11 @@ POLICY_PERHAPS_BARS = Rule(
 """For the three functions that the code is for."""
 
 
-PIN_EXPIRED = Rule(
-    "pin-to-be-changed",
-    CKR.PIN_EXPIRED,
-    pin_to_be_changed,
-    "3.2 on CKF_USER_PIN_TO_BE_CHANGED",
-    "While the PIN is to be changed, what needs the login waits for C_SetPIN.",
-    Strength.MAY,
-    since=V2_20,
-)
-
-
 def private_object_while_pin_to_be_changed(s: State, a: Args) -> bool:
     return object_valid(s, a) and s.objects[a.object].private and pin_to_be_changed(s, a)
 
 
-PRIVATE_OBJECT_PIN_EXPIRED = replace(PIN_EXPIRED, when=private_object_while_pin_to_be_changed)
+PRIVATE_OBJECT_PIN_EXPIRED = replace(PIN_TO_BE_CHANGED, when=private_object_while_pin_to_be_changed)
 
 
 def object_of_another_token(s: State, a: Args) -> bool:
@@ -173,7 +162,7 @@ _POLICY = (
         Strength.MAY,
         "A-80",
     ),
-    PIN_EXPIRED,
+    PIN_TO_BE_CHANGED,
 )
 """What a token may hold against any writing."""
 

@@ -42,7 +42,15 @@ from ..state import (
     put_session,
 )
 from ..vocabulary import CKR, ENVIRONMENT, Version
-from .common import NULL_POINTER, SESSION, arguments_bad, mechanism_rows, or_arguments_bad
+from .common import (
+    NULL_POINTER,
+    PIN_TO_BE_CHANGED,
+    SESSION,
+    USER_REQUIRED,
+    arguments_bad,
+    mechanism_rows,
+    or_arguments_bad,
+)
 from .conditions import (
     callback_may_cancel,
     key_hidden,
@@ -53,11 +61,9 @@ from .conditions import (
     key_valid,
     object_reachable,
     one_of,
-    pin_to_be_changed,
     pointer_null,
     session_valid,
     slot_of,
-    user_required_but_absent,
 )
 
 V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
@@ -582,23 +588,6 @@ SURRENDER = Rule(
     "5.16.1 on CKR_CANCEL",
     "The session was opened with a callback, which may have the function give up.",
     Strength.MAY,
-)
-USER_REQUIRED = Rule(
-    "user-required-but-absent",
-    CKR.USER_NOT_LOGGED_IN,
-    user_required_but_absent,
-    "5.1.6 CKR_USER_NOT_LOGGED_IN, last example",
-    "Some tokens do no cryptography for anybody but the user, who has to be logged in.",
-    Strength.MAY,
-)
-PIN_TO_BE_CHANGED = Rule(
-    "pin-to-be-changed",
-    CKR.PIN_EXPIRED,
-    pin_to_be_changed,
-    "3.2 CK_TOKEN_INFO, on CKF_USER_PIN_TO_BE_CHANGED",
-    "A PIN that is to be changed makes everything fail that needs its user, but the change itself.",
-    Strength.MAY,
-    since=V2_20,
 )
 
 

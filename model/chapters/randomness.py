@@ -4,8 +4,8 @@ from ..call import Args, Data
 from ..rule import Function, Rule, Strength
 from ..state import State
 from ..vocabulary import CKR, Version
-from .common import SESSION, arguments_bad
-from .conditions import callback_may_cancel, pin_to_be_changed, session_valid, slot_of, user_required_but_absent
+from .common import PIN_TO_BE_CHANGED, SESSION, USER_REQUIRED, arguments_bad
+from .conditions import callback_may_cancel, session_valid, slot_of
 from .operations import data_empty, data_null, something_active
 
 V2_20, V2_40 = Version.V2_20, Version.V2_40
@@ -51,23 +51,8 @@ _ROWS = (
         Strength.MAY,
         "A-48",
     ),
-    Rule(
-        "user-absent",
-        CKR.USER_NOT_LOGGED_IN,
-        user_required_but_absent,
-        "5.1.6 CKR_USER_NOT_LOGGED_IN",
-        "Some tokens do cryptography for the logged-in user only.",
-        Strength.MAY,
-    ),
-    Rule(
-        "pin-to-be-changed",
-        CKR.PIN_EXPIRED,
-        pin_to_be_changed,
-        "3.2 below table 6, CKF_USER_PIN_TO_BE_CHANGED",
-        "Until the PIN is changed, what needs the user gets this code.",
-        Strength.MAY,
-        since=V2_20,
-    ),
+    USER_REQUIRED,
+    PIN_TO_BE_CHANGED,
     Rule(
         "self-test",
         CKR.FIPS_SELF_TEST_FAILED,

@@ -8,9 +8,16 @@ from itertools import combinations
 from ..call import Args, Many, Want
 from ..rule import Change, Effect, Function, Output, Rule, Strength, named
 from ..state import Login, Object, Search, State, map_objects, put_object, put_session
-from ..vocabulary import CKR, Version
-from .common import NULL_POINTER, SESSION, USER_FOR_LOOKING, arguments_bad, or_arguments_bad
-from .conditions import pin_to_be_changed, session_valid, slot_of
+from ..vocabulary import CKR
+from .common import (
+    NULL_POINTER,
+    PIN_TO_BE_CHANGED,
+    SESSION,
+    USER_FOR_LOOKING,
+    arguments_bad,
+    or_arguments_bad,
+)
+from .conditions import session_valid, slot_of
 from .operations import DISPLACING, ERRORS, all_dropped, something_active
 
 
@@ -79,15 +86,7 @@ C_FIND_OBJECTS_INIT = Function(
             Strength.MAY,
             "A-16",
         ),
-        Rule(
-            "pin-to-be-changed",
-            CKR.PIN_EXPIRED,
-            pin_to_be_changed,
-            "3.2 on CKF_USER_PIN_TO_BE_CHANGED",
-            "While the PIN is to be changed, what needs the login waits for C_SetPIN.",
-            Strength.MAY,
-            since=Version.V2_20,
-        ),
+        PIN_TO_BE_CHANGED,
         USER_FOR_LOOKING,
     ),
     effects=(

@@ -24,11 +24,18 @@ from ..state import (
     put_slot,
 )
 from ..vocabulary import CKF, CKR, CKU, Version
-from .common import NULL_POINTER, SESSION, SLOT, TOKEN, or_arguments_bad
+from .common import (
+    NULL_POINTER,
+    PIN_TO_BE_CHANGED,
+    SESSION,
+    SLOT,
+    TOKEN,
+    or_arguments_bad,
+    pin_perhaps_null,
+)
 from .conditions import (
     object_reachable,
     pin_null,
-    pin_to_be_changed,
     pins_for_another_token,
     session_state,
     session_valid,
@@ -346,15 +353,7 @@ C_GET_OPERATION_STATE = Function(
             "A buffer with less room than the output needs gets this code; what a length query tells may be too much.",
             Strength.MAY,
         ),
-        Rule(
-            "pin-to-be-changed",
-            CKR.PIN_EXPIRED,
-            pin_to_be_changed,
-            "3.2 below table 6, CKF_USER_PIN_TO_BE_CHANGED",
-            "Until the PIN is changed, what needs the user gets this code.",
-            Strength.MAY,
-            since=V2_20,
-        ),
+        PIN_TO_BE_CHANGED,
     ),
     effects=(Effect("state-saved", save_state, "5.6 C_GetOperationState, first paragraph"),),
     given=session_valid,
@@ -547,15 +546,7 @@ C_SET_OPERATION_STATE = Function(
                 Strength.UNSAID,
             )
         ),
-        Rule(
-            "pin-to-be-changed",
-            CKR.PIN_EXPIRED,
-            pin_to_be_changed,
-            "3.2 below table 6, CKF_USER_PIN_TO_BE_CHANGED",
-            "Until the PIN is changed, what needs the user gets this code.",
-            Strength.MAY,
-            since=V2_20,
-        ),
+        PIN_TO_BE_CHANGED,
         *(
             Rule(
                 "state-key-lost",
@@ -847,16 +838,7 @@ _LOGIN_PIN = (
         )
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
-    Rule(
-        "pin-null",
-        CKR.ARGUMENTS_BAD,
-        pin_null,
-        "5.1.6 CKR_ARGUMENTS_BAD",
-        "NULL without a length is a bad pointer, or a PIN of no characters.",
-        Strength.UNSAID,
-        "A-31",
-        unguarded=True,
-    ),
+    *pin_perhaps_null("pin-null", pin_null, CKR.ARGUMENTS_BAD),
 )
 
 

@@ -6,12 +6,21 @@ from ..call import Args, Buffer
 from ..rule import Effect, Function, Output, Rule, Strength
 from ..state import Login, Mech, Object, Pin, State, Trait, map_objects, put_slot
 from ..vocabulary import CKR, CKS, Version
-from .common import LIBRARY, NULL_POINTER, SESSION, SLOT, TOKEN, arguments_bad, or_arguments_bad
+from .common import (
+    LIBRARY,
+    NULL_POINTER,
+    PIN_TO_BE_CHANGED,
+    SESSION,
+    SLOT,
+    TOKEN,
+    arguments_bad,
+    or_arguments_bad,
+    pin_perhaps_null,
+)
 from .conditions import (
     illegal_length,
     new_pin_null,
     pin_null,
-    pin_to_be_changed,
     pins_for_another_token,
     pointer_null,
     reserved_given,
@@ -25,6 +34,9 @@ from .conditions import (
 from .operations import forget_outputs
 
 V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
+
+_CODES_OF_NULL_PINS = (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, CKR.PIN_INVALID)
+"""By which a function that sets a PIN may refuse NULL for it."""
 
 
 # C_GetSlotList.
@@ -352,19 +364,7 @@ _SO_PIN_NULL = (
         )
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
-    *(
-        Rule(
-            "pin-null",
-            code,
-            pin_null,
-            f"5.1.6 {code!s}",
-            "NULL without a length is a bad pointer, or a PIN of no characters.",
-            Strength.UNSAID,
-            "A-31",
-            unguarded=code is CKR.ARGUMENTS_BAD,
-        )
-        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, CKR.PIN_INVALID)
-    ),
+    *pin_perhaps_null("pin-null", pin_null, *_CODES_OF_NULL_PINS),
 )
 
 
@@ -486,19 +486,7 @@ NEW_PIN = (
         )
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
-    *(
-        Rule(
-            "new-pin-null",
-            code,
-            new_pin_null,
-            f"5.1.6 {code!s}",
-            "NULL without a length is a bad pointer, or a PIN of no characters.",
-            Strength.UNSAID,
-            "A-31",
-            unguarded=code is CKR.ARGUMENTS_BAD,
-        )
-        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, CKR.PIN_INVALID)
-    ),
+    *pin_perhaps_null("new-pin-null", new_pin_null, *_CODES_OF_NULL_PINS),
 )
 
 
@@ -556,14 +544,10 @@ C_INIT_PIN = Function(
             "A-09",
         ),
         _PROTECTED,
-        Rule(
-            "pin-to-be-changed",
-            CKR.PIN_EXPIRED,
-            pin_to_be_changed,
-            "3.2 below table 6, CKF_SO_PIN_TO_BE_CHANGED",
-            "Until the SO's PIN is changed, what needs the SO gets this code.",
-            Strength.MAY,
-            since=V2_20,
+        replace(
+            PIN_TO_BE_CHANGED,
+            place="3.2 CK_TOKEN_INFO, on CKF_SO_PIN_TO_BE_CHANGED",
+            says="Until the SO's PIN is changed, what needs the SO gets this code.",
         ),
         *NEW_PIN,
     ),
@@ -696,19 +680,7 @@ _OLD_PIN_NULL = (
         )
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
-    *(
-        Rule(
-            "pin-null",
-            code,
-            pin_null,
-            f"5.1.6 {code!s}",
-            "NULL without a length is a bad pointer, or a PIN of no characters.",
-            Strength.UNSAID,
-            "A-31",
-            unguarded=code is CKR.ARGUMENTS_BAD,
-        )
-        for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
-    ),
+    *pin_perhaps_null("pin-null", pin_null, CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT),
 )
 
 

@@ -285,6 +285,14 @@ def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tupl
     return verdict, frozenset(after)
 
 
+def believed_after(model: Model, initial: State, steps: Steps) -> Beliefs:
+    """The states that a module may be in after what was seen from its initial one."""
+    beliefs: Beliefs = frozenset({initial})
+    for call, seen in steps:
+        _, beliefs = judge(model, beliefs, call, seen)
+    return beliefs
+
+
 def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation) -> tuple[Verdict, Sequence[State]]:
     """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
     if seen.ending is not Ending.RETURNED:

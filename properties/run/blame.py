@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from ...model.call import null_given
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model, in_scope
 from ...model.state import State
 from ...model.vocabulary import CKR
-from ..engine.verdict import Beliefs, Kind, Lapse, Steps, Verdict, judge
+from ..engine.verdict import Beliefs, Kind, Lapse, Steps, Verdict, judge, null_arguments
 
 _NOT_ACTIVE = frozenset({NOT_ACTIVE, SEARCH_NOT_ACTIVE.id})
 """Facts that say that there is no operation to go on with."""
@@ -23,13 +22,14 @@ def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdi
         return failure
     for n, (call, seen) in reversed([*enumerate(steps[:-1])]):
         f = model.functions[call.function]
+        null = bool(null_arguments(call, f.uses))
         for effect in f.effects:
             if effect.certain and seen.code in effect.on:
                 lax = model.with_effect(call.function, effect, replace(effect, certain=False))
                 if _explained(lax, initial, steps):
-                    return replace(failure, lapse=Lapse(call.function, seen.code, effect, null_given(call, f.uses)))
+                    return replace(failure, lapse=Lapse(call.function, seen.code, effect, null))
         if seen.code != CKR.OK and "session" in f.uses and _explained(model, initial, steps, n):
-            return replace(failure, lapse=Lapse(call.function, seen.code, None, null_given(call, f.uses)))
+            return replace(failure, lapse=Lapse(call.function, seen.code, None, null))
     return failure
 
 

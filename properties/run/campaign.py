@@ -20,14 +20,13 @@ from ...model.oracle import Model, in_scope, ruling
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import (
-    Beliefs,
     Cause,
     Kind,
     Severity,
     Steps,
     Verdict,
+    believed_after,
     explains,
-    judge,
     null_arguments,
     one_of,
     unexplained,
@@ -37,7 +36,7 @@ from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing, goals
-from ..search.setups import going_on
+from ..search.setups import Way, going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
 from .habits import Habits
@@ -446,7 +445,7 @@ class Campaign:
     # What the module lets be.
 
     def survey(self) -> None:
-        """Go the ways of the derived sequences, as long as they hold a call that was never tried.
+        """Go the ways of the derived sequences, each once, as long as they hold a call that was never tried.
 
         What is refused there the ways are planned round from then on, and so they may hold calls that are new.
         """
@@ -455,16 +454,19 @@ class Campaign:
             self._learn(failed, at)
 
     def _surveyed(self) -> Iterator[Failed]:
+        gone: set[Way] = set()
         going = True
         while going:
             going = False
             for _, way in self._detours.places(self._initial):
-                if way is None or not self.habits.unknown(self._initial, way):
+                if way is None or way in gone or not self.habits.unknown(self._initial, way):
                     continue
                 if self._over() or self._spent() >= SURVEY:
                     return
                 replay = self._replay(way)
                 self.habits.learn(self._initial, way, replay)
+                # What stopped it may have worked elsewhere, and what comes after stays unknown.
+                gone.add(way)
                 going = True
                 if (x := replay.failure) is not None:
                     calls = tuple(call for call, _ in replay.steps)
@@ -878,10 +880,7 @@ class Campaign:
         if len(failure.facts) < 2:
             return None
         *before, last = [call for call, _ in steps]
-        beliefs: Beliefs = frozenset({self._initial})
-        for call, seen in steps[:-1]:
-            _, beliefs = judge(self._model, beliefs, call, seen)
-        s = one_of(beliefs)
+        s = one_of(believed_after(self._model, self._initial, steps[:-1]))
         tried: Counter[frozenset[str]] = Counter()
         candidates: list[tuple[int, Call]] = []
         for call in self._calls:

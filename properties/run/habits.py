@@ -9,7 +9,7 @@ from ...model.chapters.conditions import session_valid, slot_of
 from ...model.oracle import Model
 from ...model.state import Login, State
 from ...model.vocabulary import CKR
-from ..search.setups import likeliest
+from ..search.setups import along
 from .driver import Replay
 
 NOT_MADE: Final = "not made"
@@ -59,8 +59,7 @@ class Habits:
 
     def unknown(self, initial: State, way: Sequence[Call]) -> bool:
         """Whether a way has a call of which nothing is known yet."""
-        known = self.refused.keys() | self.worked
-        return any(attempt not in known for attempt in self._along(initial, way))
+        return any(x not in self.refused and x not in self.worked for x in self._along(initial, way))
 
     def learn(self, initial: State, way: Sequence[Call], replay: Replay) -> None:
         """Learn from a way that was gone, up to the first call that was refused, was not made or failed."""
@@ -77,6 +76,4 @@ class Habits:
             self.worked.add(attempt)
 
     def _along(self, s: State, way: Sequence[Call]) -> Iterator[Attempt]:
-        for call in way:
-            yield self.attempt(s, call)
-            s = likeliest(self.model, s, call)
+        return map(self.attempt, along(self.model, s, way), way)

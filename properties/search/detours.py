@@ -1,6 +1,7 @@
 """Ways planned anew: round calls that may not be made, to a state that is as good for what the way is wanted for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from typing import Any, Final
 
 from ...model.call import Args, Call, Flaw
@@ -49,7 +50,9 @@ class Detours:
         self._calls = {name: tuple(c for c in own if _plain(model, c)) for name, own in calls.items()}
         self._leading: dict[tuple[State, Call], bool] = {}
         self._others: dict[tuple[State, Call], tuple[Way, ...]] = {}
-        self._after: Callable[[State, Call], State] = lambda s, call: likeliest(model, s, call)
+        self._after = cache(partial(likeliest, model))
+        self._kept: dict[tuple[State, Way], tuple[tuple[State, Call], ...]] = {}
+        """What was planned for ways, each call with the state that it is made in."""
 
     def places(self, initial: State) -> Iterator[tuple[Place, Way | None]]:
         """All places worth looking around from, each with a way that may be gone to it, None where there is none."""
@@ -64,21 +67,33 @@ class Detours:
 
     def way(self, s: State, way: Way) -> Way | None:
         """A way that may be gone to what another one is wanted for: itself if it may, None if there is none."""
-        left = [TRIED]
-        return self._planned(s, way, left)
+        kept = self._kept.get((s, way))
+        if kept is not None and all(self.may(there, call) for there, call in kept):
+            return tuple(call for _, call in kept)
+        planned = self._planned(s, way, set(), iter(range(TRIED)))
+        if planned is not None:
+            self._kept[s, way] = tuple(zip(self._along(s, planned), planned, strict=True))
+        return planned
 
-    def _planned(self, s: State, way: Way, left: list[int]) -> Way | None:
+    def _planned(self, s: State, way: Way, closed: set[tuple[State, int]], tries: Iterator[int]) -> Way | None:
+        """A way for another, round what is `closed`: states from which so many last calls of it lead nowhere."""
         if not way:
             return ()
+        if (s, len(way)) in closed:
+            return None
         call, *rest = way
-        for instead in self._instead(s, call):
-            left[0] -= 1
-            if left[0] < 0:
-                return None
-            onward = self._planned(self.end(s, instead), tuple(rest), left)
+        # A try is spent only on what there is to try: `zip` takes from its first first.
+        for instead, _ in zip(self._instead(s, call), tries, strict=False):
+            onward = self._planned(self.end(s, instead), tuple(rest), closed, tries)
             if onward is not None:
                 return (*instead, *onward)
+        closed.add((s, len(way)))
         return None
+
+    def _along(self, s: State, way: Way) -> Iterator[State]:
+        for call in way:
+            yield s
+            s = self._after(s, call)
 
     def _instead(self, s: State, call: Call) -> Iterator[Way]:
         """What may be done for a call in a state: the call if that may be made, else what comes to the same."""

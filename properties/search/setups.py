@@ -4,7 +4,7 @@ The search of `cover` finds its own way through sessions and logins; objects and
 can walk, so the ways to them are given, and each is followed on the model before it is used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -283,6 +283,13 @@ def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
             s = likeliest(model, s, call)
         else:
             yield s, place
+
+
+def along(model: Model, s: State, way: Iterable[Call]) -> Iterator[State]:
+    """The states that a way passes through where each call succeeds, the last one left out."""
+    for call in way:
+        yield s
+        s = likeliest(model, s, call)
 
 
 def likeliest(model: Model, s: State, call: Call) -> State:

@@ -34,7 +34,7 @@ from .messages import (
 )
 from .model.call import Call, Observation
 from .pace import Pace
-from .properties.engine.verdict import Beliefs, Outcome, judge, null_arguments
+from .properties.engine.verdict import Outcome, believed_after, judge, null_arguments
 from .properties.run.blame import blame
 from .properties.run.campaign import numbered_calls
 from .properties.run.driver import BLAMED, Replay
@@ -167,7 +167,8 @@ class RemoteWorker:
                     fatal = self._fatal(lost) if self._undone() is None else ()
                     self._restore()
                     if fatal and lost.doing != FINALIZE.function:
-                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed(self._along(steps)))
+                        believed_before = believed_after(self._task.model, self._task.initial, tuple(steps))
+                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed(believed_before))
                 except ModuleUnusable:
                     if self._module.journal.doing != FINALIZE.function:
                         raise
@@ -248,13 +249,6 @@ class RemoteWorker:
         whole.tally.sequences += 1
         whole.tally.count(model, (), call, verdict, 1)
         whole.failures.append(Failed(calls, (), verdict.cause, call.function, seen.text, whole.tally.calls))
-
-    def _along(self, steps: Sequence[tuple[Call, Observation]]) -> Beliefs:
-        """The states that the module may have been in after what was seen."""
-        beliefs: Beliefs = frozenset({self._task.initial})
-        for call, seen in steps:
-            _, beliefs = judge(self._task.model, beliefs, call, seen)
-        return beliefs
 
     def _judged(self, steps: Sequence[tuple[Call, Observation]], believed: Believed) -> Replay:
         """A sequence with the verdict on its last step."""
