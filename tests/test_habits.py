@@ -100,12 +100,25 @@ def test_a_refusal_counts_where_nobody_is_logged_in_and_not_where_it_works(model
     planner = detours(model, anything)
     for way in ((*BEGIN, *AES), (*USER, *AES)):
         assert habits.unknown(ONE_SLOT, way)
-        habits.learn(ONE_SLOT, way, driver.replay(way))
+        while habits.learn(ONE_SLOT, way, driver.replay(way)):
+            pass
         assert not habits.unknown(ONE_SLOT, way)
     public, logged_in = (planner.end(ONE_SLOT, way) for way in (BEGIN, USER))
     assert not habits.allow(public, AES[0])
     assert habits.allow(logged_in, AES[0])
     assert list(habits.refused.values()) == ["CKR_DEVICE_ERROR"]
+
+
+def test_trouble_of_the_moment_is_no_habit(model: Model) -> None:
+    times = iter(range(2))
+
+    def twice(_s: State, call: Call) -> bool:
+        return call.function == "C_OpenSession" and next(times, None) is not None
+
+    habits = Habits(model)
+    driver = Driver(model, ONE_SLOT, Refusing(model, ONE_SLOT, twice))
+    assert [habits.learn(ONE_SLOT, BEGIN, driver.replay(BEGIN)) for _ in range(3)] == [True, True, False]
+    assert habits.refused == {}
 
 
 def test_a_call_that_cannot_be_made_is_planned_round_too(model: Model) -> None:

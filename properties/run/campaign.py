@@ -461,16 +461,18 @@ class Campaign:
             for _, way in self._detours.places(self._initial):
                 if way is None or way in gone or not self.habits.unknown(self._initial, way):
                     continue
-                if self._over() or self._spent() >= SURVEY:
-                    return
-                replay = self._replay(way)
-                self.habits.learn(self._initial, way, replay)
+                again = True
+                while again:
+                    if self._over() or self._spent() >= SURVEY:
+                        return
+                    replay = self._replay(way)
+                    again = self.habits.learn(self._initial, way, replay)
+                    if (x := replay.failure) is not None:
+                        calls = tuple(call for call, _ in replay.steps)
+                        yield Failed(calls, (), x.cause, x.call.function, x.observation.text, len(calls))
                 # What stopped it may have worked elsewhere, and what comes after stays unknown.
                 gone.add(way)
                 going = True
-                if (x := replay.failure) is not None:
-                    calls = tuple(call for call, _ in replay.steps)
-                    yield Failed(calls, (), x.cause, x.call.function, x.observation.text, len(calls))
 
     def _leads(self, s: State, call: Call) -> bool:
         """Whether a way may lead through a call: one that the module was not seen to refuse."""

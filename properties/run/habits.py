@@ -15,6 +15,9 @@ from .driver import Replay
 NOT_MADE: Final = "not made"
 """In the place of an answer where the adapter has no way to make a call."""
 
+SURE: Final = 3
+"""How often an attempt is refused before that counts as a habit: trouble of the moment does not come back."""
+
 _HANDLES: Final = frozenset({"session", "object", "key", "other_key"})
 _PLAIN: Final = Args()
 
@@ -34,12 +37,14 @@ class Attempt:
 
 @dataclass(slots=True)
 class Habits:
-    """What attempts came to: those that `worked` once, and the first answer to those that were `refused`."""
+    """What attempts came to: those that `worked` once, and the first answer to those that are `refused`."""
 
     model: Model
     worked: set[Attempt] = field(default_factory=set)
     refused: dict[Attempt, str] = field(default_factory=dict)
     _given: dict[Call, frozenset[tuple[str, Any]]] = field(default_factory=dict)
+    _answers: dict[Attempt, list[str]] = field(default_factory=dict)
+    """Of attempts that have not worked yet."""
 
     def attempt(self, s: State, call: Call) -> Attempt:
         """What a call in a state is an attempt at."""
@@ -61,19 +66,30 @@ class Habits:
         """Whether a way has a call of which nothing is known yet."""
         return any(x not in self.refused and x not in self.worked for x in self._along(initial, way))
 
-    def learn(self, initial: State, way: Sequence[Call], replay: Replay) -> None:
-        """Learn from a way that was gone, up to the first call that was refused, was not made or failed."""
+    def learn(self, initial: State, way: Sequence[Call], replay: Replay) -> bool:
+        """Learn from a way that was gone, up to the first call that was refused, was not made or failed.
+
+        Whether the way should be gone again, as a refusal may have been trouble of the moment.
+        """
         steps, failed = iter(replay.steps), not replay.beliefs
         for n, (attempt, call) in enumerate(zip(self._along(initial, way), way, strict=True), 1):
             step = next(steps, None)
             if step is None or step[0] != call:
                 self.refused.setdefault(attempt, NOT_MADE)
-                return
+                return False
             seen = step[1]
-            if seen.ending is not Ending.RETURNED or seen.code != CKR.OK or (failed and n == len(replay.steps)):
+            if seen.ending is not Ending.RETURNED or (failed and n == len(replay.steps)):
                 self.refused.setdefault(attempt, seen.text)
-                return
+                return False
+            if seen.code != CKR.OK:
+                answers = self._answers.setdefault(attempt, [])
+                answers.append(seen.text)
+                if len(answers) < SURE:
+                    return attempt not in self.worked
+                self.refused.setdefault(attempt, answers[0])
+                return False
             self.worked.add(attempt)
+        return False
 
     def _along(self, s: State, way: Sequence[Call]) -> Iterator[Attempt]:
         return map(self.attempt, along(self.model, s, way), way)

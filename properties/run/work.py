@@ -13,7 +13,7 @@ from random import Random
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ...model.call import Call
+from ...model.call import Call, Ending
 from ...model.vocabulary import CKR
 from ..engine.beliefs import Belief
 from ..engine.columns import Calls, Columns, members
@@ -189,6 +189,9 @@ class Worker:
                 place = None
                 driver.run(look)
                 self._note_failure((*visit.way, k, *look))
+                if driver.trail[-1].verdict.observation.ending is not Ending.RETURNED:
+                    # What is like a call that kills is put off, which is for others to decide.
+                    return
         if place is not None and driver.belief is place:
             driver.run(last)
             self._note_failure((*visit.way, *last))
