@@ -40,6 +40,9 @@ def test_columns_say_of_each_call_what_the_oracle_says(s: State, names: set[str]
         calls = scope.calls[name]
         columns = Columns(MODEL, name, calls, scope.leaves)
         holding = columns.holding(flat(scope, s))
+        assert Columns(MODEL, name, calls, scope.leaves).succeeding(flat(scope, s)) == dict(
+            columns.permitted(holding)
+        ).get(CKR.OK, 0)
         codes: list[set[CKR]] = [set() for _ in calls]
         for code, which in columns.permitted(holding):
             for j in members(which):

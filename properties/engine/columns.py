@@ -72,6 +72,17 @@ class _Split(Generic[Result]):
             found.setdefault(tuple(getattr(call.args, name) for name in self._fields), []).append(j)
         self.parts = [(self._remembered(self._calls[js[0]].args), sum(1 << j for j in js)) for js in found.values()]
 
+    def where(self: "_Split[bool]", flat: Flat, among: Calls) -> Calls:
+        """Those among some calls for which the function is true in a state."""
+        while True:
+            found = 0
+            for holds, those in self.parts:
+                if those & among and holds(flat):
+                    found |= those
+            if not self.read:
+                return found & among
+            self.refine()
+
     def _remembered(self, args: Args) -> Remembered[Result]:
         watched = cast(Args, _Watched(args, self._fields, self.read))
         return Remembered(lambda s: self._function(s, watched), self._leaves)
@@ -90,18 +101,18 @@ class Columns:
 
     def holding(self, flat: Flat) -> list[Calls]:
         """For each distinct condition the calls for which it holds in a state."""
-        found = []
-        for split in self._conditions:
-            while True:
-                calls = 0
-                for holds, those in split.parts:
-                    if holds(flat):
-                        calls |= those
-                if not split.read:
-                    break
-                split.refine()
-            found.append(calls)
-        return found
+        return [split.where(flat, self.every) for split in self._conditions]
+
+    def succeeding(self, flat: Flat) -> Calls:
+        """The calls in scope that the text lets succeed in a state; no condition is looked at that cannot matter."""
+        if self._plan.firm is None:
+            return 0
+        left = self.every
+        for n in (self._out_of_scope, *self._plan.firm):
+            if not left:
+                break
+            left &= ~self._conditions[n].where(flat, left)
+        return left
 
     def alike(self, holding: Sequence[Calls]) -> Iterator[tuple[tuple[int, ...], Calls]]:
         """The calls in scope, those together to which the same rows apply: the rows' numbers in the function."""

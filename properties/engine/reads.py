@@ -7,6 +7,7 @@ only carried from one place of the state to another is not read: the answer says
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from ...model.state import State
@@ -138,8 +139,54 @@ class Leaves:
         return size
 
 
-_Node = tuple[int, Any]
-"""A leaf to look at, with the nodes that its values lead to; or -1, with what the function gave."""
+_Read = tuple[tuple[int, int], ...]
+"""Leaves that were read one after the other, each with its value."""
+
+
+class _Node:
+    """What is known once some leaves were read: the next ones are the same, whatever else a state holds.
+
+    A state that agrees in the leaves `along` is led on by the leaf `index` to one of `found`; if `index` is negative
+    `found` is what the function gave.
+    """
+
+    __slots__ = ("_get", "_values", "along", "found", "index")
+
+    def __init__(self, along: _Read, index: int, found: Any) -> None:
+        self.index, self.found = index, found
+        self._set(along)
+
+    def _set(self, along: _Read) -> None:
+        self.along = along
+        # One look at all of them at once.
+        self._get: Callable[[Flat], Any] | None = itemgetter(*(i for i, _ in along)) if along else None
+        self._values: Any = tuple(value for _, value in along) if len(along) != 1 else along[0][1]
+
+    def fits(self, flat: Flat) -> bool:
+        """Whether a state agrees in the leaves along here."""
+        return self._get is None or bool(self._get(flat) == self._values)
+
+    def grow(self, read: _Read, result: Any) -> None:
+        """Add a way that a run took, which is not here yet."""
+        node = self
+        while True:
+            apart = next((n for n, (old, new) in enumerate(zip(node.along, read, strict=False)) if old != new), None)
+            if apart is not None:
+                node._split(apart)
+            read = read[len(node.along) :]
+            (_, value), *rest = read
+            read = tuple(rest)
+            if value not in node.found:
+                node.found[value] = _Node(read, -1, result)
+                return
+            node = node.found[value]
+
+    def _split(self, at: int) -> None:
+        """Make the leaf with this number along here one that leads on."""
+        index, value = self.along[at]
+        lower = _Node(self.along[at + 1 :], self.index, self.found)
+        self.index, self.found = index, {value: lower}
+        self._set(self.along[:at])
 
 
 class Remembered(Generic[Result]):
@@ -153,30 +200,20 @@ class Remembered(Generic[Result]):
     def __call__(self, flat: Flat) -> Result:
         """What the function gives for a state; whatever it raises propagates, and is not remembered."""
         node = self._root
-        while node is not None:
-            index, found = node
-            if index < 0:
+        while node is not None and node.fits(flat):
+            found = node.found
+            if node.index < 0:
                 result: Result = found
                 return result
-            node = found.get(flat[index])
+            node = found.get(flat[node.index])
         return self._run(flat)
 
     def _run(self, flat: Flat) -> Result:
         _NOW.flat, _NOW.read = flat, {}
         result = self._function(self._state)
-        self._root = _grown(self._root, [*_NOW.read.items()], result)
+        read = tuple(_NOW.read.items())
+        if self._root is None:
+            self._root = _Node(read, -1, result)
+        else:
+            self._root.grow(read, result)
         return result
-
-
-def _grown(root: _Node | None, read: list[tuple[int, int]], result: Any) -> _Node:
-    """A tree with the way through it that a run took."""
-    end: _Node = (-1, result)
-    node, way = root, []
-    for index, value in read:
-        nodes: dict[int, _Node] = node[1] if node is not None else {}
-        way.append((index, nodes, value))
-        node = nodes.get(value)
-    for index, nodes, value in reversed(way):
-        nodes[value] = end
-        end = (index, nodes)
-    return end

@@ -313,8 +313,8 @@ class Worker:
 OFTEN = 3
 """How often a function may wrongly succeed in a sweep before it is left alone."""
 
-KNOWN_MENUS = 5_000
-"""How many functions, each in a state, the walk remembers what it could choose from."""
+KNOWN = 50_000
+"""Of how many functions, each in a state, the walk remembers which calls may succeed."""
 
 CHOICES = 3
 """Functions that are drawn for a step; the one tried least is called."""
@@ -345,7 +345,7 @@ class _Walker:
         self._columns: dict[str, Columns] = {}
         self._make: Callable[[str], Columns] = lambda name: Columns(driver.model, name, calls[name], leaves)
         self._names = [name for name in calls for _ in range(1 if name in ENDING else OTHERS_PER_ENDING)]
-        self._menus: dict[tuple[Flat, str], tuple[tuple[CKR, Calls], ...]] = {}
+        self._known: dict[tuple[Flat, str], Calls] = {}
         self._tried: Counter[tuple[object, ...]] = Counter()
 
     def begin(self) -> None:
@@ -361,8 +361,7 @@ class _Walker:
         drawn: list[str] = []
         for _ in range(TRIES):
             name = random.choice(self._names)
-            menu = self._menu(name)
-            if menu and (daring or menu[0][0] == CKR.OK):
+            if daring or self._succeeding(name):
                 drawn.append(name)
             if len(drawn) == CHOICES:
                 break
@@ -370,10 +369,10 @@ class _Walker:
             return None
         name = min(drawn, key=lambda name: (driver.seen(name, aspect) + tried[name, aspect] + 1) * weight(name))
         tried[name, aspect] += 1
-        menu = self._menu(name)
-        code, calls = menu[0]
-        if daring:
-            code, calls = min(menu, key=lambda entry: (tried[name, entry[0], aspect], random.random()))
+        menu = self._menu(name) if daring else ((CKR.OK, self._succeeding(name)),)
+        if not menu:
+            return None
+        code, calls = min(menu, key=lambda entry: (tried[name, entry[0], aspect], random.random()))
         tried[name, code, aspect] += 1
         number = self._numbers[name][random.choice(members(calls))]
         # What is known to fail here shows nothing any more, and would end the walk.
@@ -384,14 +383,22 @@ class _Walker:
         return sqrt(self._driver.prices.get(name, UNPRICED))
 
     def _menu(self, name: str) -> tuple[tuple[CKR, Calls], ...]:
-        """The codes that a function may return where the walk is, success first, with the calls that may give each."""
-        flat = self._driver.flat()
-        found = self._menus.get((flat, name))
+        """The codes that a function may return where the walk is, with the calls that may give each."""
+        columns = self._of(name)
+        return tuple(columns.permitted(columns.holding(self._driver.flat())))
+
+    def _succeeding(self, name: str) -> Calls:
+        """The calls of a function that may succeed where the walk is."""
+        key = self._driver.flat(), name
+        found = self._known.get(key)
         if found is None:
-            if len(self._menus) >= KNOWN_MENUS:
-                self._menus.clear()
-            columns = self._columns.get(name)
-            if columns is None:
-                columns = self._columns[name] = self._make(name)
-            found = self._menus[flat, name] = tuple(columns.permitted(columns.holding(flat)))
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            found = self._known[key] = self._of(name).succeeding(key[0])
         return found
+
+    def _of(self, name: str) -> Columns:
+        columns = self._columns.get(name)
+        if columns is None:
+            columns = self._columns[name] = self._make(name)
+        return columns
