@@ -168,6 +168,75 @@ def test_a_row_that_is_far_from_its_condition_is_seen() -> None:
     assert list(distances(text, {"there"})) == [NEAR + 2, inf]
 
 
+BY_HAND = {
+    "model/precedence.py _PIN_SETTING": "which functions a relation is of is a fact of the relation",
+    "model/precedence.py _SELF_TESTING": "which functions a relation is of is a fact of the relation",
+    "properties/search/goals.py _USE": "a way, call after call",
+    **dict.fromkeys(
+        (
+            f"properties/search/graph.py {name}"
+            for name in ("_LIBRARY", "_OPENING", "_LOGIN", "_LOOKING", "_STATES", "SCOPES")
+        ),
+        "a scope is a choice of functions, and what it comes to is pinned",
+    ),
+    "adapters/honest.py": "a practice is one of the functions that it names",
+}
+"""Names of functions that stand together in the code for a reason; all else is derived from the records."""
+
+
+def by_hand(text: str) -> Iterator[str]:
+    """What in a source lists names of functions, by the name that is defined there.
+
+    What holds something of our own for each function is no list but its record.
+    """
+    for top in ast.parse(text).body:
+        lists = (
+            [x.value for x in node.patterns if isinstance(x, ast.MatchValue)]
+            if isinstance(node, ast.MatchOr)
+            else node.elts
+            for node in ast.walk(top)
+            if isinstance(node, ast.Set | ast.Tuple | ast.List | ast.MatchOr)
+        )
+        if any(sum(_is_function(member) for member in members) > 1 for members in lists):
+            yield _defined(top)
+
+
+def _defined(node: ast.stmt) -> str:
+    """The name that a statement defines."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return name
+    return ast.unparse(node)
+
+
+def _is_function(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("C_")
+
+
+def test_no_names_of_functions_are_kept_by_hand() -> None:
+    found = {
+        name if (name := str(path.relative_to(ROOT))) in BY_HAND else f"{name} {what}"
+        for _, path in SOURCES
+        for what in by_hand(path.read_text(encoding="utf-8"))
+    }
+    assert found == {*BY_HAND}, "derive it from effects, signatures, roles or chapters"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'A = frozenset({"C_Sign", "C_Verify"})',
+        'A: Final = ("C_Sign", "C_Verify")',
+        'def A(name):\n    return name in ("C_Sign", "C_Verify")',
+        'def A(name):\n    match name:\n        case "C_Sign" | "C_Verify":\n            pass',
+    ],
+)
+def test_names_that_are_kept_by_hand_are_seen(text: str) -> None:
+    assert list(by_hand(text)) == ["A"]
+
+
 PERSONAL = re.compile(r"(?<![\w./*…-])/(?:home|root|Users|work|tmp)/\w")
 """A path of one person's machine; those that a distribution or the system lays down are everybody's."""
 
