@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...model.attributes import KINDS
 from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
 from ...model.chapters import digests, dual, general, searches, sessions, slots
 from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
@@ -45,6 +46,9 @@ IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
 """Of a length that mechanisms may refuse."""
 
 EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
+
+_CREATED = tuple(kind for kind in KINDS if not any(kind in x.args.mechanism.facts.makes for x in (*AES, *SECRET, *EC)))
+"""Kinds of which an object is not generated at once, so that one is created."""
 
 _MAKERS = {Kind.AES: AES, Kind.GENERIC_SECRET: SECRET, Kind.RSA_PUBLIC: RSA, Kind.EC_PUBLIC: EC}
 
@@ -161,7 +165,7 @@ def _objects() -> Iterator[Place]:
         pair = tuple(replace(call, args=replace(call.args, trait=trait)) for call in RSA)
         yield Place((*USER, *pair), KEYED)
         yield Place((*USER, replace(EC[0], args=replace(EC[0].args, trait=trait))), frozenset({"C_DeriveKey"}))
-    for kind in (Kind.DATA, Kind.CERTIFICATE, Kind.RSA_PUBLIC, Kind.RSA_PRIVATE):
+    for kind in _CREATED:
         yield Place((*USER, _c("C_CreateObject", kind=kind)), OBJECTS | KEYED)
     for token in (False, True):
         for private in (False, True):
