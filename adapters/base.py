@@ -51,15 +51,19 @@ class Binding:
         return Call("C_Initialize", Args(init=InitArgs.NULL if self.init_reserved is None else InitArgs.OS_LOCKING))
 
 
-class Adapter(Protocol):
+class Caller(Protocol):
+    """Whatever makes calls of the model."""
+
+    def call(self, call: Call) -> Observation:
+        """Make one call. A death or a hang of the module is an observation too, where it can be survived."""
+
+
+class Adapter(Caller, Protocol):
     """A module under test, behind calls of the model.
 
     A sequence runs from `reset()` to the next `reset()`. At its start the library is not initialised and no handle is
     known.
     """
-
-    def call(self, call: Call) -> Observation:
-        """Make one call. A death or a hang of the module is an observation too, where the adapter can survive it."""
 
     def reset(self, restore_token: bool) -> bool | None:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.

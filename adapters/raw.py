@@ -36,7 +36,7 @@ class Raw:
         ModuleUnusable: if the library does not load or has no function list.
     """
 
-    def __init__(self, library: str, binding: Binding, restore: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, library: str, binding: Binding, restore: Callable[[], bool | None] = lambda: None) -> None:
         self.application = Application(binding)
         self.lane = Lane(self.application, load(library))
         self._library = library
@@ -67,8 +67,10 @@ class Raw:
         assert function is not None, f"{call.function} is no function of {self._library}"
         return partial(function, *current(arguments(self.application, self.lane, concrete, args)))
 
-    def reset(self, restore_token: bool) -> None:
+    def reset(self, restore_token: bool) -> bool | None:
         """Finalise the library and forget all handles; with `restore_token`, put the token's contents back too.
+
+        False if they could not be.
 
         Raises:
             StillInitialized: if the library may still be initialised.
@@ -76,10 +78,12 @@ class Raw:
         self._finalize()
         MUTEXES.take_misuse()
         self.application.forget()
-        if restore_token:
-            self._restore()
-            self.application.restored()
-            self.lane.labels.renew()  # since only labels made from now on count as those of objects
+        if not restore_token:
+            return None
+        put_back = self._restore()
+        self.application.restored()
+        self.lane.labels.renew()  # since only labels made from now on count as those of objects
+        return put_back
 
     def supports(self, call: Call) -> bool:
         """Whether this adapter can make the call.

@@ -12,7 +12,7 @@ from typing import Final
 from ..model.call import Args, Call, Ending, Observation
 from ..model.vocabulary import CKR
 from .application import Application
-from .base import Adapter
+from .base import Caller
 from .callbacks import MUTEXES
 from .calls.concrete import Arguments, Concrete, Outputs, arguments, blank, called, noted, nothing
 from .calls.table import CALLS
@@ -53,18 +53,18 @@ class _Answers:
 
 
 class Plain:
-    """The calls of a list on any adapter (implements `Ready`): each is made as the adapter makes it."""
+    """The calls of a list on whatever makes calls (implements `Ready`): each is made as that makes it."""
 
-    def __init__(self, adapter: Adapter, calls: Sequence[Call]) -> None:
+    def __init__(self, caller: Caller, calls: Sequence[Call]) -> None:
         self.made: dict[int, Callable[[], int]] = {}
-        self._adapter = adapter
+        self._caller = caller
         self._calls = calls
         self._answers = _Answers()
         self.observation = self._answers.observation
 
     def make(self, number: int) -> Callable[[], int]:
         """Make a call ready."""
-        call, answer, make = self._calls[number], self._answers.answer, self._adapter.call
+        call, answer, make = self._calls[number], self._answers.answer, self._caller.call
         self.made[number] = made = lambda: answer(make(call))
         return made
 

@@ -100,7 +100,7 @@ _CONTENT: Mapping[Kind, Template] = {
         (CKA.SERIAL_NUMBER, material.SERIAL_NUMBER),
         (CKA.VALUE, material.CERTIFICATE),
     ),
-    Kind.GENERIC_SECRET: ((CKA.VALUE, material.SECRET),),
+    **dict.fromkeys(SECRET_KEYS, ((CKA.VALUE, material.SECRET),)),
     Kind.AES: ((CKA.VALUE, material.AES),),
     Kind.RSA_PUBLIC: ((CKA.MODULUS, _RSA.modulus), (CKA.PUBLIC_EXPONENT, _RSA.public_exponent)),
     Kind.RSA_PRIVATE: (

@@ -38,20 +38,8 @@ class Signature:
 
     @property
     def uses_token(self) -> bool:
-        """Whether 5.1.3 applies: the function uses a particular token."""
-        return self.takes_session or self.name in _TOKEN_BY_SLOT
-
-
-_TOKEN_BY_SLOT = frozenset(
-    {
-        "C_GetTokenInfo",
-        "C_GetMechanismList",
-        "C_GetMechanismInfo",
-        "C_InitToken",
-        "C_OpenSession",
-        "C_CloseAllSessions",
-    }
-)
+        """Whether 5.1.3 applies: the function uses a particular token, as those do that list codes of one removed."""
+        return self.takes_session or CKR.DEVICE_REMOVED in self.listed[Version.V2_01]
 
 
 def _codes(*names: str) -> frozenset[CKR]:

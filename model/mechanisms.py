@@ -47,6 +47,8 @@ class Mechanism:
     or a later version of it, lets it serve and the model does not follow it. `public` and `private` are the kinds of
     key that it takes in `PUBLIC_ROLES` and in the others.
 
+    `makes` are the kinds of key that it generates, the public half of a pair first.
+
     `parameter` says that it wants one; `varied` that the parameter chooses a hash, a length or the like, of which a
     token need not know every one. `parts` says that its input may come in parts.
 
@@ -63,6 +65,7 @@ class Mechanism:
     public: tuple[Kind, ...] = ()
     private: tuple[Kind, ...] = ()
     also: tuple[Role, ...] = ()
+    makes: tuple[Kind, ...] = ()
     parameter: bool = False
     varied: bool = False
     parts: bool = True
@@ -170,10 +173,10 @@ class Mech(IntEnum):
     SHA256_RSA_PKCS = 14, Mechanism(0x40, _SIGN, *_RSA, signature=RSA_BYTES)
     ECDSA = 15, Mechanism(0x1041, _SIGN, *_EC, parts=False, signature=64)
     ECDH1_DERIVE = 16, Mechanism(0x1050, (Role.DERIVE,), private=(Kind.EC_PRIVATE,), parameter=True, varied=True)
-    GENERIC_SECRET_KEY_GEN = 17, Mechanism(0x350, (Role.GENERATE,))
-    AES_KEY_GEN = 18, Mechanism(0x1080, (Role.GENERATE,))
-    RSA_PKCS_KEY_PAIR_GEN = 19, Mechanism(0x0, (Role.GENERATE_KEY_PAIR,))
-    EC_KEY_PAIR_GEN = 20, Mechanism(0x1040, (Role.GENERATE_KEY_PAIR,))
+    GENERIC_SECRET_KEY_GEN = 17, Mechanism(0x350, (Role.GENERATE,), makes=(Kind.GENERIC_SECRET,))
+    AES_KEY_GEN = 18, Mechanism(0x1080, (Role.GENERATE,), makes=(Kind.AES,))
+    RSA_PKCS_KEY_PAIR_GEN = 19, Mechanism(0x0, (Role.GENERATE_KEY_PAIR,), makes=(Kind.RSA_PUBLIC, Kind.RSA_PRIVATE))
+    EC_KEY_PAIR_GEN = 20, Mechanism(0x1040, (Role.GENERATE_KEY_PAIR,), makes=(Kind.EC_PUBLIC, Kind.EC_PRIVATE))
 
 
 _BY_NUMBER: Mapping[int, Mech] = {m.facts.number: m for m in Mech}

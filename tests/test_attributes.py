@@ -10,7 +10,8 @@ from p11conform.commands import tables
 from p11conform.model import attributes
 from p11conform.model.attributes import ATTRIBUTES, GUARDED_KEYS, KEYS, KINDS, PAIRS, AttributeFacts, possesses
 from p11conform.model.call import Args, Attribute, Call
-from p11conform.model.oracle import build, forbids_ok, permitted, ruling
+from p11conform.model.decide import forbids_ok
+from p11conform.model.oracle import build, permitted, ruling
 from p11conform.model.state import Kind, Login, Object, Session, Slot, State, Trait
 from p11conform.model.vocabulary import CKR
 

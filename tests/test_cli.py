@@ -22,6 +22,7 @@ from p11conform.cli import TRACEBACK
 from p11conform.commands import check, replay
 from p11conform.exits import Exit
 from p11conform.model.oracle import build
+from p11conform.opened import opened
 from p11conform.properties.policy import Level, Rights
 from p11conform.properties.reports.results import SCHEMA
 
@@ -376,10 +377,8 @@ def test_absurdly_many_workers_are_refused() -> None:
 
 
 def test_replay_goes_on_after_a_trace_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulated = replay.opened
-
     def harmless(*given: Any) -> Any:
-        return replace(simulated(*given), rights=Rights(Level.SESSION_OBJECTS))
+        return replace(opened(*given), rights=Rights(Level.SESSION_OBJECTS))
 
     monkeypatch.setattr(replay, "opened", harmless)
     writes = {"function": "C_InitToken", "arguments": {}, "observed": "CKR_OK"}

@@ -28,7 +28,6 @@ from p11conform.interrupts import Interrupted, Interrupts
 from p11conform.model.oracle import build
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.run import campaign
 from p11conform.properties.run.campaign import Budget, How, check
 from p11conform.properties.run.driver import Driver
 
@@ -118,14 +117,14 @@ def test_a_signal_in_the_midst_of_making_ready_leaves_nothing(tmp_path: Path, mo
         pytest.skip("SoftHSM is not installed")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    made = private.Path.mkdir
+    made = Path.mkdir
 
     def interrupted(home: Path, mode: int = 0o777, **how: Any) -> None:
         made(home, mode, **how)
         if home.parent == tmp_path / "tmp":
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(private.Path, "mkdir", interrupted)
+    monkeypatch.setattr(Path, "mkdir", interrupted)
     result = CliRunner().invoke(main, ["check", "softhsm2", "--json", str(tmp_path / "report.json")])
     assert result.exit_code == Exit.TERMINATED
     assert report_of(tmp_path / "report.json")["run"]["ended"]["why"] == "SIGTERM"
@@ -308,7 +307,7 @@ def test_a_failure_that_takes_long_to_look_into_does_not_make_the_check_longer(m
         return replay(self, calls)
 
     monkeypatch.setattr(Driver, "replay", slow)
-    monkeypatch.setattr(campaign.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     target = Simulated(model.without("C_Logout", logout), State())
     results = check(model, State(), target, budget=Budget(sequences=5, length=8, seconds=6))
     assert 6 <= clock[0] <= 7

@@ -149,7 +149,7 @@ def test_what_is_proved_holds_in_every_state(invariant: Invariant) -> None:
 
 def test_a_quotient_has_a_node_for_each_label_and_no_loops() -> None:
     g = quotient(explored("logins"), QUOTIENTS["sessions"].label)
-    assert sum(count for _, count in g.nodes(data="states")) == len(explored("logins").states)
+    assert sum(g.nodes[node]["states"] for node in g) == len(explored("logins").states)
     assert "R/W, SO" in g
     assert "R/O and R/W, SO" in g
     assert g.edges["R/W, public", "R/W, SO"]["words"] == ("Login",)

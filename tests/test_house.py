@@ -2,10 +2,12 @@
 
 import ast
 import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,130 @@ def test_every_room_has_files() -> None:
 def test_no_file_is_a_bag() -> None:
     bags = {"utils", "util", "helpers", "misc"}
     assert [str(path) for _, path in SOURCES if path.stem in bags] == []
+
+
+CHAPTERS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "model" / "chapters").glob("*.py"))}
+NEAR = 40
+"""Lines that a row is away from its condition, in the median: they are on the screen together."""
+
+
+def made_by(node: ast.FunctionDef) -> str:
+    return ast.unparse(node.returns) if node.returns else ""
+
+
+def is_condition(node: ast.FunctionDef) -> bool:
+    """Whether a function is a condition of a row, or makes one."""
+    of_a_call = [a.arg for a in node.args.args] == ["s", "a"] and made_by(node) == "bool"
+    return of_a_call or made_by(node) == "Condition"
+
+
+def functions(text: str) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+
+
+MAKERS = {"Rule"} | {node.name for text in CHAPTERS.values() for node in functions(text) if "Rule" in made_by(node)}
+"""What makes rows: the class, and functions that return some."""
+
+
+def distances(text: str, conditions: set[str]) -> Iterator[float]:
+    """How many lines each row of a chapter is away from its condition; infinitely many where another file has it.
+
+    A row that is handed its condition is not counted, but the place is where it is handed over.
+    """
+    here = {node.name: node.lineno for node in functions(text) if is_condition(node)}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS:
+            for given in (*node.args, *(word.value for word in node.keywords)):
+                name = given.func if isinstance(given, ast.Call) else given
+                if isinstance(name, ast.Name) and name.id in conditions | {*here}:
+                    yield abs(node.lineno - here.get(name.id, inf))
+
+
+def test_rows_stand_beside_their_conditions() -> None:
+    """A condition that several chapters share counts as infinitely far from every row of another file."""
+    conditions = {node.name for text in CHAPTERS.values() for node in functions(text) if is_condition(node)}
+    found = [away for text in CHAPTERS.values() for away in distances(text, conditions)]
+    assert len(found) > 200
+    assert statistics.median(found) <= NEAR
+
+
+def test_a_row_that_is_far_from_its_condition_is_seen() -> None:
+    condition = "def gone(s: State, a: Args) -> bool:\n    return True\n"
+    text = (
+        condition
+        + "\n" * NEAR
+        + 'ROWS = (Rule("gone", CKR.OK, gone), Rule("there", CKR.OK, there), Rule("x", CKR.OK, when))'
+    )
+    assert list(distances(text, {"there"})) == [NEAR + 2, inf]
+
+
+BY_HAND = {
+    "model/precedence.py _PIN_SETTING": "which functions a relation is of is a fact of the relation",
+    "model/precedence.py _SELF_TESTING": "which functions a relation is of is a fact of the relation",
+    "properties/search/goals.py _USE": "a way, call after call",
+    **dict.fromkeys(
+        (
+            f"properties/search/graph.py {name}"
+            for name in ("_LIBRARY", "_OPENING", "_LOGIN", "_LOOKING", "_STATES", "SCOPES")
+        ),
+        "a scope is a choice of functions, and what it comes to is pinned",
+    ),
+    "adapters/honest.py": "a practice is one of the functions that it names",
+}
+"""Names of functions that stand together in the code for a reason; all else is derived from the records."""
+
+
+def by_hand(text: str) -> Iterator[str]:
+    """What in a source lists names of functions, by the name that is defined there.
+
+    What holds something of our own for each function is no list but its record.
+    """
+    for top in ast.parse(text).body:
+        lists = (
+            [x.value for x in node.patterns if isinstance(x, ast.MatchValue)]
+            if isinstance(node, ast.MatchOr)
+            else node.elts
+            for node in ast.walk(top)
+            if isinstance(node, ast.Set | ast.Tuple | ast.List | ast.MatchOr)
+        )
+        if any(sum(_is_function(member) for member in members) > 1 for members in lists):
+            yield _defined(top)
+
+
+def _defined(node: ast.stmt) -> str:
+    """The name that a statement defines."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return name
+    return ast.unparse(node)
+
+
+def _is_function(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("C_")
+
+
+def test_no_names_of_functions_are_kept_by_hand() -> None:
+    found = {
+        name if (name := str(path.relative_to(ROOT))) in BY_HAND else f"{name} {what}"
+        for _, path in SOURCES
+        for what in by_hand(path.read_text(encoding="utf-8"))
+    }
+    assert found == {*BY_HAND}, "derive it from effects, signatures, roles or chapters"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'A = frozenset({"C_Sign", "C_Verify"})',
+        'A: Final = ("C_Sign", "C_Verify")',
+        'def A(name):\n    return name in ("C_Sign", "C_Verify")',
+        'def A(name):\n    match name:\n        case "C_Sign" | "C_Verify":\n            pass',
+    ],
+)
+def test_names_that_are_kept_by_hand_are_seen(text: str) -> None:
+    assert list(by_hand(text)) == ["A"]
 
 
 PERSONAL = re.compile(r"(?<![\w./*…-])/(?:home|root|Users|work|tmp)/\w")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ def test_a_program_asks_and_tells(worker: tuple[Process, Supervisor]) -> None:
         heard.append(decode(str, news))
 
     for answer in (True, False):
-        assert process.ask(DONE, order(restore=True, news="so"), lambda answer=answer: answer, told) == (answer, ())
+        assert process.ask(DONE, order(restore=True, news="so"), partial(bool, answer), told) == (answer, ())
     with pytest.raises(Lost):
         process.ask(DONE, order(SLOT_INFO, news="its last"), told=told)
     assert heard == ["so", "so", "its last"]

@@ -74,7 +74,7 @@ def test_the_list_of_v2_40_has_the_functions_of_the_model() -> None:
 
 def test_a_later_version_appends_its_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     before = listed(Version.V2_40)
-    monkeypatch.setitem(APPENDED, Version.V3_0, ("C_Fresh",))  # type: ignore[arg-type]
+    monkeypatch.setitem(APPENDED, Version.V3_0, ("C_Fresh",))
     assert listed(Version.V2_40) == before
     assert listed(Version.V3_1) == (*before, "C_Fresh")
     shorter, longer = declaration("L", listed(Version.V2_40)), declaration("L", listed(Version.V3_0))
@@ -84,7 +84,7 @@ def test_a_later_version_appends_its_functions(monkeypatch: pytest.MonkeyPatch) 
 def test_a_function_that_is_in_no_list_of_the_module_is_not_supported(
     compiled: Compiled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(CALLS, "C_Fresh", Concrete(of_session))  # type: ignore[arg-type]
+    monkeypatch.setitem(CALLS, "C_Fresh", Concrete(of_session))
     raw, fresh = Raw(compiled("counting"), Binding((1,))), Call("C_Fresh")
     assert not raw.supports(fresh)
     assert raw.supports(Call("C_Logout"))

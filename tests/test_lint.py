@@ -153,7 +153,7 @@ def test_rows_never_together_are_seen_together_nowhere(some: Model, found: Lint)
         for other in rows
         if one is not other
     }
-    apart = {(name, *e.codes) for e in of(found, Kind.APART) for name in e.functions}
+    apart = {(name, high, low) for e in of(found, Kind.APART) for high, low in [e.codes] for name in e.functions}
     whole = {
         (name, high, low)
         for name, high, low in apart

@@ -105,7 +105,8 @@ def test_what_c_initialize_is_given_outlives_the_adapter(scripted: Scripted) -> 
     in_their_place += [ffi.new("CK_C_INITIALIZE_ARGS[2]") for _ in range(1000)]
     ((args, text),) = seen
     assert ffi.string(ffi.cast("char *", text)) == wanted.encode()
-    assert ffi.cast("CK_C_INITIALIZE_ARGS *", args).flags == CKF.OS_LOCKING_OK
+    given: Any = ffi.cast("CK_C_INITIALIZE_ARGS *", args)
+    assert given.flags == CKF.OS_LOCKING_OK
 
 
 @pytest.mark.parametrize("wanted", [None, "configdir='x'"])
@@ -126,7 +127,7 @@ MUTEX_HISTORIES = [
 
 
 def test_mutexes_that_fail_say_so_and_blame_nobody(scripted: Scripted) -> None:
-    codes = []
+    codes: list[int] = []
 
     def initialize(args: Any) -> int:
         mutex = ffi.new("CK_VOID_PTR *")
@@ -141,7 +142,7 @@ def test_mutexes_that_fail_say_so_and_blame_nobody(scripted: Scripted) -> None:
 def test_misuse_of_mutexes_is_seen_in_the_call_that_it_happens_in(
     scripted: Scripted, history: tuple[str, ...], last: CKR, misuse: tuple[str, ...]
 ) -> None:
-    codes = []
+    codes: list[int] = []
 
     def initialize(args: Any) -> int:
         mutex = ffi.new("CK_VOID_PTR *")

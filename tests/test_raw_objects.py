@@ -258,7 +258,7 @@ def test_a_wrong_parameter_is_of_another_length_and_an_impossible_one_looks_righ
 
 
 def test_parameters_are_what_the_mechanisms_want() -> None:
-    gcm, ctr, oaep, pss, ecdh = (
+    structs: Iterator[Any] = (
         ffi.cast(f"CK_{kind} *", MECHANISM[mech, Parameter.RIGHT].pParameter)
         for kind, mech in (
             ("GCM_PARAMS", Mech.AES_GCM),
@@ -268,6 +268,7 @@ def test_parameters_are_what_the_mechanisms_want() -> None:
             ("ECDH1_DERIVE_PARAMS", Mech.ECDH1_DERIVE),
         )
     )
+    gcm, ctr, oaep, pss, ecdh = structs
     assert (gcm.ulIvLen, gcm.ulIvBits, gcm.ulAADLen, gcm.ulTagBits) == (12, 96, 0, 128)
     assert ctr.ulCounterBits == 128
     assert (oaep.hashAlg, oaep.mgf, oaep.source, oaep.ulSourceDataLen) == (0x220, 1, 1, 0)

@@ -224,7 +224,7 @@ def test_values_count_as_given_only_by_codes_that_let_them_be(scripted: Scripted
 
 def test_a_label_stands_until_an_object_may_have_it(scripted: Scripted) -> None:
     codes = iter((CKR.HOST_MEMORY, CKR.DEVICE_ERROR, CKR.OK, CKR.HOST_MEMORY, CKR.OK, CKR.OK))
-    labels = []
+    labels: list[bytes] = []
 
     def create(_session: int, template: Any, count: int, _object: Any) -> int:
         labels.extend(value for shown, value in _template(template, count) if shown[0] == CKA.LABEL)

@@ -73,7 +73,7 @@ def test_a_pin_that_may_have_one_try_left_is_not_tried(
     with pytest.raises(ModuleUnusable, match=f"CKF_{flag.name}.*leave the PIN out"):
         library.provision(stranger)
     assert tries() == 0, "the other PIN was not tried either"
-    users = {"user_pin": None} if flag in USER_FLAGS else {"so_pin": None}
+    users: dict[str, Any] = {"user_pin": None} if flag in USER_FLAGS else {"so_pin": None}
     library.provision(replace(stranger, **users))
     assert tries() == 1
 
@@ -86,7 +86,7 @@ def test_an_empty_pin_is_none(stranger: Request, tries: Callable[[], int]) -> No
 
 @pytest.mark.parametrize("missing", [{"user_pin": None}, {"so_pin": None}])
 def test_all_pins_that_are_needed_are_there_before_the_first_is_tried(
-    stranger: Request, tries: Callable[[], int], missing: dict[str, None]
+    stranger: Request, tries: Callable[[], int], missing: dict[str, Any]
 ) -> None:
     with pytest.raises(ModuleUnusable, match="both PINs"):
         library.provision(replace(stranger, expendable=True, **missing))
@@ -103,7 +103,7 @@ def test_all_pins_that_are_needed_are_there_before_the_first_is_tried(
     ],
 )
 def test_a_missing_pin_lowers_the_level_and_is_said(
-    stranger: Request, missing: dict[str, None], level: Level, why: tuple[str, ...]
+    stranger: Request, missing: dict[str, Any], level: Level, why: tuple[str, ...]
 ) -> None:
     tested = subject.user_module(replace(stranger, **missing), Kind.RAW, Level.EVERYTHING)
     assert tested.rights.level is level

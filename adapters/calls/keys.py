@@ -1,11 +1,11 @@
-"""Key management, random numbers, and what is left of parallel functions (5.13 to 5.15)."""
+"""Key management and random numbers (5.13, 5.14)."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from ...model.attributes import SECRET_KEYS
 from ...model.call import Args, Flaw
-from ...model.state import Kind, Mech
+from ...model.state import Kind, Mech, Role
 from ...model.vocabulary import CKR
 from ..application import Application
 from ..base import Binding
@@ -15,12 +15,16 @@ from ..memory import Room
 from ..parameters import MECHANISM
 from ..templates import Way, template, without_required
 from ..values import MADE_UP_BLOB, PART, given
-from .concrete import Arguments, Concrete, Outputs, length, object_at, of_session, output, session
+from .concrete import Arguments, Concrete, Outputs, length, object_at, output, session
 from .objects import New, can_be_made, makes, new_object
 
-_SECRETS: Mapping[Mech, Kind] = {Mech.GENERIC_SECRET_KEY_GEN: Kind.GENERIC_SECRET}
-_PAIRS: Mapping[Mech, tuple[Kind, Kind]] = {Mech.RSA_PKCS_KEY_PAIR_GEN: (Kind.RSA_PUBLIC, Kind.RSA_PRIVATE)}
-_EC_PAIR = (Kind.EC_PUBLIC, Kind.EC_PRIVATE)
+_ELSE: Final = {Role.GENERATE: Mech.AES_KEY_GEN, Role.GENERATE_KEY_PAIR: Mech.EC_KEY_PAIR_GEN}
+"""What a template is made for where the mechanism generates no such thing."""
+
+
+def _kinds(role: Role, a: Args) -> tuple[Kind, ...]:
+    """What the mechanism of a call generates in a role."""
+    return (a.mechanism if role in a.mechanism.facts.roles else _ELSE[role]).facts.makes
 
 
 def _using(app: Application, _lane: Lane, a: Args) -> Arguments:
@@ -28,12 +32,13 @@ def _using(app: Application, _lane: Lane, a: Args) -> Arguments:
 
 
 def _generated(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
-    return (new_object(a, Way.GENERATE, _SECRETS.get(a.mechanism, Kind.AES)),)
+    (kind,) = _kinds(Role.GENERATE, a)
+    return (new_object(a, Way.GENERATE, kind),)
 
 
 def _pair(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
     """Place, trait and flaw are those of the private half; the public one is not private, and lacks what is MISSING."""
-    public_kind, private_kind = _PAIRS.get(a.mechanism, _EC_PAIR)
+    public_kind, private_kind = _kinds(Role.GENERATE_KEY_PAIR, a)
     public = template(Way.PAIR, public_kind, OTHER_LABEL, token=a.token, private=False, trait=a.trait)
     if a.flaw == Flaw.MISSING:
         public = without_required(public, Way.PAIR)
@@ -93,6 +98,4 @@ CALLS: Final[Mapping[str, Concrete]] = {
     "C_DeriveKey": makes(_using_key, _derived, possible=_secret),
     "C_SeedRandom": Concrete(_c_seed_random),
     "C_GenerateRandom": Concrete(_c_generate_random),
-    "C_GetFunctionStatus": Concrete(of_session),
-    "C_CancelFunction": Concrete(of_session),
 }

@@ -290,5 +290,4 @@ CALLS: Final[Mapping[str, Concrete]] = {
     "C_SetAttributeValue": Concrete(_c_set_attribute_value, _attribute_set, possible=_can_be_set, remembers=True),
     "C_FindObjectsInit": Concrete(_c_find_objects_init),
     "C_FindObjects": Concrete(_c_find_objects, _objects_found, blank=_none_found),
-    "C_FindObjectsFinal": Concrete(of_session),
 }

@@ -307,8 +307,19 @@ _TYPE_AGAINST_MECHANISM = replace(
 )
 
 
+def _generating(role: Role, harmless: Mech, foreign: Mech) -> tuple[Mech, ...]:
+    """The mechanisms that a function that generates is given: its own, the harmless one first, and two others."""
+    return (*dict.fromkeys((harmless, *with_role(role))), foreign, Mech.UNKNOWN)
+
+
+def _generated(role: Role, a: Args) -> tuple[Kind, ...]:
+    """What the mechanism of a call makes; one that makes nothing does not succeed."""
+    first, *others = with_role(role)
+    return next((m.facts.makes for m in others if a.mechanism == m), first.facts.makes)
+
+
 def generate_key(s: State, a: Args) -> State:
-    kind = Kind.AES if a.mechanism == Mech.AES_KEY_GEN else Kind.GENERIC_SECRET
+    (kind,) = _generated(Role.GENERATE, a)
     return unsettle_searches(made(s, a, kind, Origin.GENERATED, private=a.private))
 
 
@@ -328,7 +339,7 @@ C_GENERATE_KEY = Function(
     outputs=(FRESH,),
     out_of_scope=object_not_followed,
     domains={
-        "mechanism": (Mech.AES_KEY_GEN, Mech.GENERIC_SECRET_KEY_GEN, Mech.AES_ECB, Mech.UNKNOWN),
+        "mechanism": _generating(Role.GENERATE, Mech.AES_KEY_GEN, Mech.AES_ECB),
         "flaw": _MADE_FLAWS,
     },
     deviations=2,
@@ -358,9 +369,9 @@ _SECOND_LABEL_OF_PAIR = replace(SECOND_LABEL, change=take_second_label_of_privat
 
 
 def generate_key_pair(s: State, a: Args) -> State:
-    rsa = a.mechanism == Mech.RSA_PKCS_KEY_PAIR_GEN
-    s = made(s, a, Kind.RSA_PUBLIC if rsa else Kind.EC_PUBLIC, Origin.GENERATED, private=False)
-    s = made(s, a, Kind.RSA_PRIVATE if rsa else Kind.EC_PRIVATE, Origin.GENERATED, private=a.private)
+    public, private = _generated(Role.GENERATE_KEY_PAIR, a)
+    s = made(s, a, public, Origin.GENERATED, private=False)
+    s = made(s, a, private, Origin.GENERATED, private=a.private)
     return unsettle_searches(s)
 
 
@@ -391,7 +402,7 @@ C_GENERATE_KEY_PAIR = Function(
     ),
     out_of_scope=pair_not_followed,
     domains={
-        "mechanism": (Mech.EC_KEY_PAIR_GEN, Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.AES_KEY_GEN, Mech.UNKNOWN),
+        "mechanism": _generating(Role.GENERATE_KEY_PAIR, Mech.EC_KEY_PAIR_GEN, Mech.AES_KEY_GEN),
         "flaw": _MADE_FLAWS,
     },
     deviations=2,
@@ -739,7 +750,7 @@ C_UNWRAP_KEY = Function(
             Mech.SHA256,
             Mech.UNKNOWN,
         ),
-        "kind": (Kind.AES, Kind.GENERIC_SECRET),
+        "kind": tuple(dict.fromkeys((Kind.AES, *SECRET_KEYS))),
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
     },
@@ -792,7 +803,7 @@ C_DERIVE_KEY = Function(
     out_of_scope=object_or_key_not_followed,
     domains={
         "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
-        "kind": (Kind.GENERIC_SECRET, Kind.AES),
+        "kind": SECRET_KEYS,
         "flaw": _MADE_FLAWS,
     },
     deviations=2,

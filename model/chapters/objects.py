@@ -7,6 +7,7 @@ from ..attributes import (
     CLASS_NUMBERS,
     GUARDED_KEYS,
     KEYS,
+    KINDS,
     PUBLIC_KEYS,
     is_guarded,
     is_one_way,
@@ -555,15 +556,8 @@ C_CREATE_OBJECT = Function(
     outputs=(FRESH,),
     out_of_scope=object_not_followed,
     domains={
-        "kind": (
-            Kind.AES,
-            Kind.DATA,
-            Kind.CERTIFICATE,
-            Kind.GENERIC_SECRET,
-            Kind.RSA_PUBLIC,
-            Kind.RSA_PRIVATE,
-            Kind.EC_PUBLIC,
-        )
+        # For private keys that are created, those of one algorithm stand.
+        "kind": tuple(k for k in dict.fromkeys((Kind.AES, *KINDS)) if k != Kind.EC_PRIVATE)
     },
     given=session_valid,
 )

@@ -9,6 +9,7 @@ from ...model.interpretations import INTERPRETATIONS, SHOULD
 from ...model.oracle import Model
 from ...model.precedence import ORDERS
 from ...model.rule import Rule, Strength
+from ...model.table import TABLE
 from ...model.vocabulary import CKR
 from ..engine.verdict import Cause, Kind, Steps, Verdict, null_arguments
 from ..run.tally import Tally, Unheeded
@@ -16,7 +17,8 @@ from ..run.tally import Tally, Unheeded
 ANSWERS = 4
 """Answers in the stead of a recommended one that are named."""
 
-SETUP = frozenset({"C_Initialize", "C_OpenSession", "C_InitToken"})
+_PREPARES = {"library-initialized", "session-opened", "token-initialized"}
+SETUP = frozenset(f.name for f in TABLE.values() if any(e.id in _PREPARES for e in f.effects))
 """Functions whose successful calls at the start of a trace only lead up to what it shows."""
 
 

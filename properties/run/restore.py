@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ...model.call import Args, Call, Ending, InitArgs, Observation
+from ...model.chapters import searches
 from ...model.oracle import Model, following, in_scope, may_succeed
 from ...model.state import Login, Object, Pin, Search, Slot, State, Trait
 from ...model.vocabulary import CKR, CKU
@@ -264,8 +265,8 @@ def _calls(s: State, start: State) -> Iterator[Call]:
             yield Call("C_InitPIN", Args(session=session, new_pin=start.slots[k].user_pin))
         if any(x.exists and x.token and x.slot == k for x in s.objects):
             searching = s.sessions[session].operations.search != Search.NONE
-            searches = ("C_FindObjects", "C_FindObjectsFinal") if searching else ("C_FindObjectsInit",)
-            yield from (Call(name, Args(session=session)) for name in searches)
+            first, *others = (f.name for f in searches.FUNCTIONS)
+            yield from (Call(name, Args(session=session)) for name in (others if searching else [first]))
         yield Call("C_Login", Args(session=session, pin=slot.user_pin))
         yield Call("C_Login", Args(session=session, user=CKU.SO, pin=slot.so_pin))
         yield Call("C_Logout", Args(session=session))

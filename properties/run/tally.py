@@ -7,6 +7,7 @@ from typing import Final
 
 from ...model.call import Call
 from ...model.oracle import Model, applicable
+from ...model.rule import Function
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import Cause, Outcome, Steps, Verdict
@@ -94,9 +95,10 @@ class Tally:
             self.inconclusive[call.function, seen, verdict.why] += times
         worked = passed and verdict.observation.code == CKR.OK
         trouble = verdict.outcome is Outcome.INCONCLUSIVE and CKR.OK in verdict.permitted
-        if worked and (made := _made(call)) is not None:
+        function = model.functions[call.function]
+        if worked and (made := _made(call, function)) is not None:
             self.reached[made] += times
-        uses = model.functions[call.function].uses
+        uses = function.uses
         # With data, trouble may be what the module makes of the data.
         if (worked or trouble) and "mechanism" in uses and "data" not in uses:
             self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
@@ -150,24 +152,17 @@ _COUNTED = ("pairs", "inconclusive", "followed", "reached")
 _GATHERED = ("choices", "mechanisms")
 
 
-def _made(call: Call) -> tuple[str, str] | None:
+def _made(call: Call, f: Function) -> tuple[str, str] | None:
     """What a call that succeeds makes or begins, by sort and name; None for all others."""
-    args = call.args
-    match call.function:
-        case "C_OpenSession":
-            return SESSION, "R/W" if args.rw else "R/O"
-        case "C_Login":
-            return LOGIN, args.user.name
-        case "C_CreateObject" | "C_DeriveKey" | "C_UnwrapKey":
-            where = "token" if args.token else "session"
-            return OBJECT, f"{args.kind.name}, {where}, by {call.function}"
-        case "C_GenerateKey" | "C_GenerateKeyPair":
-            where = "token" if args.token else "session"
-            return OBJECT, f"{args.mechanism.name}, {where}, by {call.function}"
-        case "C_CopyObject":
-            return OBJECT, f"a copy, {'token' if args.token else 'session'}, by {call.function}"
-        case name if name.endswith("Init") and name != "C_FindObjectsInit":
-            return OPERATION, f"{name} {args.mechanism.name}"
-        case "C_FindObjectsInit" as name:
-            return OPERATION, name
+    args, name = call.args, call.function
+    happens = {e.id for e in f.effects}
+    if "session-opened" in happens:
+        return SESSION, "R/W" if args.rw else "R/O"
+    if "logged-in" in happens:
+        return LOGIN, args.user.name
+    if "token" in f.uses:
+        what = args.kind.name if "kind" in f.uses else args.mechanism.name if "mechanism" in f.uses else "a copy"
+        return OBJECT, f"{what}, {'token' if args.token else 'session'}, by {name}"
+    if any(id.endswith("-begun") for id in happens):
+        return OPERATION, f"{name} {args.mechanism.name}" if "mechanism" in f.uses else name
     return None

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from ...model.call import Call
 from ...model.oracle import Model, in_scope, may_succeed
 from ...model.state import State
+from ...model.table import TABLE
 from ..engine.verdict import Verdict, one_of
 from ..policy import Policy
 from .goals import all_calls, by_function
@@ -62,7 +63,15 @@ choices = st.builds(Choice, st.integers(0, 9).map(lambda n: n >= 10 - HOSTILE_IN
 """Strategy for choices; the simplest is meaningful."""
 
 
-ENDING = frozenset({"C_Finalize", "C_CloseAllSessions", "C_CloseSession", "C_InitToken", "C_Logout", "C_DestroyObject"})
+_UNDOING = {
+    "library-finalized",
+    "sessions-closed",
+    "session-closed",
+    "token-initialized",
+    "logged-out",
+    "object-destroyed",
+}
+ENDING = frozenset(f.name for f in TABLE.values() if any(e.id in _UNDOING for e in f.effects))
 """Functions whose success undoes what a sequence has built up."""
 
 OTHERS_PER_ENDING = 5

@@ -7,6 +7,7 @@ from typing import Any, Final
 from ...model.call import Args, Call, Flaw
 from ...model.oracle import Model, in_scope, may_succeed
 from ...model.state import Operations, State
+from ...model.table import TABLE
 from ..policy import Policy, makes_objects
 from .setups import Place, Way, likeliest, places
 
@@ -16,7 +17,9 @@ ODD: Final = 3
 TRIED: Final = 400
 """Calls that are planned for one way before it counts as closed."""
 
-_PREPARING: Final = frozenset({"C_Login", "C_Logout"})
+_PREPARING: Final = frozenset(
+    f.name for f in TABLE.values() if any(e.id in ("logged-in", "logged-out") for e in f.effects)
+)
 """Functions whose calls may be put before one that may not be made as it is, or be left out."""
 
 _PLAIN: Final = Args()

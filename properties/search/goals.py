@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Any
 
 from ...model.call import Args, Call
+from ...model.chapters import searches
 from ...model.decide import forbids_ok
 from ...model.interface import SIGNATURES
 from ...model.oracle import Model, in_scope, may_succeed, permitted, prevailing, successors
@@ -401,7 +402,7 @@ def by_function(calls: tuple[Call, ...]) -> Calls:
     return {name: tuple(members) for name, members in found.items()}
 
 
-SEARCH = tuple(map(Call, ("C_FindObjectsInit", "C_FindObjects", "C_FindObjectsFinal")))
+SEARCH = tuple(Call(f.name) for f in searches.FUNCTIONS)
 """Calls that tell which objects there are."""
 
 _USE = tuple(map(Call, ("C_OpenSession", "C_Login", "C_FindObjectsInit", "C_Logout", "C_CloseSession", "C_Finalize")))

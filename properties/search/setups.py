@@ -4,14 +4,18 @@ The search of `cover` finds its own way through sessions and logins; objects and
 can walk, so the ways to them are given, and each is followed on the model before it is used.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...model.attributes import KINDS
 from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
+from ...model.chapters import digests, dual, general, searches, sessions, slots
 from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
 from ...model.oracle import Model, following, in_scope, may_succeed
+from ...model.rule import Function
 from ...model.state import Kind, Mech, Pin, Role, State, Trait
+from ...model.table import TABLE
 from ...model.vocabulary import CKR, CKU
 from ..engine.verdict import built_up
 
@@ -43,38 +47,50 @@ IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
 
 EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
 
+_CREATED = tuple(kind for kind in KINDS if not any(kind in x.args.mechanism.facts.makes for x in (*AES, *SECRET, *EC)))
+"""Kinds of which an object is not generated at once, so that one is created."""
+
 _MAKERS = {Kind.AES: AES, Kind.GENERIC_SECRET: SECRET, Kind.RSA_PUBLIC: RSA, Kind.EC_PUBLIC: EC}
 
-_ROLES = {
-    Role.ENCRYPT: ("C_EncryptInit", "C_Encrypt", "C_EncryptUpdate", "C_EncryptFinal"),
-    Role.DECRYPT: ("C_DecryptInit", "C_Decrypt", "C_DecryptUpdate", "C_DecryptFinal"),
-    Role.SIGN: ("C_SignInit", "C_Sign", "C_SignUpdate", "C_SignFinal"),
-    Role.VERIFY: ("C_VerifyInit", "C_Verify", "C_VerifyUpdate", "C_VerifyFinal"),
-    Role.SIGN_RECOVER: ("C_SignRecoverInit", "C_SignRecover"),
-    Role.VERIFY_RECOVER: ("C_VerifyRecoverInit", "C_VerifyRecover"),
+
+def _names(belongs: Callable[[Function], bool]) -> frozenset[str]:
+    return frozenset(f.name for f in TABLE.values() if belongs(f))
+
+
+def _verb(role: Role) -> str:
+    """What names of functions call a role."""
+    return "".join(word.capitalize() for word in role.name.split("_"))
+
+
+_ENDINGS = ("Init", "", "Update", "Final")
+"""How the names of an operation's functions end, in the order of their calls: to begin, at once, a part, the rest."""
+
+_ROLES: Mapping[Role, tuple[str, ...]] = {
+    role: tuple(name for ending in _ENDINGS if (name := f"C_{_verb(role)}{ending}") in TABLE)
+    for role in Role
+    if role is not Role.DIGEST and f"C_{_verb(role)}Init" in TABLE
 }
+"""The functions of each operation with a key."""
+
 _BEFORE = {Role.DECRYPT: Role.ENCRYPT, Role.VERIFY: Role.SIGN, Role.VERIFY_RECOVER: Role.SIGN_RECOVER}
 """The role whose output another one takes."""
 
 OPERATIONS = frozenset(name for names in _ROLES.values() for name in names)
-DIGESTS = frozenset({"C_DigestInit", "C_Digest", "C_DigestUpdate", "C_DigestKey", "C_DigestFinal"})
-DUAL = frozenset({"C_DigestEncryptUpdate", "C_DecryptDigestUpdate", "C_SignEncryptUpdate", "C_DecryptVerifyUpdate"})
-STATES = frozenset({"C_GetOperationState", "C_SetOperationState"})
-MAKING = frozenset({"C_CreateObject", "C_GenerateKey", "C_GenerateKeyPair", "C_UnwrapKey", "C_DeriveKey"})
-KEYED = frozenset({"C_WrapKey", "C_UnwrapKey", "C_DeriveKey", "C_DigestKey", *(names[0] for names in _ROLES.values())})
-SEARCHES = frozenset({"C_FindObjectsInit", "C_FindObjects", "C_FindObjectsFinal"})
-OBJECTS = frozenset(
-    {"C_CopyObject", "C_DestroyObject", "C_GetObjectSize", "C_GetAttributeValue", "C_SetAttributeValue", *SEARCHES}
-)
-BEGINNING = frozenset({"C_DigestInit", "C_FindObjectsInit", *(names[0] for names in _ROLES.values())})
+DIGESTS = frozenset(f.name for f in digests.FUNCTIONS)
+DUAL = frozenset(f.name for f in dual.FUNCTIONS)
+SEARCHES = frozenset(f.name for f in searches.FUNCTIONS)
+STATES = _names(lambda f: any(p.name == "pOperationState" for p in f.signature.parameters))
+MAKING = _names(lambda f: "trait" in f.uses)
+KEYED = _names(lambda f: "key" in f.uses)
+OBJECTS = SEARCHES | _names(lambda f: "object" in f.uses)
+BEGINNING = _names(lambda f: any(e.id.endswith("-begun") for e in f.effects))
 """Functions that begin an operation."""
 
-_GOING_ON = {
-    **{names[0]: names[1] for names in _ROLES.values()},
-    "C_DigestInit": "C_Digest",
-    "C_FindObjectsInit": "C_FindObjects",
-}
+_GOING_ON = {name: name.removesuffix("Init") for name in BEGINNING}
 """What does at once all that was begun."""
+
+_WRAPPING = frozenset(f"C_{_verb(role)}Key" for role in (Role.WRAP, Role.UNWRAP))
+_READING = _names(lambda f: "object" in f.uses and not f.effects)
 
 
 def going_on(way: Way) -> Way:
@@ -85,7 +101,11 @@ def going_on(way: Way) -> Way:
     return (_c(_GOING_ON[last.function], session=last.args.session),)
 
 
-SMALL = frozenset({"C_SeedRandom", "C_GenerateRandom", "C_GetFunctionStatus", "C_CancelFunction", "C_Logout"})
+_OF_SESSIONS = frozenset(f.name for chapter in (general, slots, sessions) for f in chapter.FUNCTIONS)
+"""Functions that the search finds its own way to."""
+
+SMALL = {*TABLE} - _OF_SESSIONS - OPERATIONS - DIGESTS - DUAL - MAKING - KEYED - OBJECTS | {"C_Logout"}
+"""Functions that are of no other family, and one that ends what others rest on."""
 
 EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING
 
@@ -145,7 +165,7 @@ def _objects() -> Iterator[Place]:
         pair = tuple(replace(call, args=replace(call.args, trait=trait)) for call in RSA)
         yield Place((*USER, *pair), KEYED)
         yield Place((*USER, replace(EC[0], args=replace(EC[0].args, trait=trait))), frozenset({"C_DeriveKey"}))
-    for kind in (Kind.DATA, Kind.CERTIFICATE, Kind.RSA_PUBLIC, Kind.RSA_PRIVATE):
+    for kind in _CREATED:
         yield Place((*USER, _c("C_CreateObject", kind=kind)), OBJECTS | KEYED)
     for token in (False, True):
         for private in (False, True):
@@ -181,7 +201,6 @@ def _searches() -> Iterator[Place]:
 
 
 def _wrapping() -> Iterator[Place]:
-    wrapping = frozenset({"C_WrapKey", "C_UnwrapKey"})
     for mech, maker in (
         (Mech.AES_KEY_WRAP, AES),
         (Mech.AES_CBC_PAD, AES),
@@ -191,8 +210,8 @@ def _wrapping() -> Iterator[Place]:
         other = 2 if maker is RSA else 1
         wrap = _c("C_WrapKey", mechanism=mech, key=0, other_key=other)
         for target in (SECRET, AES, IMPORTED_SECRET, RSA):
-            yield Place((*USER, *maker, *target), wrapping)
-            yield Place((*USER, *maker, *target, wrap), wrapping)
+            yield Place((*USER, *maker, *target), _WRAPPING)
+            yield Place((*USER, *maker, *target, wrap), _WRAPPING)
 
 
 def _several() -> Iterator[Place]:
@@ -263,7 +282,7 @@ def _elsewhere(initial: State) -> Iterator[Place]:
         for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
             yield Place((*user, made), OBJECTS | KEYED)
         private = _c("C_CreateObject", kind=Kind.DATA, private=True)
-        yield Place((*user, private), frozenset({"C_GetObjectSize", "C_GetAttributeValue"}))
+        yield Place((*user, private), _READING)
         yield Place((*user, *RSA), KEYED)
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
