@@ -427,8 +427,12 @@ C_INIT_TOKEN = Function(
 # What any function that sets a PIN checks of it.
 
 
-def new_pin_length_illegal(s: State, a: Args) -> bool:
-    return illegal_length(a.new_pin)
+def new_pin_too_short(s: State, a: Args) -> bool:
+    return a.new_pin == Pin.SHORT
+
+
+def new_pin_too_long(s: State, a: Args) -> bool:
+    return a.new_pin == Pin.LONG
 
 
 def new_pin_given(s: State, a: Args) -> bool:
@@ -449,13 +453,21 @@ def empty_pin_perhaps_set(s: State, a: Args) -> bool:
 NEW_PIN = (
     *or_arguments_bad(
         Rule(
-            "new-pin-length-illegal",
+            "new-pin-too-short",
             CKR.PIN_LEN_RANGE,
-            new_pin_length_illegal,
+            new_pin_too_short,
             "5.1.6 CKR_PIN_LEN_RANGE",
             "The code is for a new PIN that is longer or shorter than PINs of the token are.",
             Strength.INFERRED,
-        )
+        ),
+        Rule(
+            "new-pin-too-long",
+            CKR.PIN_LEN_RANGE,
+            new_pin_too_long,
+            "5.1.6 CKR_PIN_LEN_RANGE",
+            "The code is for a new PIN that is longer or shorter than PINs of the token are.",
+            Strength.INFERRED,
+        ),
     ),
     Rule(
         "new-pin-chosen",

@@ -10,7 +10,7 @@ from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, cod
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, following, legal_anyway, outputs, permitted, ruling
-from ...model.precedence import Relation
+from ...model.precedence import Relation, between
 from ...model.rule import Effect, Rule, Strength
 from ...model.state import Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
@@ -330,7 +330,7 @@ def _advice(model: Model, call: Call, seen: Observation, given: Ruling) -> tuple
     if seen.code == CKR.OK:
         return tuple(Advice(r) for r in given.rules if r.strength is Strength.SHOULD)
     orders = model.orders[call.function].advise
-    found = ((r, orders.get((r.code, CKR(seen.code)))) for r in given.firm)
+    found = ((r, between(orders, r, CKR(seen.code))) for r in given.firm)
     return tuple(Advice(r, relation) for r, relation in found if relation is not None)
 
 
