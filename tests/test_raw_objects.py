@@ -136,12 +136,12 @@ def test_a_search_finds_objects_by_label_and_counts_strangers() -> None:
     objects.finalized()
     assert objects.known() == {}
     listed = [(8, b"somebody's"), (70, first + CHANGED), (71, failed), (72, b""), (73, earlier), (74, first)]
-    assert objects.find(listed) == (0b01, 2)
+    assert objects.find(listed, 0) == (0b01, 2)
     assert [objects.handle(i) for i in range(2)] == [70, 51]
     assert set(objects.known()) == {0}
-    assert objects.find([(74, second)]) == (0b10, 0)
+    assert objects.find([(74, second)], 0) == (0b10, 0)
     objects.restored()
-    assert objects.find([(70, first), (71, failed)]) == (0, 0)
+    assert objects.find([(70, first), (71, failed)], 0) == (0, 0)
 
 
 def test_copies_with_one_label_are_told_apart_by_handle() -> None:
@@ -149,8 +149,8 @@ def test_copies_with_one_label_are_told_apart_by_handle() -> None:
     label = objects.new_label()
     for handle in (50, 51):
         _labelled(objects, handle, label)
-    assert objects.find([(51, label)]) == (0b10, 0)
-    assert objects.find([(51, label), (50, label), (52, label)]) == (0b11, 1)
+    assert objects.find([(51, label)], 0) == (0b10, 0)
+    assert objects.find([(51, label), (50, label), (52, label)], 0) == (0b11, 1)
 
 
 # What a call makes of its arguments.
