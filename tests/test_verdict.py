@@ -269,7 +269,8 @@ FIND = Call("C_FindObjectsInit")
 
 
 @pytest.mark.parametrize("again", [DIGEST, FIND], ids=lambda call: call.function)
-def test_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Model, again: Call) -> None:
+def test_e7_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Model, again: Call) -> None:
+    """E7: the error ended the operation, whatever it was (A-15); where it came of a NULL pointer little comes of it."""
     bad, active = saw(CKR.ARGUMENTS_BAD), saw(CKR.OPERATION_ACTIVE)
     replay = Driver(model, ONE_SLOT, Script(OK, OK, OK, bad, active)).replay((*READY, DIGEST, NO_DATA, again))
     failure = replay.failure
