@@ -326,6 +326,26 @@ def test_a_short_buffer_is_one_byte_short_and_the_length_is_told(scripted: Scrip
     assert claims[1:] == [-1, -1, 5]
 
 
+def _lists(many: int) -> Callable[..., int]:
+    def function(*arguments: Any) -> int:
+        *_, out, length = arguments
+        room, length[0] = length[0], many
+        return CKR.BUFFER_TOO_SMALL if out and room < many else CKR.OK
+
+    return function
+
+
+@pytest.mark.parametrize("function", ["C_GetSlotList", "C_GetMechanismList"])
+def test_o10_how_many_a_list_would_have_is_told(scripted: Scripted, function: str) -> None:
+    raw = scripted(**{function: _lists(3)})
+    calls = [Call(function, Args(buffer=buffer)) for buffer in (Buffer.NULL, Buffer.SHORT)]
+    ready = raw.ready(calls)
+    for _ in range(2):
+        seen = [ready.observation(ready.make(n)()) for n in range(len(calls))]
+        assert seen == [raw.call(call) for call in calls]
+        assert [(x.code, dict(x.outputs)["length"]) for x in seen] == [(CKR.OK, 3), (CKR.BUFFER_TOO_SMALL, 3)]
+
+
 def test_a_length_query_that_fails_is_the_answer(scripted: Scripted) -> None:
     """It may have ended the operation, and then the call itself would be blamed for finding none."""
     answers = iter((CKR.DATA_LEN_RANGE, CKR.OPERATION_NOT_INITIALIZED))

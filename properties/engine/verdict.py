@@ -146,7 +146,7 @@ class Mismatch:
 
     output: str
     seen: int
-    permitted: tuple[int, ...]
+    permitted: Sequence[int]
     section: str
 
 
@@ -396,7 +396,7 @@ def _follow(model: Model, states: list[State], call: Call, seen: Observation) ->
             if given:
                 wrong = next(
                     (
-                        (name, given[name], tuple(values))
+                        (name, given[name], values)
                         for name, values in outputs(model, t, call, seen.code)
                         if values and name in given and given[name] not in values
                     ),

@@ -208,7 +208,9 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: t
                     lines.append(f"  Section {relation.section} puts it above {seen}.")
         case Kind.SESSION_STATE | Kind.DATA_EFFECT if verdict.mismatch is not None:
             m = verdict.mismatch
-            wanted = " or ".join(map(str, m.permitted))
+            wanted = (
+                f"{m.permitted.start} or more" if isinstance(m.permitted, range) else " or ".join(map(str, m.permitted))
+            )
             lines.append(
                 f"Its new handle is {_HANDLES[m.seen]} (section {m.section})."
                 if m.output == "handle"
