@@ -11,6 +11,7 @@ from typing import Final
 
 from ..model.call import Blob, Buffer, Call, Flaw, Many
 from ..model.chapters.conditions import object_reachable
+from ..model.chapters.objects import POLICY_PERHAPS_BARS
 from ..model.chapters.operations import ACTIVITIES
 from ..model.decide import forbids_ok
 from ..model.interface import SIGNATURES
@@ -154,7 +155,13 @@ _WORKING: Final = frozenset(name for name in TABLE for k in ACTIVITIES if name.s
 _FOR_USERS: Final = ("5.7", "5.8", "5.9", "5.10", "5.11", "5.12", "5.13", "5.14")
 """Sections of the functions that do more than look after sessions, tokens and logins."""
 
-_RANDOM: Final = frozenset(name for name, signature in SIGNATURES.items() if signature.section == "5.14")
+_TESTED: Final = frozenset(
+    name
+    for name, f in TABLE.items()
+    if SIGNATURES[name].takes_session and any(r.code == CKR.FIPS_SELF_TEST_FAILED for r in f.rules)
+)
+"""Functions with a session that test what they make, or what makes it."""
+
 _KEYS: Final = frozenset(name for name, signature in SIGNATURES.items() if signature.section == "5.13")
 
 
@@ -267,7 +274,7 @@ def _never_enough(x: Scene) -> CKR | None:
 
 
 def _empty_pins(x: Scene) -> CKR | None:
-    sets = x.call.function in ("C_InitPIN", "C_SetPIN") and x.call.args.new_pin == Pin.NULL
+    sets = "new_pin" in TABLE[x.call.function].uses and x.call.args.new_pin == Pin.NULL
     return CKR.OK if sets and x.could_succeed else None
 
 
@@ -317,7 +324,7 @@ def _sessions_first(x: Scene) -> CKR | None:
 
 
 def _self_tests_fail(x: Scene) -> CKR | None:
-    tested = x.call.function in _RANDOM | {"C_GenerateKeyPair"}
+    tested = x.call.function in _TESTED
     x.counts["tested"] += tested
     fails = tested and x.counts["tested"] % 2 and x.could_succeed
     return CKR.FIPS_SELF_TEST_FAILED if fails else None
@@ -328,7 +335,7 @@ def _everywhere(function: str, code: CKR) -> Answer:
     return lambda x: code if x.call.function == function and x.could_succeed else None
 
 
-_POLICY: Final = ("C_CopyObject", "C_SetAttributeValue", "C_DestroyObject")
+_POLICY: Final = frozenset(name for name, f in TABLE.items() if any(r.id == POLICY_PERHAPS_BARS.id for r in f.rules))
 
 
 def _policy(x: Scene) -> CKR | None:
@@ -392,8 +399,35 @@ def _expires(x: Scene) -> CKR | None:
 
 
 def _legacy_runs(x: Scene) -> CKR | None:
-    legacy = x.call.function in ("C_GetFunctionStatus", "C_CancelFunction")
+    legacy = not TABLE[x.call.function].returns_ok
     return CKR.FUNCTION_NOT_PARALLEL if legacy and x.state.initialized else None
+
+
+def _token_first(x: Scene) -> CKR | None:
+    """No token is there before C_Initialize."""
+    signature = SIGNATURES[x.call.function]
+    by_slot = signature.uses_token and not signature.takes_session
+    return CKR.TOKEN_NOT_PRESENT if by_slot and not x.state.initialized else None
+
+
+def _saves_nothing(x: Scene) -> CKR | None:
+    """A state in which nothing is active is saved, and is empty; an empty state is refused."""
+    if x.session is None or x.call.args.null:
+        return None
+    if x.call.function == "C_GetOperationState":
+        return CKR.OK if x.could_succeed else None
+    empty = x.call.args.blob == Blob.SAVED and x.state.saved.operations == Operations()
+    refused = x.call.function == "C_SetOperationState" and empty
+    return CKR.ARGUMENTS_BAD if refused and CKR.ARGUMENTS_BAD in permitted(x.model, x.state, x.call) else None
+
+
+def _one_more(_name: str, values: Sequence[int]) -> int:
+    """Of a length that may exceed the need."""
+    return values[1] if isinstance(values, range) else values[0]
+
+
+def _one_less(_name: str, values: Sequence[int]) -> int:
+    return values[0] - 1 if isinstance(values, range) else values[0]
 
 
 PRACTICES: Final = (
@@ -648,6 +682,33 @@ PRACTICES: Final = (
         "A function of today answers as those of parallel sessions do.",
         Behaviour(_everywhere("C_GetTokenInfo", CKR.FUNCTION_NOT_PARALLEL)),
         "C_GetTokenInfo",
+    ),
+    Practice(
+        "tokens looked for first",
+        "Before C_Initialize there is no token in a slot.",
+        "5.1.3 CKR_TOKEN_NOT_PRESENT",
+        Behaviour(_token_first),
+        "There is no token that a session could be with.",
+        Behaviour(_everywhere("C_GetSessionInfo", CKR.TOKEN_NOT_PRESENT)),
+        "C_GetSessionInfo",
+    ),
+    Practice(
+        "empty states",
+        "Where nothing is active an empty state is saved, which cannot be restored.",
+        "5.6 C_GetOperationState, paragraph on no active operation",
+        Behaviour(_saves_nothing),
+        "A state is restored in a session that is closed.",
+        Behaviour(_forbidden_succeeds("C_SetOperationState", CKR.SESSION_HANDLE_INVALID)),
+        "C_SetOperationState",
+    ),
+    Practice(
+        "room to spare",
+        "What a query tells is one more than what is needed.",
+        "5.2 first way to call",
+        Behaviour(give=_one_more),
+        "What a query tells is one less than what is needed.",
+        Behaviour(give=_one_less),
+        "C_GetSlotList",
     ),
 )
 """The catalogue."""

@@ -92,10 +92,13 @@ class Objects:
         return LABEL % self._serial
 
     def made(self, *made: tuple[int, Entry]) -> Issued:
-        """Note objects that one call made, with their handles; the worst kind of handle among them."""
+        """Note objects that one call made, with their handles; the worst kind of handle among them.
+
+        Tokens number their objects each for itself (3.4), so that a number is taken only where its own token has it.
+        """
         kinds = []
         for handle, entry in made:
-            kinds.append(issued(handle, self._live()))
+            kinds.append(issued(handle, {x.handle for x in self.known().values() if x.slot == entry.slot}))
             index = next(i for i in count() if i not in self._exists and i != self._objects)
             self._entry[index] = replace(entry, handle=handle)
             self._exists.add(index)
@@ -146,8 +149,8 @@ class Objects:
         self._number()
         self._first = self._serial
 
-    def find(self, listed: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
-        """Take the handles from what a search gave, as (handle, CKA_LABEL), the label empty where there is none.
+    def find(self, listed: Iterable[tuple[int, bytes]], slot: int | None) -> tuple[int, int]:
+        """Take the handles from what a search on a token gave, as (handle, CKA_LABEL), the label empty for none.
 
         Returns which objects were found, bit `i` for object `i`, and how many were strangers: objects with a label of
         ours that no object of the model has.
@@ -155,7 +158,7 @@ class Objects:
         found: dict[int, int] = {}
         strangers = 0
         for handle, label in listed:
-            index = self._index(handle, label, found)
+            index = self._index(handle, label, slot, found)
             if index is not None:
                 found[index] = handle
             elif self._ours(label):
@@ -166,17 +169,17 @@ class Objects:
         self._number()
         return sum(1 << index for index in found if index < self._objects), strangers
 
-    def _index(self, handle: int, label: bytes, found: Collection[int]) -> int | None:
+    def _index(self, handle: int, label: bytes, slot: int | None, found: Collection[int]) -> int | None:
         """The object that a search found. A copy may share its label with the original: then the handle tells."""
-        fit = [i for i in self._exists if i not in found and self._fits(i, handle, label)]
+        fit = [i for i in self._exists if i not in found and self._fits(i, handle, label, slot)]
         return min(fit, key=lambda i: (self._entry[i].handle != handle, i), default=None)
 
-    def _fits(self, index: int, handle: int, label: bytes) -> bool:
+    def _fits(self, index: int, handle: int, label: bytes, slot: int | None) -> bool:
         """Whether it is the object: by its label, or by its handle where the token has dropped the label."""
         entry = self._entry[index]
         if entry.label and label:
             return label in entry.labels
-        return index in self._known and handle == entry.handle
+        return index in self._known and (handle, slot) == (entry.handle, entry.slot)
 
     def _ours(self, label: bytes) -> bool:
         serial = label.removeprefix(PREFIX).rstrip(CHANGED)

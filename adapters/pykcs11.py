@@ -170,8 +170,12 @@ def _finalized(p: LowLevel, _a: Args) -> Outputs:
     return ()
 
 
-def _slot_list(p: LowLevel, _a: Args) -> Outputs:
-    return (("slots", p.application.slots.mask(frozenset(p.numbers))),)
+def _listed(p: LowLevel, _a: Args) -> Outputs:
+    return (("length", len(p.numbers)),)
+
+
+def _slot_list(p: LowLevel, a: Args) -> Outputs:
+    return *_listed(p, a), ("slots", p.application.slots.mask(frozenset(p.numbers)))
 
 
 def _slot_info(p: LowLevel, a: Args) -> Outputs:
@@ -259,7 +263,7 @@ _REACHED: Mapping[str, _Reached] = {
         lambda p, a: p.module.C_WaitForSlotEvent(CKF.DONT_BLOCK, _or_null(a, 0))[0], always={"reserved": False}
     ),
     "C_GetMechanismList": _Reached(
-        lambda p, a: p.module.C_GetMechanismList(p.application.slots.id(a.slot), p.numbers), always=_A_LIST
+        lambda p, a: p.module.C_GetMechanismList(p.application.slots.id(a.slot), p.numbers), _listed, _A_LIST
     ),
     "C_GetMechanismInfo": _Reached(
         lambda p, a: p.module.C_GetMechanismInfo(

@@ -4,13 +4,14 @@ The truth of a condition may be a bit (0 or 1), a set of calls (a bit for each),
 `|` and `~`. What effects make of a state is said here once, too, for states and for symbols.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Protocol, Self, TypeVar
 
 from .call import Args
+from .precedence import Relation, between
 from .rule import Condition, Effect, Function, Rule, Strength
 from .state import State
 from .vocabulary import CKR
@@ -59,18 +60,17 @@ class Plan:
     codes: tuple[Code, ...]
 
 
-def plan(function: Function, above: Iterable[tuple[CKR, CKR]]) -> Plan:
-    """The plan of a function; `above` are the pairs of which the first outranks the second there."""
-    pairs = frozenset(above)
+def plan(function: Function, above: Mapping[tuple[CKR, CKR], Relation]) -> Plan:
+    """The plan of a function; `above` are the relations that decide there."""
     conditions = tuple(dict.fromkeys(r.when for r in function.rules))
     numbers = {when: n for n, when in enumerate(conditions)}
     rows = tuple(numbers[r.when] for r in function.rules)
-    firm = [(n, r.code) for n, r in zip(rows, function.rules, strict=True) if forbids_ok(r)]
+    firm = [(n, r) for n, r in zip(rows, function.rules, strict=True) if forbids_ok(r)]
     codes = tuple(
         Code(
             code,
             tuple(dict.fromkeys(n for n, r in zip(rows, function.rules, strict=True) if r.code == code)),
-            tuple(dict.fromkeys(n for n, high in firm if (high, code) in pairs)),
+            tuple(dict.fromkeys(n for n, high in firm if between(above, high, code))),
         )
         for code in sorted({r.code for r in function.rules})
     )

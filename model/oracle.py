@@ -104,11 +104,6 @@ def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None =
     return Model(version, chosen, functions, {name: order(name, version, chosen) for name in TABLE})
 
 
-def outranks(model: Model, function: str, higher: CKR, lower: CKR) -> bool:
-    """Whether the text wants `higher` returned where both codes apply (5.1)."""
-    return (higher, lower) in model.orders[function].decide
-
-
 def plan_of(model: Model, function: str) -> Plan:
     """How the return value of a function is decided."""
     return _docket(model, function).plan

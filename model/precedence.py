@@ -10,7 +10,7 @@ from enum import Enum
 from functools import partial
 
 from .interface import SIGNATURES, Signature
-from .rule import Strength
+from .rule import Rule, Strength
 from .vocabulary import CKR, Version
 
 
@@ -28,6 +28,7 @@ class Relation:
 
     `strength` is MUST where the text declares it, and SHOULD where it recommends an order: that of 5.1.1 to 5.1.3 and
     of the classes (5.1.7). `only_under` names the reading of an interpretation without which there is no relation.
+    `rows` are the ids of the rows of `higher` that it is about, where it is not about all of them.
     """
 
     higher: CKR
@@ -37,6 +38,7 @@ class Relation:
     since: Version = Version.V2_01
     only_under: tuple[str, str] | None = None
     strength: Strength = Strength.MUST
+    rows: frozenset[str] | None = None
 
     def applies(self, function: Signature, version: Version, readings: Mapping[str, str]) -> bool:
         """Whether the relation speaks of this function, in this version, under these readings."""
@@ -94,7 +96,9 @@ EXPLICIT: tuple[Relation, ...] = (
     Relation(CKR.WRAPPED_KEY_LEN_RANGE, CKR.WRAPPED_KEY_INVALID, "5.1.6", frozenset({"C_UnwrapKey"})),
     Relation(CKR.EXCEEDED_MAX_ITERATIONS, CKR.FUNCTION_FAILED, "5.1.6", since=_V240),
     Relation(CKR.FIPS_SELF_TEST_FAILED, CKR.GENERAL_ERROR, "5.1.6", _SELF_TESTING, _V240),
-    Relation(CKR.PIN_LEN_RANGE, CKR.PIN_TOO_WEAK, "5.1.6", _PIN_SETTING, _V240),
+    _recommended(
+        CKR.PIN_LEN_RANGE, CKR.PIN_TOO_WEAK, "5.1.6", _PIN_SETTING, _V240, rows=frozenset({"new-pin-too-short"})
+    ),
     Relation(CKR.PUBLIC_KEY_INVALID, CKR.MECHANISM_PARAM_INVALID, "5.1.6", frozenset({"C_DeriveKey"}), _V240),
     Relation(CKR.SIGNATURE_INVALID, CKR.BUFFER_TOO_SMALL, "5.11", _RECOVER),
     Relation(CKR.SIGNATURE_LEN_RANGE, CKR.BUFFER_TOO_SMALL, "5.11", _RECOVER),
@@ -216,6 +220,12 @@ class Order:
     def stated(self) -> Mapping[tuple[CKR, CKR], Relation]:
         """Both."""
         return {**self.decide, **self.advise}
+
+
+def between(pairs: Mapping[tuple[CKR, CKR], Relation], high: Rule, low: CKR) -> Relation | None:
+    """The one of some relations by which a row comes before a code, if any."""
+    found = pairs.get((high.code, low))
+    return found if found is None or found.rows is None or high.id in found.rows else None
 
 
 def order(function: str, version: Version, readings: Mapping[str, str]) -> Order:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .call import Args, Call, combine, domain
 from .interface import SIGNATURES, Signature
@@ -123,6 +123,15 @@ class Output:
     permitted: Callable[[State, Args], Sequence[int]]
     place: str
     on: frozenset[CKR] = frozenset({CKR.OK})
+
+
+ULONGS: Final = 2**64
+"""How many numbers a CK_ULONG may be, at most."""
+
+
+def at_least(need: int) -> range:
+    """What may be told of a length: it may exceed the need, and is never below it (5.2)."""
+    return range(need, ULONGS)
 
 
 def never(s: State, a: Args) -> bool:

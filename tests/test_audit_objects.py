@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import INIT, LOGIN, LOGIN_SO, OBJECTS, OPEN, OPEN_RO, Step, after, codes
 
+from p11conform.adapters.handles import Issued
 from p11conform.adapters.objects import Entry, Objects
 from p11conform.model.call import Args, Attribute, Buffer, Call, Data, Flaw, Observation, Setting
 from p11conform.model.oracle import build, forbids_ok, in_scope, outputs, permitted, successors
@@ -265,8 +266,18 @@ def test_what_a_batch_left_out_may_be_unknown() -> None:
 def test_an_object_whose_label_a_token_dropped_is_found_by_its_handle() -> None:
     objects = Objects(2)
     objects.made((7, Entry(Kind.AES, 0, None, False, objects.new_label())))
-    assert objects.find([(7, b"")]) == (0b1, 0)
-    assert objects.find([(8, b"")]) == (0, 0)
+    assert objects.find([(7, b"")], 0) == (0b1, 0)
+    assert objects.find([(8, b"")], 0) == (0, 0)
+
+
+def test_tokens_number_their_objects_each_for_itself() -> None:
+    """E11: a handle is its token's (3.4), so that another token may give the same one."""
+    objects = Objects(4)
+    here, there = (Entry(Kind.AES, slot, None, False, b"") for slot in (0, 1))
+    assert [objects.made((7, here)), objects.made((7, there))] == [Issued.FRESH] * 2
+    assert objects.find([(7, b"")], 1) == (0b10, 0)
+    assert objects.made((7, there)) is Issued.DUPLICATE
+    assert objects.made((8, here), (8, here)) is Issued.DUPLICATE
 
 
 def test_a_key_is_not_made_without_a_template() -> None:

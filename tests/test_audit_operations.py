@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from conftest import Step, codes
 
-from p11conform.model.call import Args, Buffer, Call, Data
+from p11conform.model.call import Args, Buffer, Call, Data, Observation
 from p11conform.model.oracle import Model, build, outputs, permitted, successors
 from p11conform.model.rule import Strength
 from p11conform.model.state import Kept, Kind, Login, Mech, Object, Origin, Session, Slot, State, put_slot
 from p11conform.model.vocabulary import CKR, Version
+from p11conform.properties.engine.verdict import Outcome, judge
+from p11conform.properties.reports.findings import explain
 
 AES, SECRET, RSA_PUBLIC, RSA_PRIVATE, EC_PUBLIC, EC_PRIVATE, NOWHERE = range(7)
 KINDS = (Kind.AES, Kind.GENERIC_SECRET, Kind.RSA_PUBLIC, Kind.RSA_PRIVATE, Kind.EC_PUBLIC, Kind.EC_PRIVATE)
@@ -226,6 +228,57 @@ def test_w4_a_short_buffer_that_was_enough_has_all_the_effects_of_one_that_is() 
     (s,) = follow(DEFAULT, USER_IN, (SIGN_INIT, do("C_Sign", buffer=Buffer.SHORT)))
     assert s.signature == Kept(True, Mech.SHA256_HMAC, SECRET)
     assert s.sessions == USER_IN.sessions
+
+
+def wrap(**args: Any) -> Call:
+    return do("C_WrapKey", **{"mechanism": Mech.RSA_PKCS, "key": RSA_PUBLIC, "other_key": AES} | args)
+
+
+PADDED = do("C_EncryptInit", mechanism=Mech.AES_CBC_PAD)
+
+
+@pytest.mark.parametrize(
+    ("steps", "last", "need"),
+    [
+        ((DIGEST_INIT,), do("C_Digest"), 32),
+        ((DIGEST_INIT,), do("C_DigestFinal"), 32),
+        ((do("C_DigestInit", mechanism=Mech.SHA_1),), do("C_Digest"), 20),
+        ((SIGN_INIT,), do("C_Sign", data=Data.EMPTY), 32),
+        ((SIGN_INIT, do("C_SignUpdate")), do("C_SignFinal"), 32),
+        ((RECOVER_SIGN,), do("C_SignRecover"), 256),
+        ((ECDSA_SIGN,), do("C_Sign"), 64),
+        ((PADDED,), do("C_Encrypt"), 48),
+        ((), do("C_GetSlotList"), 2),
+        ((), do("C_GetMechanismList"), len(Slot().mechanisms)),
+        ((), wrap(), 256),
+    ],
+)
+def test_o10_the_length_told_is_not_below_the_need(steps: tuple[Step, ...], last: Call, need: int) -> None:
+    """5.2 lets it exceed the need, so that a larger one is right."""
+    beliefs = follow(DEFAULT, USER_IN, steps)
+    for buffer, code in ((Buffer.NULL, CKR.OK), (Buffer.SHORT, CKR.BUFFER_TOO_SMALL)):
+        call = replace(last, args=replace(last.args, buffer=buffer))
+        for told, outcome in ((need - 1, Outcome.FAIL), (0, Outcome.FAIL), (need, Outcome.PASS), (999, Outcome.PASS)):
+            verdict, _ = judge(DEFAULT, beliefs, call, Observation(code, (("length", told),)))
+            assert verdict.outcome is outcome, (buffer, told)
+            if outcome is Outcome.FAIL:
+                assert f"leaves only {need} or more" in explain(DEFAULT, verdict, ())
+
+
+@pytest.mark.parametrize(
+    ("steps", "last"),
+    [
+        ((PADDED,), do("C_Encrypt", data=Data.EMPTY)),
+        ((PADDED, do("C_EncryptUpdate")), do("C_EncryptFinal")),
+        ((DECRYPT_INIT,), do("C_Decrypt")),
+        ((DIGEST_INIT,), do("C_GetOperationState")),
+        ((), wrap(mechanism=Mech.AES_KEY_WRAP, key=AES, other_key=SECRET)),
+    ],
+)
+def test_o10_what_an_unknown_need_is_told_to_be_is_not_judged(steps: tuple[Step, ...], last: Call) -> None:
+    query = replace(last, args=replace(last.args, buffer=Buffer.NULL))
+    beliefs = follow(DEFAULT, USER_IN, steps)
+    assert judge(DEFAULT, beliefs, query, Observation(CKR.OK, (("length", 0),)))[0].outcome is Outcome.PASS
 
 
 def test_o7_a_null_mechanism_ends_what_is_active_and_begins_nothing() -> None:

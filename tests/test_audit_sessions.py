@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from conftest import FINALIZE, INIT, LOGIN, LOGIN_SO, LOGOUT, OPEN, OPEN_RO, Step, after
 
-from p11conform.model.call import Args, Blob, Buffer, Call, InitArgs
+from p11conform.model.call import Args, Blob, Buffer, Call, InitArgs, Observation
 from p11conform.model.oracle import build, in_scope, outputs, permitted, successors
 from p11conform.model.state import Kind, Mech, Object, Pin, Session, Slot, State, Trait
 from p11conform.model.vocabulary import CKF, CKR, CKU, Version
+from p11conform.properties.engine.verdict import Outcome, judge
 
 
 def of(function: str, **given: Any) -> Call:
@@ -104,6 +105,20 @@ def test_permitted(item: str, initial: State, setup: tuple[Step, ...], call: Cal
 def test_forbidden(item: str, initial: State, setup: tuple[Step, ...], call: Call, names: str) -> None:
     """What is lenient above is so there only."""
     assert not named(names) & allowed(initial, setup, call), item
+
+
+@pytest.mark.parametrize(("length", "told"), [(Pin.SHORT, True), (Pin.LONG, False)])
+def test_a_weak_pin_is_told_apart_from_a_short_one_only(length: Pin, told: bool) -> None:
+    """L4: 5.1.6 prefers CKR_PIN_LEN_RANGE for a PIN too short, by a 'should'; of a long one it says nothing."""
+    in_order = build(readings={"A-02": "class order"})
+    weak = Observation(CKR.PIN_TOO_WEAK)
+    for setup, call in ((SO_IN, of("InitPIN", new_pin=length)), (USER_IN, of("SetPIN", new_pin=length))):
+        (s,) = after(MODEL, ONE, setup)
+        verdict, _ = judge(MODEL, frozenset({s}), call, weak)
+        assert verdict.outcome is Outcome.PASS
+        assert [x.rule.id for x in verdict.advice] == ["new-pin-too-short"] * told
+        assert (CKR.PIN_TOO_WEAK in permitted(in_order, s, call)) is not told
+        assert {CKR.PIN_LEN_RANGE, CKR.ARGUMENTS_BAD} <= permitted(in_order, s, call)
 
 
 def test_read_only_sessions_beside_the_so_are_ruled_out_up_to_2_20() -> None:

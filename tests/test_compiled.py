@@ -11,7 +11,7 @@ from p11conform.model.oracle import Model, in_scope, may_succeed, outputs, permi
 from p11conform.model.state import Object, Saved, Slot, State
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.beliefs import Compiled
-from p11conform.properties.engine.verdict import Beliefs, Outcome, Verdict, judge, one_of
+from p11conform.properties.engine.verdict import Beliefs, Outcome, Verdict, follow, one_of
 from p11conform.properties.policy import anything
 from p11conform.properties.search.goals import all_calls, by_function
 
@@ -85,7 +85,8 @@ def walk(model: Model, initial: State, steps: int, full: int, seed: int) -> Iter
             continue
         made += 1
         seen = answers(model, random, s, calls[k])
-        verdict, believed = judge(model, believed, calls[k], seen)
+        verdict, after = follow(model, tuple(believed), calls[k], seen)
+        believed = frozenset(after)
         step = oracle.step(belief, k, answer.number(seen))
         assert same(step.verdict, verdict), (verdict, step.verdict)
         assert frozenset(oracle.believed(step.after)) == believed

@@ -760,7 +760,6 @@ def test_the_signature_that_is_kept(steps: tuple[Call, ...], kept: Kept) -> None
     ("steps", "lengths"),
     [
         ((DIGEST_INIT, DIGEST), {20, 32}),
-        ((DIGEST_INIT, do("C_Digest", buffer=QUERY)), set()),
         ((ENCRYPT_INIT, ENCRYPT), {32}),
         ((do("C_EncryptInit", mechanism=Mech.AES_CBC_PAD), ENCRYPT), {48}),
         ((ENCRYPT_INIT, do("C_Encrypt", data=Data.EMPTY)), set()),

@@ -136,12 +136,12 @@ def test_a_search_finds_objects_by_label_and_counts_strangers() -> None:
     objects.finalized()
     assert objects.known() == {}
     listed = [(8, b"somebody's"), (70, first + CHANGED), (71, failed), (72, b""), (73, earlier), (74, first)]
-    assert objects.find(listed) == (0b01, 2)
+    assert objects.find(listed, 0) == (0b01, 2)
     assert [objects.handle(i) for i in range(2)] == [70, 51]
     assert set(objects.known()) == {0}
-    assert objects.find([(74, second)]) == (0b10, 0)
+    assert objects.find([(74, second)], 0) == (0b10, 0)
     objects.restored()
-    assert objects.find([(70, first), (71, failed)]) == (0, 0)
+    assert objects.find([(70, first), (71, failed)], 0) == (0, 0)
 
 
 def test_copies_with_one_label_are_told_apart_by_handle() -> None:
@@ -149,8 +149,8 @@ def test_copies_with_one_label_are_told_apart_by_handle() -> None:
     label = objects.new_label()
     for handle in (50, 51):
         _labelled(objects, handle, label)
-    assert objects.find([(51, label)]) == (0b10, 0)
-    assert objects.find([(51, label), (50, label), (52, label)]) == (0b11, 1)
+    assert objects.find([(51, label)], 0) == (0b10, 0)
+    assert objects.find([(51, label), (50, label), (52, label)], 0) == (0b11, 1)
 
 
 # What a call makes of its arguments.
@@ -325,6 +325,26 @@ def test_a_short_buffer_is_one_byte_short_and_the_length_is_told(scripted: Scrip
         (CKR.BUFFER_TOO_SMALL, (("length", 6),)),
     ]
     assert claims[1:] == [-1, -1, 5]
+
+
+def _lists(many: int) -> Callable[..., int]:
+    def function(*arguments: Any) -> int:
+        *_, out, length = arguments
+        room, length[0] = length[0], many
+        return CKR.BUFFER_TOO_SMALL if out and room < many else CKR.OK
+
+    return function
+
+
+@pytest.mark.parametrize("function", ["C_GetSlotList", "C_GetMechanismList"])
+def test_o10_how_many_a_list_would_have_is_told(scripted: Scripted, function: str) -> None:
+    raw = scripted(**{function: _lists(3)})
+    calls = [Call(function, Args(buffer=buffer)) for buffer in (Buffer.NULL, Buffer.SHORT)]
+    ready = raw.ready(calls)
+    for _ in range(2):
+        seen = [ready.observation(ready.make(n)()) for n in range(len(calls))]
+        assert seen == [raw.call(call) for call in calls]
+        assert [(x.code, dict(x.outputs)["length"]) for x in seen] == [(CKR.OK, 3), (CKR.BUFFER_TOO_SMALL, 3)]
 
 
 def test_a_length_query_that_fails_is_the_answer(scripted: Scripted) -> None:

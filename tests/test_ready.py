@@ -347,7 +347,9 @@ def _objects_change(rng: random.Random, objects: Objects) -> None:
             lambda: objects.sessions_closed({rng.randrange(2): rng.randrange(2)}),
             lambda: objects.logged_out(rng.randrange(2)),
             lambda: objects.token_initialized(rng.randrange(2)),
-            lambda: objects.find([(rng.randrange(9), e.labels[0]) for e in map(objects.entry, range(3)) if e]),
+            lambda: objects.find(
+                [(rng.randrange(9), e.labels[0]) for e in map(objects.entry, range(3)) if e], rng.randrange(2)
+            ),
             objects.finalized,
             objects.restored,
         )

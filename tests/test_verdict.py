@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from conftest import INIT, LOGIN, LOGOUT, OBJECTS, ONE_SLOT, OPEN, OPEN_RO, afte
 from p11conform.adapters.ready import Plain
 from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observation
 from p11conform.model.oracle import Model, build
-from p11conform.model.state import Mech, Pin, Slot, State, Trait
+from p11conform.model.state import Login, Mech, Pin, Slot, State, Trait
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
 from p11conform.properties.engine.verdict import ENDS_OTHERS, Cause, Kind, Lapse, Outcome, Severity, Verdict, judge
 from p11conform.properties.reports.findings import explain
@@ -182,9 +183,52 @@ def test_beliefs_narrow_by_outputs(model: Model) -> None:
     assert (verdict.outcome, left) == (Outcome.PASS, ro)
     assert judge(model, rw | ro, INFO, OK)[1] == rw | ro, "an adapter may see no outputs"
     verdict, left = judge(model, rw | ro, INFO, saw(state=CKS.RW_SO_FUNCTIONS))
-    assert (verdict.outcome, verdict.kind, left) == (Outcome.FAIL, Kind.SESSION_STATE, frozenset())
+    assert (verdict.outcome, verdict.kind, left) == (Outcome.FAIL, Kind.SESSION_STATE, rw | ro), "nothing happened"
     assert verdict.mismatch is not None
     assert (verdict.mismatch.output, verdict.mismatch.seen) == ("state", CKS.RW_SO_FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("before", "call", "seen", "logins"),
+    [
+        (READY, LOGIN, saw(CKR.GENERAL_ERROR), {Login.NOBODY, Login.USER}),
+        (READY, LOGIN, saw(CKR.DEVICE_REMOVED), {Login.NOBODY, Login.USER}),
+        (READY, LOGIN, saw(CKR.PIN_INCORRECT), {Login.NOBODY, Login.USER}),
+        (READY, WRONG_PIN, OK, {Login.NOBODY, Login.USER}),
+        (USER_IN, LOGOUT, saw(CKR.USER_NOT_LOGGED_IN), {Login.NOBODY, Login.USER}),
+        (READY, LOGOUT, OK, {Login.NOBODY}),
+        (USER_IN, Call("C_Logout", Args(session=3)), OK, {Login.USER}),
+    ],
+)
+def test_o8_after_trouble_or_a_failure_nothing_happened_or_it_did(
+    model: Model, before: tuple[Call, ...], call: Call, seen: Observation, logins: set[Login]
+) -> None:
+    verdict, beliefs = judge(model, after(model, ONE_KEY, before), call, seen)
+    assert verdict.outcome is not Outcome.PASS
+    assert {s.slots[0].login for s in beliefs} == logins
+    codes = {CKR.OK if s.slots[0].login == Login.NOBODY else CKR.USER_ALREADY_LOGGED_IN for s in beliefs}
+    for code in codes:
+        verdict, left = judge(model, beliefs, LOGIN, saw(code))
+        assert verdict.outcome is Outcome.PASS
+        assert {s.slots[0].login for s in left} == {Login.USER}
+
+
+def test_o8_whatever_is_answered_leaves_something_to_go_on_with(model: Model) -> None:
+    (s,) = after(model, ONE_KEY, USER_IN)
+    for function in model.functions.values():
+        for call in islice(function.calls(s), 300):
+            for code in (CKR.OK, CKR.GENERAL_ERROR, CKR.PIN_INCORRECT, 0x8000_0001):
+                verdict, beliefs = judge(model, frozenset({s}), call, saw(code))
+                assert beliefs
+                assert s in beliefs or verdict.outcome is Outcome.PASS
+
+
+def test_o8_of_a_module_that_is_gone_nothing_is_believed(model: Model) -> None:
+    gone = Observation(ending=Ending.DIED)
+    _, beliefs = judge(model, after(model, ONE_KEY, READY), LOGIN, gone)
+    assert beliefs == frozenset()
+    with pytest.raises(ValueError, match="nothing is believed of the module; begin again"):
+        judge(model, beliefs, LOGIN, OK)
 
 
 def test_permitted_is_the_union_over_beliefs(model: Model) -> None:
@@ -272,7 +316,8 @@ FIND = Call("C_FindObjectsInit")
 
 
 @pytest.mark.parametrize("again", [DIGEST, FIND], ids=lambda call: call.function)
-def test_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Model, again: Call) -> None:
+def test_e7_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model: Model, again: Call) -> None:
+    """E7: the error ended the operation, whatever it was (A-15); where it came of a NULL pointer little comes of it."""
     bad, active = saw(CKR.ARGUMENTS_BAD), saw(CKR.OPERATION_ACTIVE)
     replay = Driver(model, ONE_SLOT, Script(OK, OK, OK, bad, active)).replay((*READY, DIGEST, NO_DATA, again))
     failure = replay.failure

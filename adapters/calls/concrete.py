@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ...model.call import Args, Buffer
+from ...model.chapters.operations import TELLS_LENGTH
 from ...model.vocabulary import CKF, CKR
 from ..application import Application
 from ..base import Binding
@@ -22,8 +23,6 @@ Arguments: TypeAlias = tuple[CData | Place, ...]
 Outputs: TypeAlias = tuple[tuple[str, int], ...]
 
 _Function: TypeAlias = Callable[..., int]
-
-_LENGTH_TOLD: Final = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
 
 
 def nothing(_app: Application, _lane: Lane, _a: Args) -> Outputs:
@@ -147,7 +146,7 @@ def _length_asked(function: _Function) -> _Function:
         *given, buffer, length = words
         length[0] = 0
         code = function(*given, NULL, length)
-        if code in _LENGTH_TOLD:
+        if code in TELLS_LENGTH:
             length[0] = max(0, min(length[0], len(buffer)) - 1)
             code = function(*words)
         return code
@@ -157,7 +156,7 @@ def _length_asked(function: _Function) -> _Function:
 
 def length(_app: Application, lane: Lane, a: Args, code: int) -> Outputs:
     """The length that a call with an output buffer tells, of what it gave or would give (5.2)."""
-    return (("length", lane.length[0]),) if code in _LENGTH_TOLD and not a.null else ()
+    return (("length", lane.length[0]),) if code in TELLS_LENGTH and not a.null else ()
 
 
 def output(lane: Lane, a: Args) -> bytes | None:

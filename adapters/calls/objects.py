@@ -269,7 +269,8 @@ def _objects_found(app: Application, lane: Lane, a: Args) -> Outputs:
     if len(handles) == CAPACITY[Room.NUMBERS]:
         return ()
     session = app.handles.session(a.session)
-    found, strangers = app.objects.find([(handle, _label(lane, session, handle)) for handle in handles])
+    labelled = [(handle, _label(lane, session, handle)) for handle in handles]
+    found, strangers = app.objects.find(labelled, app.handles.open.get(a.session))
     return ("found", found), ("strangers", strangers)
 
 

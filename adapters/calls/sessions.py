@@ -22,6 +22,7 @@ from .concrete import (
     Outputs,
     always,
     bit,
+    length,
     object_at,
     of_session,
     pointer,
@@ -271,11 +272,13 @@ CALLS: Final[Mapping[str, Concrete]] = {
     "C_Finalize": Concrete(_c_finalize, _finalized, _finalize_returned, heeded={CKR.CRYPTOKI_NOT_INITIALIZED}),
     "C_GetInfo": Concrete(_c_get_info),
     "C_GetFunctionList": Concrete(_c_get_function_list),
-    "C_GetSlotList": Concrete(_c_get_slot_list, _slot_list, room=Room.NUMBERS, blank=_no_slots, holds=_few_slots),
+    "C_GetSlotList": Concrete(
+        _c_get_slot_list, _slot_list, length, Room.NUMBERS, _no_slots, _few_slots, {CKR.BUFFER_TOO_SMALL}
+    ),
     "C_GetSlotInfo": Concrete(_c_get_slot_info, _slot_info, blank=_slot_info_blank, holds=always),
     "C_GetTokenInfo": Concrete(_c_get_token_info, _token_info, blank=_token_info_blank, holds=always),
     "C_WaitForSlotEvent": Concrete(_c_wait_for_slot_event),
-    "C_GetMechanismList": Concrete(_of_slot, room=Room.NUMBERS),
+    "C_GetMechanismList": Concrete(_of_slot, seen=length, room=Room.NUMBERS, heeded={CKR.OK, CKR.BUFFER_TOO_SMALL}),
     "C_GetMechanismInfo": Concrete(_c_get_mechanism_info),
     "C_InitToken": Concrete(_c_init_token, _token_initialized, pins=("pin",)),
     "C_InitPIN": Concrete(_c_init_pin, pins=("new_pin",)),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ..call import Args, Buffer, Data
 from ..mechanisms import AUTHENTICATING, BLOCKS, MECHANISMS, STREAMED, SYMMETRIC, Role, with_role
-from ..rule import Effect, Function, Output, Rule, Strength
+from ..rule import Effect, Function, Rule, Strength
 from ..state import Mech, State
 from ..vocabulary import CKR
 from .conditions import halves, one_of, session_valid
@@ -26,6 +26,7 @@ from .operations import (
     short,
     short_of_unusual,
     short_while_cancelled,
+    told_length,
 )
 
 _WHOLE, _PART, _LAST = Shape(Step.WHOLE), Shape(Step.PART), Shape(Step.LAST, data=False)
@@ -76,7 +77,7 @@ C_ENCRYPT = Function(
     ("session", "data", "buffer", "null"),
     (*refusals(ENCRYPTION, _WHOLE, _KNOWN), *plaintext_rows(ENCRYPTION, Step.WHOLE)),
     effects=(Effect("output-kept", keep_ciphertext, "5.8 C_Encrypt, on pEncryptedData"), *ends(ENCRYPTION, _WHOLE)),
-    outputs=(Output("length", ciphertext_length, "5.2 second way to call"),),
+    outputs=(told_length(ENCRYPTION, _LENGTHS, ciphertext_length),),
     out_of_scope=short_of_unusual(ENCRYPTION),
     domains={"data": _PLAINTEXTS},
     given=session_valid,

@@ -3,7 +3,7 @@
 from ..attributes import SECRET_KEYS
 from ..call import Args, Buffer, Data
 from ..mechanisms import Role, with_role
-from ..rule import Effect, Function, Output, Rule, Strength
+from ..rule import Effect, Function, Rule, Strength
 from ..state import Mech, State
 from ..vocabulary import CKR
 from .common import PIN_TO_BE_CHANGED, SESSION, USER_REQUIRED
@@ -23,6 +23,7 @@ from .operations import (
     not_active_row,
     refusals,
     short_while_cancelled,
+    told_length,
 )
 
 _DIGESTS = with_role(Role.DIGEST)
@@ -41,12 +42,12 @@ C_DIGEST_INIT = init(DIGESTING, (Mech.SHA256, *_OTHER_DIGESTS, Mech.AES_ECB, Mec
 # C_Digest.
 
 
-_LENGTHS = tuple(sorted({m.facts.digest for m in _DIGESTS}))
+_LENGTHS = tuple((m, m.facts.digest) for m in _DIGESTS)
 
 
 def digest_length(s: State, a: Args) -> tuple[int, ...]:
     """The length of a digest: the operation that knew which one is over."""
-    return _LENGTHS if a.buffer != Buffer.NULL else ()
+    return tuple(sorted({n for _, n in _LENGTHS})) if a.buffer != Buffer.NULL else ()
 
 
 C_DIGEST = Function(
@@ -54,7 +55,7 @@ C_DIGEST = Function(
     ("session", "data", "buffer", "null"),
     refusals(DIGESTING, _WHOLE, _DIGESTS),
     effects=ends(DIGESTING, _WHOLE),
-    outputs=(Output("length", digest_length, "5.2 second way to call"),),
+    outputs=(told_length(DIGESTING, _LENGTHS, digest_length),),
     out_of_scope=short_while_cancelled,
     domains={"data": _DATA},
     given=session_valid,
@@ -138,7 +139,7 @@ C_DIGEST_FINAL = Function(
     ("session", "buffer", "null"),
     refusals(DIGESTING, _LAST, _DIGESTS),
     effects=ends(DIGESTING, _LAST),
-    outputs=(Output("length", digest_length, "5.2 second way to call"),),
+    outputs=(told_length(DIGESTING, _LENGTHS, digest_length),),
     out_of_scope=short_while_cancelled,
     given=session_valid,
 )

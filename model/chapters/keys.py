@@ -1,12 +1,13 @@
 """Section 5.13: key management."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
 from ..attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
 from ..call import Args, Buffer, Data, Flaw, Parameter
 from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
-from ..rule import Condition, Effect, Function, Rule, Strength, named
+from ..rule import Condition, Effect, Function, Output, Rule, Strength, at_least, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
 from .common import (
@@ -43,7 +44,7 @@ from .objects import (
     object_not_followed,
     unknown_curve,
 )
-from .operations import lost_key_in_use, something_active, unsettle_searches
+from .operations import TELLS_LENGTH, lost_key_in_use, something_active, unsettle_searches
 
 V2_40 = Version.V2_40
 
@@ -564,6 +565,14 @@ def keep_wrapped(s: State, a: Args) -> State:
     return replace(s, wrapped=Kept(True, a.mechanism, a.key, s.objects[a.other_key].kind))
 
 
+def wrapped_length(s: State, a: Args) -> Sequence[int]:
+    """It is the modulus that decides, whatever RSA wraps; a block cipher's is as long as the key wants."""
+    return next((at_least(m.facts.ciphertext) for m in _WRAPPING_BY_RSA if m == a.mechanism), ())
+
+
+_WRAPPING_BY_RSA = tuple(m for m in with_role(Role.WRAP) if not m.facts.symmetric)
+
+
 def key_not_followed(s: State, a: Args) -> bool:
     """A key of another token: see `key_of_another_token`."""
     if key_of_another_token(s, a):
@@ -593,6 +602,7 @@ C_WRAP_KEY = Function(
         *_WRAPPING,
     ),
     effects=(Effect("output-kept", keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
+    outputs=(Output("length", wrapped_length, "5.2 second way to call", TELLS_LENGTH),),
     out_of_scope=key_not_followed,
     domains={
         "mechanism": (

@@ -5,11 +5,11 @@ it stands in; the chapters put them into functions. All conditions take it for g
 those of rows that are `unguarded`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ..attributes import PAIRS, PUBLIC_KEYS
 from ..call import Args, Buffer, Data, Parameter
@@ -26,7 +26,19 @@ from ..mechanisms import (
     taking,
     with_role,
 )
-from ..rule import Change, Condition, Effect, Function, Rule, Strength, guarded, named, never
+from ..rule import (
+    Change,
+    Condition,
+    Effect,
+    Function,
+    Output,
+    Rule,
+    Strength,
+    at_least,
+    guarded,
+    named,
+    never,
+)
 from ..state import (
     Kept,
     Kind,
@@ -1211,6 +1223,29 @@ Lengths = tuple[tuple[Mech, int], ...]
 def lengths(made: Lengths, kept: Kept) -> tuple[int, ...]:
     """The length of an output that was just kept, where its mechanism alone decides; else nothing."""
     return tuple(n for mech, n in made if mech == kept.mechanism)
+
+
+def told_length(k: Activity, made: Lengths, given: Callable[[State, Args], Sequence[int]]) -> Output:
+    """The length of an output: as it was `given`, or as a query or CKR_BUFFER_TOO_SMALL told it.
+
+    The second is a promise, that a buffer so large is enough, of which the need is known where the mechanism and the
+    usual data decide it. It leaves the operation active, so that the mechanism is there to be seen.
+    """
+    any_data = k != ENCRYPTION
+
+    def permitted(s: State, a: Args) -> Sequence[int]:
+        o = operation(s, a, k)
+        if o.phase == Phase.NONE or a.buffer == Buffer.ENOUGH:
+            return given(s, a)
+        if not any_data and (a.data != Data.FITTING or o.phase not in WHOLE_SO_FAR):
+            return ()
+        return next((at_least(n) for mech, n in made if mech == o.mechanism), ())
+
+    return Output("length", permitted, "5.2 second way to call", TELLS_LENGTH)
+
+
+TELLS_LENGTH: Final = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
+"""Codes beside which a call with an output buffer tells its length (5.2)."""
 
 
 def forget_outputs(s: State) -> State:

@@ -5,7 +5,7 @@ from functools import cache
 
 from ..call import Args, Buffer, Data
 from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
-from ..rule import Condition, Effect, Function, Output, Rule, Strength, named
+from ..rule import Condition, Effect, Function, Rule, Strength, named
 from ..state import Mech, State
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
@@ -30,6 +30,7 @@ from .operations import (
     short_of_unusual,
     short_while_cancelled,
     signature_of,
+    told_length,
 )
 
 V2_20 = Version.V2_20
@@ -71,6 +72,7 @@ def signature_length(s: State, a: Args) -> tuple[int, ...]:
 
 
 _signing = active(SIGNING)
+_TOLD = told_length(SIGNING, _LENGTHS, signature_length)
 
 _REJECTED = Rule(
     "user-may-reject",
@@ -111,7 +113,7 @@ C_SIGN = Function(
     ("session", "data", "buffer", "null"),
     (*refusals(SIGNING, _WHOLE, _KNOWN), *plaintext_rows(SIGNING, Step.WHOLE), _REJECTED, _iteration_row(SIGNING)),
     effects=(Effect("output-kept", keep_signature, "5.11 C_Sign, on pSignature"), *ends(SIGNING, _WHOLE)),
-    outputs=(Output("length", signature_length, "5.2 second way to call"),),
+    outputs=(_TOLD,),
     out_of_scope=short_of_unusual(SIGNING),
     domains={"data": _SIGNED},
     given=session_valid,
@@ -144,7 +146,7 @@ C_SIGN_FINAL = Function(
     ("session", "buffer", "null"),
     (*refusals(SIGNING, _LAST, _KNOWN), *plaintext_rows(SIGNING, Step.LAST), _REJECTED, _iteration_row(SIGNING)),
     effects=(Effect("output-kept", keep_signature_of_parts, "5.11 C_SignFinal, on pSignature"), *ends(SIGNING, _LAST)),
-    outputs=(Output("length", signature_length, "5.2 second way to call"),),
+    outputs=(_TOLD,),
     out_of_scope=short_while_cancelled,
     given=session_valid,
 )
@@ -175,7 +177,7 @@ C_SIGN_RECOVER = Function(
         Effect("output-kept", keep_recoverable_signature, "5.11 C_SignRecover, on pSignature"),
         *ends(SIGNING_RECOVERABLY, _WHOLE),
     ),
-    outputs=(Output("length", signature_length, "5.2 second way to call"),),
+    outputs=(told_length(SIGNING_RECOVERABLY, _LENGTHS, signature_length),),
     out_of_scope=short_of_unusual(SIGNING_RECOVERABLY),
     domains={"data": _SIGNED},
     given=session_valid,

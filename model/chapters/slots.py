@@ -1,9 +1,10 @@
 """Section 5.5: slot and token management."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..call import Args, Buffer
-from ..rule import Effect, Function, Output, Rule, Strength
+from ..rule import Effect, Function, Output, Rule, Strength, at_least
 from ..state import Login, Mech, Object, Pin, State, Trait, map_objects, put_slot
 from ..vocabulary import CKR, CKS, Version
 from .common import (
@@ -31,7 +32,7 @@ from .conditions import (
     token_asks_for_pin,
     token_there,
 )
-from .operations import forget_outputs
+from .operations import TELLS_LENGTH, forget_outputs
 
 V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
 
@@ -45,6 +46,11 @@ _CODES_OF_NULL_PINS = (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT, CKR.PIN_LEN_RANGE, 
 def slots_do_not_fit(s: State, a: Args) -> bool:
     some = any(x.present or not a.token_present for x in s.slots)
     return some and a.buffer == Buffer.SHORT and not a.null
+
+
+def slots_told(s: State, a: Args) -> Sequence[int]:
+    """A library may have slots beside those that are followed."""
+    return at_least(sum(x.present or not a.token_present for x in s.slots)) if a.buffer != Buffer.ENOUGH else ()
 
 
 def slot_list(s: State, a: Args) -> tuple[int, ...]:
@@ -67,7 +73,10 @@ C_GET_SLOT_LIST = Function(
             "A buffer with less room than there are slots to list gets this code, and the number of slots.",
         ),
     ),
-    outputs=(Output("slots", slot_list, "5.5 C_GetSlotList, first paragraph"),),
+    outputs=(
+        Output("slots", slot_list, "5.5 C_GetSlotList, first paragraph"),
+        Output("length", slots_told, "5.5 C_GetSlotList, ways 1 and 2", TELLS_LENGTH),
+    ),
 )
 
 
@@ -165,6 +174,12 @@ def mechanisms_do_not_fit(s: State, a: Args) -> bool:
     return s.slots[a.slot].has_mechanisms and a.buffer == Buffer.SHORT and not a.null
 
 
+def mechanisms_told(s: State, a: Args) -> Sequence[int]:
+    """A token may have mechanisms beside those that are followed."""
+    slot = s.slots[a.slot]
+    return at_least(len(slot.mechanisms)) if slot.has_mechanisms else ()
+
+
 C_GET_MECHANISM_LIST = Function(
     "C_GetMechanismList",
     ("slot", "buffer", "null"),
@@ -179,6 +194,7 @@ C_GET_MECHANISM_LIST = Function(
             "A buffer with less room than there are mechanisms to list gets this code, and their number.",
         ),
     ),
+    outputs=(Output("length", mechanisms_told, "5.5 C_GetMechanismList, ways 1 and 2", TELLS_LENGTH),),
     given=token_there,
 )
 
@@ -427,8 +443,12 @@ C_INIT_TOKEN = Function(
 # What any function that sets a PIN checks of it.
 
 
-def new_pin_length_illegal(s: State, a: Args) -> bool:
-    return illegal_length(a.new_pin)
+def new_pin_too_short(s: State, a: Args) -> bool:
+    return a.new_pin == Pin.SHORT
+
+
+def new_pin_too_long(s: State, a: Args) -> bool:
+    return a.new_pin == Pin.LONG
 
 
 def new_pin_given(s: State, a: Args) -> bool:
@@ -449,13 +469,21 @@ def empty_pin_perhaps_set(s: State, a: Args) -> bool:
 NEW_PIN = (
     *or_arguments_bad(
         Rule(
-            "new-pin-length-illegal",
+            "new-pin-too-short",
             CKR.PIN_LEN_RANGE,
-            new_pin_length_illegal,
+            new_pin_too_short,
             "5.1.6 CKR_PIN_LEN_RANGE",
             "The code is for a new PIN that is longer or shorter than PINs of the token are.",
             Strength.INFERRED,
-        )
+        ),
+        Rule(
+            "new-pin-too-long",
+            CKR.PIN_LEN_RANGE,
+            new_pin_too_long,
+            "5.1.6 CKR_PIN_LEN_RANGE",
+            "The code is for a new PIN that is longer or shorter than PINs of the token are.",
+            Strength.INFERRED,
+        ),
     ),
     Rule(
         "new-pin-chosen",

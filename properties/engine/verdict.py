@@ -1,7 +1,7 @@
 """Judging one observation: pass, fail or inconclusive (ISO 9646), and what the module may hold afterwards."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -9,8 +9,8 @@ from typing import Final
 from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
-from ...model.oracle import Model, Ruling, following, legal_anyway, outputs, permitted, ruling
-from ...model.precedence import Relation
+from ...model.oracle import Model, Ruling, following, in_scope, legal_anyway, outputs, permitted, ruling
+from ...model.precedence import Relation, between
 from ...model.rule import Effect, Rule, Strength
 from ...model.state import Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
@@ -146,7 +146,7 @@ class Mismatch:
 
     output: str
     seen: int
-    permitted: tuple[int, ...]
+    permitted: Sequence[int]
     section: str
 
 
@@ -280,9 +280,37 @@ def _family(code: int) -> str:
 
 
 def judge(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> tuple[Verdict, Beliefs]:
-    """The verdict on an observation, and the beliefs after it; of failures only those that are `HARMLESS` leave any."""
+    """The verdict on an observation, and the beliefs after it, with which one can go on.
+
+    After a failure, or an error that may have left anything, they are that nothing happened and that it did: what fails
+    from then on may fail because of that. Of a module that did not return nothing is known, and nothing is believed.
+
+    Raises:
+        ValueError: if nothing is believed and the module returned.
+    """
+    if not beliefs and seen.ending is Ending.RETURNED:
+        raise ValueError("nothing is believed of the module; begin again with the states that it may be in")
     verdict, after = follow(model, tuple(beliefs), call, seen)
-    return verdict, frozenset(after)
+    return verdict, frozenset(after or _either(model, beliefs, call, seen))
+
+
+def _either(model: Model, beliefs: Beliefs, call: Call, seen: Observation) -> Iterator[State]:
+    """Nothing happened; what the call is for did; or what comes of such an error."""
+    if seen.ending is not Ending.RETURNED:
+        return
+    yield from beliefs
+    if seen.code != CKR.OK:
+        yield from _after_error(model, tuple(beliefs), call, seen.code)
+    yield from (t for s in beliefs for t in _done(model, s, call))
+
+
+def _done(model: Model, s: State, call: Call) -> list[State]:
+    """The states after a call that did what it is for, also where it should not have."""
+    try:
+        return following(model, s, call, CKR.OK) if in_scope(model, s, call) else []
+    except (IndexError, StopIteration):
+        # It names what is not there, or there is no room for what it makes: nothing came of it that can be followed.
+        return []
 
 
 def believed_after(model: Model, initial: State, steps: Steps) -> Beliefs:
@@ -294,7 +322,10 @@ def believed_after(model: Model, initial: State, steps: Steps) -> Beliefs:
 
 
 def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation) -> tuple[Verdict, Sequence[State]]:
-    """As `judge`, for those who number states themselves: of the states afterwards some may come more than once."""
+    """As `judge`, as far as it is certain: of failures only those that are `HARMLESS` leave any states.
+
+    Some may come more than once. It is for those who number states themselves, or go no further than that.
+    """
     if seen.ending is not Ending.RETURNED:
         kind = _ENDINGS[seen.ending]
         if kind is Kind.DIED and _silent(model, beliefs, call):
@@ -330,7 +361,7 @@ def _advice(model: Model, call: Call, seen: Observation, given: Ruling) -> tuple
     if seen.code == CKR.OK:
         return tuple(Advice(r) for r in given.rules if r.strength is Strength.SHOULD)
     orders = model.orders[call.function].advise
-    found = ((r, orders.get((r.code, CKR(seen.code)))) for r in given.firm)
+    found = ((r, between(orders, r, CKR(seen.code))) for r in given.firm)
     return tuple(Advice(r, relation) for r, relation in found if relation is not None)
 
 
@@ -365,7 +396,7 @@ def _follow(model: Model, states: list[State], call: Call, seen: Observation) ->
             if given:
                 wrong = next(
                     (
-                        (name, given[name], tuple(values))
+                        (name, given[name], values)
                         for name, values in outputs(model, t, call, seen.code)
                         if values and name in given and given[name] not in values
                     ),

@@ -7,7 +7,7 @@ from typing import Any
 from ...model.call import Call, arguments, code_text
 from ...model.interpretations import INTERPRETATIONS, SHOULD
 from ...model.oracle import Model
-from ...model.precedence import ORDERS
+from ...model.precedence import ORDERS, between
 from ...model.rule import Rule, Strength
 from ...model.table import TABLE
 from ...model.vocabulary import CKR
@@ -108,7 +108,7 @@ def cited(model: Model, verdict: Verdict) -> Mapping[str, str]:
         ids.add(verdict.lapse.effect.reading)
     if verdict.kind is Kind.PRECEDENCE:
         pairs = model.orders[verdict.call.function].decide
-        relations = [pairs.get((r.code, CKR(verdict.observation.code))) for r in verdict.rules]
+        relations = [between(pairs, r, CKR(verdict.observation.code)) for r in verdict.rules]
         ids |= {x.only_under[0] for x in relations if x is not None and x.only_under}
     return {id: model.readings[id] for id in sorted(ids) if id in model.readings}
 
@@ -204,13 +204,15 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: t
             lines.append("That code applies, but another that applies too outranks it:")
             pairs = model.orders[f].decide
             for r in verdict.rules:
-                relation = pairs.get((r.code, CKR(verdict.observation.code)))
+                relation = between(pairs, r, CKR(verdict.observation.code))
                 if relation is not None:
                     lines.append(f"- {explain_rule(r)}")
                     lines.append(f"  Section {relation.section} puts it above {seen}.")
         case Kind.SESSION_STATE | Kind.DATA_EFFECT if verdict.mismatch is not None:
             m = verdict.mismatch
-            wanted = " or ".join(map(str, m.permitted))
+            wanted = (
+                f"{m.permitted.start} or more" if isinstance(m.permitted, range) else " or ".join(map(str, m.permitted))
+            )
             lines.append(
                 f"Its new handle is {_HANDLES[m.seen]} (section {m.section})."
                 if m.output == "handle"

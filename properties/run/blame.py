@@ -1,5 +1,6 @@
 """What an earlier call has to do with a failure: the effect that, left out, explains it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
@@ -7,7 +8,7 @@ from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model, in_scope
 from ...model.state import State
 from ...model.vocabulary import CKR
-from ..engine.verdict import Beliefs, Kind, Lapse, Steps, Verdict, judge, null_arguments
+from ..engine.verdict import Kind, Lapse, Steps, Verdict, follow, null_arguments
 
 _NOT_ACTIVE = frozenset({NOT_ACTIVE, SEARCH_NOT_ACTIVE.id})
 """Facts that say that there is no operation to go on with."""
@@ -35,13 +36,13 @@ def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdi
 
 def _explained(model: Model, initial: State, steps: Steps, ending: int | None = None) -> bool:
     """Whether a model allows all steps, if the one with the number `ending` ended every operation in its session."""
-    beliefs: Beliefs = frozenset({initial})
+    beliefs: Sequence[State] = (initial,)
     for n, (call, seen) in enumerate(steps):
         if not all(in_scope(model, s, call) for s in beliefs):
             return False
-        _, beliefs = judge(model, beliefs, call, seen)
+        _, beliefs = follow(model, beliefs, call, seen)
         if n == ending:
-            beliefs = frozenset(all_dropped(s, call.args) for s in beliefs)
+            beliefs = [all_dropped(s, call.args) for s in beliefs]
         if not beliefs:
             return False
     return True

@@ -15,7 +15,7 @@ from ...model.chapters import searches
 from ...model.oracle import Model, following, in_scope, may_succeed
 from ...model.state import Login, Object, Pin, Search, Slot, State, Trait
 from ...model.vocabulary import CKR, CKU
-from ..engine.verdict import Outcome, Verdict, judge
+from ..engine.verdict import Outcome, Verdict, follow
 from ..policy import Policy, keeps_token
 
 DEPTH: Final = 6
@@ -96,7 +96,8 @@ class _Judged:
         """Judge an answer; whether it is CKR_OK."""
         self.calls.append(call)
         if self._beliefs:
-            verdict, self._beliefs = judge(self._model, self._beliefs, call, seen)
+            verdict, after = follow(self._model, tuple(self._beliefs), call, seen)
+            self._beliefs = frozenset(after)
             if verdict.outcome is Outcome.FAIL:
                 self.failing, self.failure, self._beliefs = tuple(self.calls), verdict, frozenset()
         return seen.code == CKR.OK
@@ -119,7 +120,7 @@ class Restoring:
         self._login_first = False
 
     def restore(self, believed: Sequence[State], make: Make, finalise: Finalise, *, sound: bool = True) -> Way:
-        """Put back what the tokens keep, of which these states tell, and judge the calls that do if that is `sound`.
+        """Put back what the tokens keep, of which these states tell, and follow the calls that do if that is `sound`.
 
         `finalise` ends what the library does. It is not finalised afterwards.
         """

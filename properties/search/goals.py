@@ -14,6 +14,7 @@ from ...model.chapters import searches
 from ...model.decide import forbids_ok
 from ...model.interface import SIGNATURES
 from ...model.oracle import Model, in_scope, may_succeed, permitted, prevailing, successors
+from ...model.precedence import between
 from ...model.rule import Function, Rule
 from ...model.state import Pin, State
 from ...model.vocabulary import CKR, CKU
@@ -133,7 +134,7 @@ def goals(model: Model, initial: State) -> Iterator[Goal]:
             yield Goal(f.name, k, Part.APPLIES)
             yield Goal(f.name, k, Part.ALONE)
             if forbids_ok(r):
-                yield from (Goal(f.name, k, under=j) for j, low in enumerate(f.rules) if (r.code, low.code) in pairs)
+                yield from (Goal(f.name, k, under=j) for j, low in enumerate(f.rules) if between(pairs, r, low.code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
         if decides and all(rules[j].when == r.when for j in firm):
             found.add(Goal(function, k, Part.ALONE))
         if k in firm and leading == {r.code}:
-            found |= {Goal(function, k, under=j) for j, low in rules.items() if (r.code, low.code) in order.stated}
+            found |= {Goal(function, k, under=j) for j, low in rules.items() if between(order.stated, r, low.code)}
     return Showing(frozenset(found), tuple(clean))
 
 

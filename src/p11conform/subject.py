@@ -20,7 +20,7 @@ from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Mech, Object, Pin, Slot, State
 from .model.state import Kind as Kinds
 from .model.vocabulary import CKF, CKR, CKU
-from .properties.engine.verdict import Outcome, Steps, judge
+from .properties.engine.verdict import Outcome, Steps, follow
 from .properties.policy import Level, Rights
 from .properties.reports.findings import Finding
 
@@ -247,9 +247,10 @@ def shown_findings(model: Model, tested: Subject) -> tuple[Finding, ...]:
 
 def _judged(model: Model, initial: State, steps: Steps) -> Iterator[Finding]:
     """The failure that a sequence ends with, if it does."""
-    beliefs, verdict, made = frozenset({initial}), None, 0
+    beliefs: Sequence[State] = (initial,)
+    verdict, made = None, 0
     for made, (call, seen) in enumerate(steps, 1):  # noqa: B007
-        verdict, beliefs = judge(model, beliefs, call, seen)
+        verdict, beliefs = follow(model, beliefs, call, seen)
         if not beliefs or verdict.outcome is Outcome.FAIL:
             break
     if verdict is not None and verdict.outcome is Outcome.FAIL:
