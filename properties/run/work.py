@@ -19,7 +19,7 @@ from ..engine.beliefs import Belief
 from ..engine.columns import Calls, Columns, members
 from ..engine.packed import Flat
 from ..engine.reads import Leaves
-from ..engine.verdict import Cause
+from ..engine.verdict import Cause, null_arguments
 from ..search.chooser import ENDING, OTHERS_PER_ENDING, Chooser, chooser, conformance_machine
 from ..search.goals import by_function
 from .driver import Broken, Driver, New
@@ -187,14 +187,22 @@ class Worker:
                 last = look
             elif len(driver.trail) > before:
                 place = None
+                if self._killed_by_null(k):
+                    # What is like it may be put off, which is for others to decide.
+                    self._note_failure((*visit.way, k))
+                    return
                 driver.run(look)
                 self._note_failure((*visit.way, k, *look))
-                if driver.trail[-1].verdict.observation.ending is not Ending.RETURNED:
-                    # What is like a call that kills is put off, which is for others to decide.
-                    return
         if place is not None and driver.belief is place:
             driver.run(last)
             self._note_failure((*visit.way, *last))
+
+    def _killed_by_null(self, number: int) -> bool:
+        """Whether the last call was this one, gave a NULL pointer, and the module did not come back from it."""
+        last = self.driver.trail[-1].verdict
+        uses = self.driver.model.functions[last.call.function].uses
+        ended = last.observation.ending is not Ending.RETURNED and last.call == self.driver.calls[number]
+        return ended and bool(null_arguments(last.call, uses))
 
     def _sweep(self, sweep: Sweep, enough: Callable[[], bool]) -> None:
         driver = self.driver
