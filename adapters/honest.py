@@ -17,7 +17,7 @@ from ..model.decide import forbids_ok
 from ..model.interface import SIGNATURES
 from ..model.oracle import Model, applicable, following, permitted
 from ..model.state import Login, Operations, Pin, Search, Session, Slot, State, Trait
-from ..model.table import TABLE
+from ..model.table import TABLE, functions_where
 from ..model.vocabulary import CKR, CKU
 from .simulated import Simulated
 
@@ -145,7 +145,7 @@ def tokens_of(initial: State, behaviour: Behaviour) -> State:
     return replace(initial, slots=tuple(map(behaviour.token, initial.slots)))
 
 
-_MAKING: Final = frozenset(name for name, f in TABLE.items() if "token" in f.uses)
+_MAKING: Final = functions_where(lambda f: "token" in f.uses)
 """Functions that make objects."""
 
 _INITS: Final = frozenset(k.init for k in ACTIVITIES)
@@ -155,10 +155,8 @@ _WORKING: Final = frozenset(name for name in TABLE for k in ACTIVITIES if name.s
 _FOR_USERS: Final = ("5.7", "5.8", "5.9", "5.10", "5.11", "5.12", "5.13", "5.14")
 """Sections of the functions that do more than look after sessions, tokens and logins."""
 
-_TESTED: Final = frozenset(
-    name
-    for name, f in TABLE.items()
-    if SIGNATURES[name].takes_session and any(r.code == CKR.FIPS_SELF_TEST_FAILED for r in f.rules)
+_TESTED: Final = functions_where(
+    lambda f: f.signature.takes_session and any(r.code == CKR.FIPS_SELF_TEST_FAILED for r in f.rules)
 )
 """Functions with a session that test what they make, or what makes it."""
 
@@ -335,7 +333,7 @@ def _everywhere(function: str, code: CKR) -> Answer:
     return lambda x: code if x.call.function == function and x.could_succeed else None
 
 
-_POLICY: Final = frozenset(name for name, f in TABLE.items() if any(r.id == POLICY_PERHAPS_BARS.id for r in f.rules))
+_POLICY: Final = functions_where(lambda f: any(r.id == POLICY_PERHAPS_BARS.id for r in f.rules))
 
 
 def _policy(x: Scene) -> CKR | None:

@@ -172,6 +172,11 @@ class Function:
         return (Call(self.name, args) for args in combine(domains, self.deviations))
 
     @property
+    def happens(self) -> frozenset[str]:
+        """The ids of its effects."""
+        return frozenset(e.id for e in self.effects)
+
+    @property
     def signature(self) -> Signature:
         """The declaration, section and list of return values."""
         return SIGNATURES[self.name]

@@ -1,6 +1,6 @@
 """The rule table: every function of the model, in the order of the standard's chapters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .chapters import (
@@ -60,3 +60,8 @@ def _settled(f: Function) -> Function:
 
 
 TABLE: Mapping[str, Function] = {f.name: _settled(f) for chapter in CHAPTERS for f in chapter.FUNCTIONS}
+
+
+def functions_where(belongs: Callable[[Function], bool]) -> frozenset[str]:
+    """The names of the functions of the table of which something is true."""
+    return frozenset(name for name, f in TABLE.items() if belongs(f))

@@ -12,7 +12,8 @@ from conftest import INIT, LOGIN, LOGIN_SO, OBJECTS, OPEN, OPEN_RO, Step, after,
 from p11conform.adapters.handles import Issued
 from p11conform.adapters.objects import Entry, Objects
 from p11conform.model.call import Args, Attribute, Buffer, Call, Data, Flaw, Observation, Setting
-from p11conform.model.oracle import build, forbids_ok, in_scope, outputs, permitted, successors
+from p11conform.model.decide import forbids_ok
+from p11conform.model.oracle import build, in_scope, outputs, permitted, successors
 from p11conform.model.rule import Rule, Strength
 from p11conform.model.state import Kept, Kind, Login, Mech, Object, Origin, Pin, Session, Slot, State, Trait
 from p11conform.model.table import TABLE
@@ -80,7 +81,7 @@ AES, SECRET, PLAIN_DATA = there(), there(Kind.GENERIC_SECRET), there(Kind.DATA)
 PRIVATE = there(private=True)
 KEYS = holding(AES, SECRET)
 WRAPPED = Kept(True, Mech.AES_KEY_WRAP, 0, Kind.AES)
-EXPIRED = {"user_pin_to_be_changed": True}
+EXPIRED: dict[str, Any] = {"user_pin_to_be_changed": True}
 RSA = Mech.RSA_PKCS
 
 HABITS = [

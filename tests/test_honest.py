@@ -17,6 +17,7 @@ from p11conform.adapters.simulated import Simulated, Varied
 from p11conform.model.call import Call, Observation
 from p11conform.model.oracle import build
 from p11conform.model.state import Object, Slot, State
+from p11conform.model.vocabulary import CKU
 from p11conform.properties.run.campaign import Alone, Budget, Campaign, numbered_calls
 from p11conform.properties.run.driver import Driver
 from p11conform.properties.run.work import Done, Failed, Item, Worker
@@ -44,6 +45,9 @@ class Stage:
 
     def supports(self, call: Call) -> bool:
         return self.module.supports(call)
+
+    def tries_left(self, user: CKU) -> bool:
+        return self.module.tries_left(user)
 
 
 class Recorded(Alone):

@@ -466,25 +466,17 @@ def empty_pin_perhaps_set(s: State, a: Args) -> bool:
     return a.new_pin == Pin.NULL and any(x.empty_pin_legal for x in s.slots)
 
 
+_NEW_PIN_TOO_SHORT = Rule(
+    "new-pin-too-short",
+    CKR.PIN_LEN_RANGE,
+    new_pin_too_short,
+    "5.1.6 CKR_PIN_LEN_RANGE",
+    "The code is for a new PIN that is longer or shorter than PINs of the token are.",
+    Strength.INFERRED,
+)
+
 NEW_PIN = (
-    *or_arguments_bad(
-        Rule(
-            "new-pin-too-short",
-            CKR.PIN_LEN_RANGE,
-            new_pin_too_short,
-            "5.1.6 CKR_PIN_LEN_RANGE",
-            "The code is for a new PIN that is longer or shorter than PINs of the token are.",
-            Strength.INFERRED,
-        ),
-        Rule(
-            "new-pin-too-long",
-            CKR.PIN_LEN_RANGE,
-            new_pin_too_long,
-            "5.1.6 CKR_PIN_LEN_RANGE",
-            "The code is for a new PIN that is longer or shorter than PINs of the token are.",
-            Strength.INFERRED,
-        ),
-    ),
+    *or_arguments_bad(_NEW_PIN_TOO_SHORT, replace(_NEW_PIN_TOO_SHORT, id="new-pin-too-long", when=new_pin_too_long)),
     Rule(
         "new-pin-chosen",
         CKR.PIN_INVALID,

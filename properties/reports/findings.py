@@ -9,7 +9,7 @@ from ...model.interpretations import INTERPRETATIONS, SHOULD
 from ...model.oracle import Model
 from ...model.precedence import ORDERS, between
 from ...model.rule import Rule, Strength
-from ...model.table import TABLE
+from ...model.table import functions_where
 from ...model.vocabulary import CKR
 from ..engine.verdict import Cause, Kind, Steps, Verdict, null_arguments
 from ..run.tally import Tally, Unheeded
@@ -18,7 +18,7 @@ ANSWERS = 4
 """Answers in the stead of a recommended one that are named."""
 
 _PREPARES = {"library-initialized", "session-opened", "token-initialized"}
-SETUP = frozenset(f.name for f in TABLE.values() if any(e.id in _PREPARES for e in f.effects))
+SETUP = functions_where(lambda f: not f.happens.isdisjoint(_PREPARES))
 """Functions whose successful calls at the start of a trace only lead up to what it shows."""
 
 

@@ -44,7 +44,7 @@ class Habits:
     refused: dict[Attempt, str] = field(default_factory=dict)
     _given: dict[Call, frozenset[tuple[str, Any]]] = field(default_factory=dict)
     _answers: dict[Attempt, list[str]] = field(default_factory=dict)
-    """Of attempts that have not worked yet."""
+    """What refusals came with, as long as they may be trouble of the moment."""
 
     def attempt(self, s: State, call: Call) -> Attempt:
         """What a call in a state is an attempt at."""

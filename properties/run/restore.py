@@ -40,7 +40,7 @@ def token_contents(s: State) -> Contents:
 
 
 def _kept(x: Slot) -> Contents:
-    """Whether a PIN may be flagged as to be changed is left out: no call of the tester's is sure to take that back."""
+    """Whether a PIN may be flagged as to be changed is left out: no plan takes that back (see `as_at`)."""
     return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
 
 

@@ -154,8 +154,7 @@ _GATHERED = ("choices", "mechanisms")
 
 def _made(call: Call, f: Function) -> tuple[str, str] | None:
     """What a call that succeeds makes or begins, by sort and name; None for all others."""
-    args, name = call.args, call.function
-    happens = {e.id for e in f.effects}
+    args, name, happens = call.args, call.function, f.happens
     if "session-opened" in happens:
         return SESSION, "R/W" if args.rw else "R/O"
     if "logged-in" in happens:

@@ -187,7 +187,7 @@ class Worker:
                 last = look
             elif len(driver.trail) > before:
                 place = None
-                if self._killed_by_null(k):
+                if self._killed_by_null():
                     # What is like it may be put off, which is for others to decide.
                     self._note_failure((*visit.way, k))
                     return
@@ -197,12 +197,11 @@ class Worker:
             driver.run(last)
             self._note_failure((*visit.way, *last))
 
-    def _killed_by_null(self, number: int) -> bool:
-        """Whether the last call was this one, gave a NULL pointer, and the module did not come back from it."""
+    def _killed_by_null(self) -> bool:
+        """Whether the last call gave a NULL pointer, and the module did not come back from it."""
         last = self.driver.trail[-1].verdict
         uses = self.driver.model.functions[last.call.function].uses
-        ended = last.observation.ending is not Ending.RETURNED and last.call == self.driver.calls[number]
-        return ended and bool(null_arguments(last.call, uses))
+        return last.observation.ending is not Ending.RETURNED and bool(null_arguments(last.call, uses))
 
     def _sweep(self, sweep: Sweep, enough: Callable[[], bool]) -> None:
         driver = self.driver

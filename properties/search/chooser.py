@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from ...model.call import Call
 from ...model.oracle import Model, in_scope, may_succeed
 from ...model.state import State
-from ...model.table import TABLE
+from ...model.table import functions_where
 from ..engine.verdict import Verdict, one_of
 from ..policy import Policy
 from .goals import all_calls, by_function
@@ -71,7 +71,7 @@ _UNDOING = {
     "logged-out",
     "object-destroyed",
 }
-ENDING = frozenset(f.name for f in TABLE.values() if any(e.id in _UNDOING for e in f.effects))
+ENDING = functions_where(lambda f: not f.happens.isdisjoint(_UNDOING))
 """Functions whose success undoes what a sequence has built up."""
 
 OTHERS_PER_ENDING = 5

@@ -1,13 +1,14 @@
 """Ways planned anew: round calls that may not be made, to a state that is as good for what the way is wanted for."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache, partial
+from functools import cache, partial, reduce
+from itertools import accumulate
 from typing import Any, Final
 
 from ...model.call import Args, Call, Flaw
 from ...model.oracle import Model, in_scope, may_succeed
 from ...model.state import Operations, State
-from ...model.table import TABLE
+from ...model.table import functions_where
 from ..policy import Policy, makes_objects
 from .setups import Place, Way, likeliest, places
 
@@ -17,9 +18,7 @@ ODD: Final = 3
 TRIED: Final = 400
 """Calls that are planned for one way before it counts as closed."""
 
-_PREPARING: Final = frozenset(
-    f.name for f in TABLE.values() if any(e.id in ("logged-in", "logged-out") for e in f.effects)
-)
+_PREPARING: Final = functions_where(lambda f: not f.happens.isdisjoint(("logged-in", "logged-out")))
 """Functions whose calls may be put before one that may not be made as it is, or be left out."""
 
 _PLAIN: Final = Args()
@@ -64,9 +63,7 @@ class Detours:
 
     def end(self, s: State, way: Way) -> State:
         """Where a way leads to."""
-        for call in way:
-            s = self._after(s, call)
-        return s
+        return reduce(self._after, way, s)
 
     def way(self, s: State, way: Way) -> Way | None:
         """A way that may be gone to what another one is wanted for: itself if it may, None if there is none."""
@@ -75,7 +72,7 @@ class Detours:
             return tuple(call for _, call in kept)
         planned = self._planned(s, way, set(), iter(range(TRIED)))
         if planned is not None:
-            self._kept[s, way] = tuple(zip(self._along(s, planned), planned, strict=True))
+            self._kept[s, way] = tuple(zip(accumulate(planned, self._after, initial=s), planned, strict=False))
         return planned
 
     def _planned(self, s: State, way: Way, closed: set[tuple[State, int]], tries: Iterator[int]) -> Way | None:
@@ -92,11 +89,6 @@ class Detours:
                 return (*instead, *onward)
         closed.add((s, len(way)))
         return None
-
-    def _along(self, s: State, way: Way) -> Iterator[State]:
-        for call in way:
-            yield s
-            s = self._after(s, call)
 
     def _instead(self, s: State, call: Call) -> Iterator[Way]:
         """What may be done for a call in a state: the call if that may be made, else what comes to the same."""

@@ -4,7 +4,7 @@ The search of `cover` finds its own way through sessions and logins; objects and
 can walk, so the ways to them are given, and each is followed on the model before it is used.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,8 @@ from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, W
 from ...model.chapters import digests, dual, general, searches, sessions, slots
 from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
 from ...model.oracle import Model, following, in_scope, may_succeed
-from ...model.rule import Function
 from ...model.state import Kind, Mech, Pin, Role, State, Trait
-from ...model.table import TABLE
+from ...model.table import TABLE, functions_where
 from ...model.vocabulary import CKR, CKU
 from ..engine.verdict import built_up
 
@@ -53,10 +52,6 @@ _CREATED = tuple(kind for kind in KINDS if not any(kind in x.args.mechanism.fact
 _MAKERS = {Kind.AES: AES, Kind.GENERIC_SECRET: SECRET, Kind.RSA_PUBLIC: RSA, Kind.EC_PUBLIC: EC}
 
 
-def _names(belongs: Callable[[Function], bool]) -> frozenset[str]:
-    return frozenset(f.name for f in TABLE.values() if belongs(f))
-
-
 def _verb(role: Role) -> str:
     """What names of functions call a role."""
     return "".join(word.capitalize() for word in role.name.split("_"))
@@ -79,18 +74,18 @@ OPERATIONS = frozenset(name for names in _ROLES.values() for name in names)
 DIGESTS = frozenset(f.name for f in digests.FUNCTIONS)
 DUAL = frozenset(f.name for f in dual.FUNCTIONS)
 SEARCHES = frozenset(f.name for f in searches.FUNCTIONS)
-STATES = _names(lambda f: any(p.name == "pOperationState" for p in f.signature.parameters))
-MAKING = _names(lambda f: "trait" in f.uses)
-KEYED = _names(lambda f: "key" in f.uses)
-OBJECTS = SEARCHES | _names(lambda f: "object" in f.uses)
-BEGINNING = _names(lambda f: any(e.id.endswith("-begun") for e in f.effects))
+STATES = functions_where(lambda f: any(p.name == "pOperationState" for p in f.signature.parameters))
+MAKING = functions_where(lambda f: "trait" in f.uses)
+KEYED = functions_where(lambda f: "key" in f.uses)
+OBJECTS = SEARCHES | functions_where(lambda f: "object" in f.uses)
+BEGINNING = functions_where(lambda f: any(id.endswith("-begun") for id in f.happens))
 """Functions that begin an operation."""
 
 _GOING_ON = {name: name.removesuffix("Init") for name in BEGINNING}
 """What does at once all that was begun."""
 
 _WRAPPING = frozenset(f"C_{_verb(role)}Key" for role in (Role.WRAP, Role.UNWRAP))
-_READING = _names(lambda f: "object" in f.uses and not f.effects)
+_READING = functions_where(lambda f: "object" in f.uses and not f.effects)
 
 
 def going_on(way: Way) -> Way:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -31,6 +32,7 @@ from ..model.vocabulary import CKR
 from ..options import PIN, SO_PIN
 from ..properties.engine.beliefs import Compiled
 from ..properties.engine.packed import uncollected
+from ..properties.engine.verdict import null_arguments
 from ..properties.policy import Level, Rights, anything
 from ..properties.run.campaign import numbered_calls
 from ..properties.run.work import Visit
@@ -158,7 +160,10 @@ def deaths() -> Figures:
     model, calls = build(), numbered_calls(build(), SIMULATED_STATE)
     initialize = calls.index(Call("C_Initialize"))
     # A death by a NULL pointer would end the visit.
-    goals = tuple((k, ()) for k, call in enumerate(calls) if k != initialize and not call.args.null)[:DEATHS]
+    deadly = (
+        k for k, x in enumerate(calls) if k != initialize and not null_arguments(x, model.functions[x.function].uses)
+    )
+    goals = tuple((k, ()) for k in islice(deadly, DEATHS))
 
     def scripted(briefing: bytes, **_: Any) -> Isolated:
         return Isolated(Kind.RAW, "scripted", Binding(slots=(0,)), program=MORTAL, briefing=briefing)
