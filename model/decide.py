@@ -12,7 +12,7 @@ from typing import Protocol, Self, TypeVar
 
 from .call import Args
 from .precedence import Relation, between
-from .rule import Condition, Effect, Function, Rule, Strength
+from .rule import Condition, Effect, Function, Guarded, Rule, Strength
 from .state import State
 from .vocabulary import CKR
 
@@ -47,14 +47,23 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Guards:
+    """Conditions by number, each as what is left of it where all guards above it hold; `under` are further guards."""
+
+    own: tuple[tuple[int, Condition], ...]
+    under: tuple[tuple[Condition, "Guards"], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How a function's return value is decided; conditions go by their number in `conditions`.
 
-    `rows` has the condition of each row of the function. `firm` are those of rows that forbid success; None where the
-    function never succeeds.
+    `guards` has them by what they take for granted, so that it need be looked at once. `rows` has the condition of each
+    row of the function. `firm` are those of rows that forbid success; None where the function never succeeds.
     """
 
     conditions: tuple[Condition, ...]
+    guards: Guards
     rows: tuple[int, ...]
     firm: tuple[int, ...] | None
     codes: tuple[Code, ...]
@@ -74,7 +83,29 @@ def plan(function: Function, above: Mapping[tuple[CKR, CKR], Relation]) -> Plan:
         )
         for code in sorted({r.code for r in function.rules})
     )
-    return Plan(conditions, rows, tuple(dict.fromkeys(n for n, _ in firm)) if function.returns_ok else None, codes)
+    guards = _guards([*enumerate(conditions)])
+    forbidding = tuple(dict.fromkeys(n for n, _ in firm)) if function.returns_ok else None
+    return Plan(conditions, guards, rows, forbidding, codes)
+
+
+def _guards(conditions: Sequence[tuple[int, Condition]]) -> Guards:
+    own = tuple((n, when) for n, when in conditions if not isinstance(when, Guarded))
+    under: dict[Condition, list[tuple[int, Condition]]] = {}
+    for n, when in conditions:
+        if isinstance(when, Guarded):
+            under.setdefault(when.given, []).append((n, when.when))
+    return Guards(own, tuple((given, _guards(those)) for given, those in under.items()))
+
+
+def holding(p: Plan, s: State, args: Args) -> tuple[bool, ...]:
+    """The truth of each condition of a plan for a call in a state."""
+    truth = [False] * len(p.conditions)
+    looked_at = [p.guards]
+    for guards in looked_at:
+        for n, when in guards.own:
+            truth[n] = bool(when(s, args))
+        looked_at += [below for given, below in guards.under if given(s, args)]
+    return tuple(truth)
 
 
 def decide(p: Plan, holding: Sequence[_Truth], scope: _Truth) -> Iterator[tuple[CKR, _Truth]]:

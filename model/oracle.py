@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .call import Call, is_unnamed
-from .decide import Plan, changed, decide, forbids_ok, plan
+from .decide import Plan, changed, decide, forbids_ok, holding, plan
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
-from .precedence import Order, order
+from .precedence import Order, Relation, between, order
 from .rule import Effect, Function, Rule, Strength
 from .state import State
 from .table import TABLE
@@ -30,6 +30,7 @@ class Ruling:
     prevailing: tuple[Rule, ...]
     firm: tuple[Rule, ...]
     codes: frozenset[CKR]
+    _advised: dict[int, tuple[tuple[Rule, Relation | None], ...]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,9 @@ class _Docket:
 
     function: Function
     plan: Plan
+    advise: Mapping[tuple[CKR, CKR], Relation]
     made: dict[tuple[bool, ...], Ruling] = field(default_factory=dict)
+    effects: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +115,10 @@ def plan_of(model: Model, function: str) -> Plan:
 def ruling(model: Model, s: State, call: Call) -> Ruling:
     """What the text says of a call in a state: the rows that apply, and what follows from them."""
     docket = model._dockets.get(call.function) or _docket(model, call.function)
-    args = call.args
-    holding = tuple([bool(when(s, args)) for when in docket.plan.conditions])
-    made = docket.made.get(holding)
+    truth = holding(docket.plan, s, call.args)
+    made = docket.made.get(truth)
     if made is None:
-        made = docket.made[holding] = _rule(docket, holding)
+        made = docket.made[truth] = _rule(docket, truth)
     return made
 
 
@@ -124,15 +126,32 @@ def _docket(model: Model, name: str) -> _Docket:
     docket = model._dockets.get(name)
     if docket is None:
         f = model.functions[name]
-        docket = model._dockets[name] = _Docket(f, plan(f, model.orders[name].decide))
+        docket = model._dockets[name] = _Docket(f, plan(f, model.orders[name].decide), model.orders[name].advise)
     return docket
 
 
-def _rule(docket: _Docket, holding: Sequence[bool]) -> Ruling:
-    codes = frozenset(code for code, permitted in decide(docket.plan, [*map(int, holding)], 1) if permitted)
-    rules = tuple(r for r, n in zip(docket.function.rules, docket.plan.rows, strict=True) if holding[n])
+def _rule(docket: _Docket, truth: Sequence[bool]) -> Ruling:
+    codes = frozenset(code for code, permitted in decide(docket.plan, [*map(int, truth)], 1) if permitted)
+    rules = tuple(r for r, n in zip(docket.function.rules, docket.plan.rows, strict=True) if truth[n])
     prevail = tuple(r for r in rules if r.code in codes)
     return Ruling(rules, prevail, tuple(filter(forbids_ok, prevail)), codes)
+
+
+def advised(model: Model, function: str, given: Ruling, code: int) -> tuple[tuple[Rule, Relation | None], ...]:
+    """The rows whose code is recommended where these rows apply and another was returned that the text permits.
+
+    Each has the relation by which it comes first, or none where it recommends that the call fail and it did not.
+    """
+    found = given._advised.get(code)
+    if found is None:
+        orders = _docket(model, function).advise
+        if code == CKR.OK:
+            found = tuple((r, None) for r in given.rules if r.strength is Strength.SHOULD)
+        else:
+            ordered = ((r, between(orders, r, CKR(code))) for r in given.firm)
+            found = tuple((r, relation) for r, relation in ordered if relation is not None)
+        given._advised[code] = found
+    return found
 
 
 def prevailing(model: Model, function: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
@@ -168,7 +187,11 @@ def following(model: Model, s: State, call: Call, code: int) -> list[State]:
 
     A failed call changes nothing (5), but for what its effects say.
     """
-    return changed(tuple([e for e in model.functions[call.function].effects if code in e.on]), s, call.args)
+    docket = model._dockets.get(call.function) or _docket(model, call.function)
+    effects = docket.effects.get(code)
+    if effects is None:
+        effects = docket.effects[code] = tuple(e for e in docket.function.effects if code in e.on)
+    return changed(effects, s, call.args) if effects else [s]
 
 
 def successors(model: Model, s: State, call: Call, code: int) -> frozenset[State]:

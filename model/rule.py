@@ -70,20 +70,25 @@ class Rule:
         return self.when.__name__.replace("_", " ")
 
 
-@cache
-def guarded(given: Condition, when: Condition) -> Condition:
-    """A condition where another holds, under the name of the first; made once, so that it is lifted once."""
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A condition where another holds, under the name of the first."""
 
-    def both(s: State, a: Args) -> bool:
-        return given(s, a) and when(s, a)
+    given: Condition
+    when: Condition
 
-    both.__name__, both.__qualname__ = when.__name__, when.__qualname__
-    return both
+    def __call__(self, s: State, a: Args) -> bool:
+        """Whether both hold."""
+        return self.given(s, a) and self.when(s, a)
+
+    @property
+    def __name__(self) -> str:
+        return self.when.__name__
 
 
 @cache
 def only_where(given: Condition, change: Change) -> Change:
-    """A change that is made where a condition holds, under the name of the change; made once, as `guarded` is."""
+    """A change that is made where a condition holds, under the name of the change; made once, to be lifted once."""
 
     def changed(s: State, a: Args) -> State:
         return change(s, a) if given(s, a) else s

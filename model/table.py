@@ -18,7 +18,7 @@ from .chapters import (
     slots,
 )
 from .chapters.conditions import session_valid, slot_known
-from .rule import Condition, Function, guarded, only_where
+from .rule import Condition, Function, Guarded, only_where
 from .vocabulary import CKR
 
 CHAPTERS = (
@@ -52,7 +52,7 @@ def _settled(f: Function) -> Function:
     given, subject = f.given, _subject(f)
     rules, effects = f.rules, f.effects
     if given is not None:
-        rules = tuple(r if r.unguarded else replace(r, when=guarded(given, r.when)) for r in rules)
+        rules = tuple(r if r.unguarded else replace(r, when=Guarded(given, r.when)) for r in rules)
     if subject is not None:
         failing = {e for e in effects if e.on != {CKR.OK}}
         effects = tuple(replace(e, change=only_where(subject, e.change)) if e in failing else e for e in effects)

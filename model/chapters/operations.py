@@ -31,11 +31,11 @@ from ..rule import (
     Condition,
     Effect,
     Function,
+    Guarded,
     Output,
     Rule,
     Strength,
     at_least,
-    guarded,
     named,
     never,
 )
@@ -312,7 +312,7 @@ def _no_mechanism_rows(k: Activity) -> Iterable[Rule]:
 
 def _where_given(rows: Iterable[Rule]) -> Iterable[Rule]:
     """Rows that look at the mechanism, where there is one."""
-    return (replace(r, when=guarded(mechanism_given, r.when)) for r in rows)
+    return (replace(r, when=Guarded(mechanism_given, r.when)) for r in rows)
 
 
 def _key_beside_nothing_rows(k: Activity) -> Iterable[Rule]:

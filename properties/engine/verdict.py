@@ -9,9 +9,9 @@ from typing import Final
 from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
-from ...model.oracle import Model, Ruling, following, in_scope, legal_anyway, outputs, permitted, ruling
-from ...model.precedence import Relation, between
-from ...model.rule import Effect, Rule, Strength
+from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
+from ...model.precedence import Relation
+from ...model.rule import Effect, Rule
 from ...model.state import Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 from .packed import leaves
@@ -358,11 +358,7 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
 
 def _advice(model: Model, call: Call, seen: Observation, given: Ruling) -> tuple[Advice, ...]:
     """What the text recommends where these rows apply, and another code was returned that it permits."""
-    if seen.code == CKR.OK:
-        return tuple(Advice(r) for r in given.rules if r.strength is Strength.SHOULD)
-    orders = model.orders[call.function].advise
-    found = ((r, between(orders, r, CKR(seen.code))) for r in given.firm)
-    return tuple(Advice(r, relation) for r, relation in found if relation is not None)
+    return tuple([Advice(*x) for x in advised(model, call.function, given, seen.code)])
 
 
 def _silent(model: Model, beliefs: Sequence[State], call: Call) -> bool:
