@@ -35,7 +35,7 @@ from ..engine.verdict import (
 from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding
 from ..search.detours import Detours
-from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing, goals
+from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
 from ..search.setups import Way, going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
@@ -503,10 +503,12 @@ class Campaign:
     def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
         """Witnesses by the place where they are, as the search finds them; those beside an argument are put by.
 
-        So are the calls that must fail at each place: apart those to which the same rows applied elsewhere.
+        Those of a change come when all others are found, as the look after them is long. Put by are too the calls
+        that must fail at each place: apart those to which the same rows applied elsewhere.
         """
-        search = Search(self._model, self._initial, self._policy, goals(self._model, self._initial), self._detours)
+        search = Search(self._model, self._initial, self._policy, detours=self._detours)
         known: set[tuple[object, ...]] = set()
+        changes: list[list[Witness]] = []
         for view in search.views():
             before = len(search.found)
             search.look(*view)
@@ -525,10 +527,12 @@ class Campaign:
                     sweeps += [Sweep(self._named(way), named[i : i + SWEEP], look) for i in range(0, len(named), SWEEP)]
             new = search.found[before:]
             self._hopeful |= {w.goal.function for w in new if w.goal.row is None}
-            now = [w for w in new if w.goal.given is None]
+            now = [w for w in new if w.goal.given is None and w.goal.change is None]
             shown += now
+            changes.append([w for w in new if w.goal.change is not None])
             beside.append([w for w in new if w.goal.given is not None])
             yield now
+        yield from changes
 
     def _visits(self, places: Iterable[list[Witness]]) -> Iterator[Visit]:
         for found in places:

@@ -5,7 +5,7 @@ A sequence is replayed on a module that may be slow, so this is about few replay
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, takewhile
 from math import isqrt
 from typing import TypeVar
 
@@ -34,7 +34,8 @@ def shrink(
 
     `fails` replays a sequence and says whether it shows the failure. It is asked once about each, and never about
     `calls`, which must fail, or about no calls at all. `uses` names the arguments of each function. The first of the
-    `guesses` that fails is shrunk in place of `calls`. The result depends on the arguments only.
+    `guesses` that fails is shrunk in place of `calls`; where none does, what `calls` begin and end with as the first of
+    them does is taken to matter until the rest is small. The result depends on the arguments only.
     """
     known: dict[tuple[Call, ...], bool] = {(): False, tuple(calls): True}
 
@@ -43,13 +44,14 @@ def shrink(
             known[trial] = fails(trial)
         return known[trial]
 
-    few = next(filter(shows, map(tuple, guesses)), tuple(calls))
+    guessed = [tuple(guess) for guess in guesses]
+    few: tuple[Call, ...] = next((guess for guess in guessed if shows(guess)), tuple(calls))
     if len(few) > LONG:
         size = isqrt(len(few))
         stretches = tuple(few[i : i + size] for i in range(0, len(few), size))
-        few = _joined(_needed(stretches, lambda trial: shows(_joined(trial))))
+        few = _joined(_needed(stretches, lambda trial: shows(_joined(trial)), (), stretches[-1:]))
     if len(few) > SHORT:
-        few = _needed(few, shows)
+        few = _needed(few, shows, *_alike(few, next(iter(guessed), ())))
 
     def with_only(features: Iterable[tuple[int, str]]) -> tuple[Call, ...]:
         """The few calls with only these features: a call's own has no name, those of its arguments have theirs."""
@@ -72,13 +74,28 @@ def _joined(stretches: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
     return tuple(chain.from_iterable(stretches))
 
 
-def _needed(items: tuple[T, ...], fails: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:
-    """Some of the items that fail like all: no others than matter, if the last does and fewer never fail more.
+def _alike(items: tuple[T, ...], others: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """What the items begin and end with as others do; the last one counts as the end in any case."""
+    first = _agreeing(items[:-1], others)
+    last = _agreeing(items[first:][::-1], others[first:][::-1])
+    return items[:first], items[-max(last, 1) :]
+
+
+def _agreeing(items: tuple[T, ...], others: tuple[T, ...]) -> int:
+    """How many items, from the first on, are those of others."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(items, others, strict=False)))
+
+
+def _needed(
+    items: tuple[T, ...], fails: Callable[[tuple[T, ...]], bool], head: tuple[T, ...], tail: tuple[T, ...]
+) -> tuple[T, ...]:
+    """Some of the items that fail like all, the first and last of which matter; fewer never fail more.
 
     By turns the first and the last of the rest that matters is searched, from the far end on: what matters tends to
     stand together, and then what is replayed is short.
     """
-    head, rest, tail = items[:0], items[:-1], items[-1:]
+    rest = items[len(head) : len(items) - len(tail)]
+    found = 0
 
     def last_are_enough(many: int) -> bool:
         return fails(head + rest[len(rest) - many :] + tail)
@@ -86,10 +103,11 @@ def _needed(items: tuple[T, ...], fails: Callable[[tuple[T, ...]], bool]) -> tup
     def first_are_enough(many: int) -> bool:
         return fails(head + rest[:many] + tail)
 
-    while rest and len(head) + len(tail) < FEW:
+    while rest and found < FEW:
         if fails(head + tail):
             return head + tail
-        if len(head) < len(tail):
+        found += 1
+        if found % 2:
             at = len(rest) - _least(len(rest), last_are_enough)
             head, rest = head + rest[at : at + 1], rest[at + 1 :]
         else:

@@ -194,8 +194,13 @@ class Worker:
                 driver.run(look)
                 self._note_failure((*visit.way, k, *look))
         if place is not None and driver.belief is place:
-            driver.run(last)
-            self._note_failure((*visit.way, *last))
+            self._look(visit.way, last)
+
+    def _look(self, way: Numbers, look: Numbers) -> None:
+        """End a visit with a look at what the calls there left behind."""
+        before = len(self.driver.trail)
+        self.driver.run(look)
+        self._note_failure((*way, *look[: len(self.driver.trail) - before]))
 
     def _killed_by_null(self) -> bool:
         """Whether the last call gave a NULL pointer, and the module did not come back from it."""
@@ -236,8 +241,7 @@ class Worker:
             if seen[kind] == OFTEN:
                 tired.add(verdict.call.function)
         if place is not None and driver.belief is place:
-            driver.run(sweep.look)
-            self._note_failure((*sweep.way, *sweep.look))
+            self._look(sweep.way, sweep.look)
 
     def _tour(self, tour: Tour, enough: Callable[[], bool]) -> None:
         driver = self.driver

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from ...model.call import Args, Call
@@ -19,7 +20,7 @@ from ...model.rule import Function, Rule
 from ...model.state import Pin, State
 from ...model.vocabulary import CKR, CKU
 from ..engine.columns import Changes, Columns, members
-from ..engine.packed import Flat, States, uncollected
+from ..engine.packed import Flat, States, map_leaves, uncollected
 from ..engine.reads import Leaves
 from ..policy import Policy, anything, makes_objects
 from .detours import Detours
@@ -53,8 +54,8 @@ class Goal:
     """What a sequence shows in its last call: the part that a row plays, or that it outranks another.
 
     Rows are numbered as in the function; None stands for success. `under` is the row outranked; `given` is an
-    argument, by name and value, that the call has while the row decides. `effect` is an effect, numbered as in the
-    function, that changes the state when the call succeeds.
+    argument, by name and value, that the call has while the row decides. `change` is a part of the state, by its path
+    without numbers, that becomes another when the call succeeds.
     """
 
     function: str
@@ -62,7 +63,7 @@ class Goal:
     part: Part = Part.DECIDES
     under: int | None = None
     given: tuple[str, Any] | None = None
-    effect: int | None = None
+    change: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,10 @@ def _way_on(model: Model, s: State, call: Call) -> CKR | None:
 
 
 def goals(model: Model, initial: State) -> Iterator[Goal]:
-    """Everything worth a sequence: success, each row in each part, each precedence, each argument beside each row."""
+    """What is worth a sequence: success, each row in each part, each precedence, each argument beside each row."""
     for f in model.functions.values():
         pairs = model.orders[f.name].stated
         values = [(name, value) for name in f.uses for value in worth_trying(f, name, initial)]
-        yield from (Goal(f.name, None, effect=n) for n in range(len(f.effects)))
         for k in (None, *range(len(f.rules))):
             yield Goal(f.name, k)
             yield from (Goal(f.name, k, given=given) for given in values)
@@ -199,6 +199,13 @@ Calls = Mapping[str, tuple[Call, ...]]
 """Calls, function by function."""
 
 
+def _paths(initial: State) -> list[str]:
+    """Where each leaf of a state stands in it."""
+    paths: list[str] = []
+    map_leaves(initial, lambda _leaf, _type, path: paths.append(path))
+    return paths
+
+
 def views(
     model: Model,
     initial: State,
@@ -254,23 +261,32 @@ def witnesses(
     depth: int = DEPTH,
     wanted: Iterable[Goal] | None = None,
 ) -> tuple[Witness, ...]:
-    """A shortest sequence for every goal that the scope reaches, or for those that are wanted."""
-    search = Search(model, initial, policy, goals(model, initial) if wanted is None else wanted)
+    """A shortest sequence for every goal and every change that the scope reaches, or for the goals that are wanted."""
+    search = Search(model, initial, policy, wanted)
     for view in search.views(depth):
         search.look(*view)
     return tuple(search.found)
 
 
 class Search:
-    """Goals that are wanted, and the witnesses found for others; a goal is asked about only while it is wanted."""
+    """Goals that are wanted, and the witnesses found for others; a goal is asked about only while it is wanted.
+
+    Where none are named, all are, and with them every change that a function makes.
+    """
 
     def __init__(
-        self, model: Model, initial: State, policy: Policy, wanted: Iterable[Goal], detours: Detours | None = None
+        self,
+        model: Model,
+        initial: State,
+        policy: Policy,
+        wanted: Iterable[Goal] | None = None,
+        detours: Detours | None = None,
     ) -> None:
         self.found: list[Witness] = []
         self._detours = detours
         self._model, self._initial, self._policy = model, initial, policy
-        self._order = {g: n for n, g in enumerate(wanted)}
+        self._for_changes = wanted is None
+        self._order = {g: n for n, g in enumerate(goals(model, initial) if wanted is None else wanted)}
         self._wanted = {*self._order}
         self._left = Counter(g.function for g in self._wanted)
         self._beside: dict[tuple[str, int | None], set[Goal]] = {}
@@ -281,6 +297,10 @@ class Search:
         self._states, self._leaves = States(initial), Leaves(initial)
         # By address, as hashing thousands of calls takes longer than to look at them; a sheet keeps its calls alive.
         self._sheets: dict[int, _Sheet] = {}
+        self._parts = [re.sub(r"\[\d+\]", "", path).lstrip(".") for path in _paths(initial)]
+        self._alike = {part: sum(0xFF << 8 * i for i, x in enumerate(self._parts) if x == part) for part in self._parts}
+        self._changed: dict[str, int] = dict.fromkeys(model.functions, 0)
+        """For each function the leaves that it was seen to change, and those of the same part, as bytes of a number."""
 
     @property
     def rows_left(self) -> bool:
@@ -298,13 +318,15 @@ class Search:
     def look(self, s: State, way: tuple[Call, ...], calls: Calls) -> None:
         """Take the goals that these calls meet in a state."""
         flat = self._states.flats[self._states.number(s)]
+        last = len(self._order)
         for name, own in calls.items():
+            sheet = self._sheet(name, own)
+            met = [*self._changing(s, flat, name, sheet)] if self._for_changes else []
             if self._left[name]:
-                sheet = self._sheet(name, own)
-                # In an order that is not that of a set, which differs from process to process.
-                met = sorted(self._met(s, flat, name, sheet), key=lambda x: (x[1], self._order[x[0]]))
-                for goal, j in met:
-                    self._take(goal, (*way, own[j]))
+                met += self._met(s, flat, name, sheet)
+            # In an order that is not that of a set, which differs from process to process.
+            for goal, j in sorted(met, key=lambda x: (x[1], self._order.get(x[0], last))):
+                self._take(goal, (*way, own[j]))
 
     def idle(self, s: State, _way: tuple[Call, ...], calls: Calls) -> Iterator[tuple[tuple[int, ...], Call]]:
         """Those of the calls that must fail in a state, and by whatever code leave it as it is, with their rows."""
@@ -349,26 +371,31 @@ class Search:
                 fitting = which & sheet.having(goal.given)
                 if fitting and (first := next(self._allowed(s, sheet, fitting), None)) is not None:
                     yield goal, first
-        if None in clean:
-            for n, effect in enumerate(self._model.functions[name].effects):
-                goal = Goal(name, None, effect=n)
-                if goal in self._wanted and CKR.OK in effect.on:
-                    changing = (
-                        j for j in self._allowed(s, sheet, clean[None]) if effect.change(s, sheet.calls[j].args) != s
-                    )
-                    yield from ((goal, j) for j in islice(changing, 1))
+
+    def _changing(self, s: State, flat: Flat, name: str, sheet: _Sheet) -> Iterator[tuple[Goal, int]]:
+        """Changes that the function was not seen to make, each with the first call that may be made and makes it."""
+        before = int.from_bytes(flat, "little")
+        for those, states in sheet.changes.after(flat, CKR.OK, sheet.columns.succeeding(flat)):
+            for after in states:
+                new = (before ^ int.from_bytes(after, "little")) & ~self._changed[name]
+                if new and (first := next(self._allowed(s, sheet, those), None)) is not None:
+                    for i, byte in enumerate(new.to_bytes(len(flat), "little")):
+                        if byte and not self._changed[name] >> 8 * i & 0xFF:
+                            self._changed[name] |= self._alike[self._parts[i]]
+                            yield Goal(name, None, change=self._parts[i]), first
 
     def _allowed(self, s: State, sheet: _Sheet, which: int) -> Iterator[int]:
         """Those of some calls that may be made, in order."""
         return (j for j in members(which) if self._policy(s, sheet.calls[j]))
 
     def _take(self, goal: Goal, calls: tuple[Call, ...]) -> None:
-        if goal not in self._wanted:
-            return
-        self._wanted.remove(goal)
-        self._left[goal.function] -= 1
-        if goal.given is not None:
-            self._beside[goal.function, goal.row].remove(goal)
+        if goal.change is None:
+            if goal not in self._wanted:
+                return
+            self._wanted.remove(goal)
+            self._left[goal.function] -= 1
+            if goal.given is not None:
+                self._beside[goal.function, goal.row].remove(goal)
         rules = self._model.functions[goal.function].rules
         self.found.append(Witness(goal, None if goal.row is None else rules[goal.row], calls))
 
@@ -409,19 +436,29 @@ SEARCH = tuple(Call(f.name) for f in searches.FUNCTIONS)
 _USE = tuple(map(Call, ("C_OpenSession", "C_Login", "C_FindObjectsInit", "C_Logout", "C_CloseSession", "C_Finalize")))
 
 
-def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
-    """Calls to end a sequence with, that show what the module holds; after an effect, also whether it happened.
-
-    After C_Initialize, whose arguments have a say in every call that follows, the library is used a little. What the
-    sequence began last is begun again: that tells whether its last call ended the operation. After what makes objects
-    they are searched for: that tells whether there is one that should not be there.
-    """
-    sessions, slots = range(len(initial.sessions)), range(len(initial.slots))
-    look = (
+def _look(sessions: Iterable[int], slots: Iterable[int]) -> tuple[Call, ...]:
+    """Calls that show in which state sessions and tokens are."""
+    return (
         *(Call("C_GetSessionInfo", Args(session=k)) for k in sessions),
         *(Call("C_GetTokenInfo", Args(slot=k)) for k in slots),
     )
-    if witness.goal.effect is None:
+
+
+def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
+    """Calls to end a sequence with, that show what the module holds; after a change, also whether it happened.
+
+    After C_Initialize, whose arguments have a say in every call that follows, the library is used a little. What the
+    sequence began last is begun again: that tells whether its last call ended the operation. After what makes objects
+    they are searched for: that tells whether there is one that should not be there. Only a change is looked for in
+    sessions and slots, too, that the sequence does not speak of.
+    """
+    opened = sum(call.function == "C_OpenSession" for call in witness.calls)
+    sessions = range(len(initial.sessions))
+    look = _look(sessions, range(len(initial.slots)))
+    if witness.goal.change is None:
+        spoken_of = {c.args.slot for c in witness.calls if "slot" in model.functions[c.function].uses}
+        last = witness.calls[-1].args.session
+        look = _look([k for k in sessions if k < opened or k == last], sorted(spoken_of or {0}))
         used = _USE if witness.goal.function == "C_Initialize" else ()
         used += SEARCH if makes_objects(witness.goal.function) else ()
         begun = [c for c in witness.calls[:-1] if c.function in BEGINNING]
@@ -430,6 +467,10 @@ def closing(witness: Witness, model: Model, initial: State) -> tuple[Call, ...]:
     deep = (
         *look,
         *(Call("C_GetOperationState", Args(session=k)) for k in sessions),
+        # A session opened anew tells whether the users and objects are gone that should be, and there that should stay.
+        Call("C_OpenSession"),
+        *look[: len(sessions)],
+        *SEARCH,
         Call("C_Finalize"),
         Call("C_Initialize"),
         Call("C_OpenSession"),

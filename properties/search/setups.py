@@ -99,8 +99,11 @@ def going_on(way: Way) -> Way:
 _OF_SESSIONS = frozenset(f.name for chapter in (general, slots, sessions) for f in chapter.FUNCTIONS)
 """Functions that the search finds its own way to."""
 
-SMALL = {*TABLE} - _OF_SESSIONS - OPERATIONS - DIGESTS - DUAL - MAKING - KEYED - OBJECTS | {"C_Logout"}
-"""Functions that are of no other family, and one that ends what others rest on."""
+_ENDING = functions_where(lambda f: not {"logged-out", "session-closed", "sessions-closed"}.isdisjoint(f.happens))
+"""Functions that end what others rest on."""
+
+SMALL = {*TABLE} - _OF_SESSIONS - OPERATIONS - DIGESTS - DUAL - MAKING - KEYED - OBJECTS | _ENDING
+"""Functions that are of no other family, and those that end what others rest on."""
 
 EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING
 
