@@ -107,7 +107,7 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
     rules = coverage["rules"]
     yield (
         f"covered: {len(coverage['functions'])} functions, {len(coverage['codes'])} codes, "
-        f"{len(coverage['pairs'])} (function, code) pairs, {report['states']} states, "
+        f"{len(coverage['pairs'])} (function, code) pairs, {coverage['states']} states, "
         f"{rules['fired']} of {rules['total']} rules fired"
     )
     classes = coverage["classes"]
