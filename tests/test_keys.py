@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from p11conform.model.call import Args, Call, Data, Flaw, Observation
+from p11conform.model.call import Args, Call, Data, Flaw, Observation, Parameter
 from p11conform.model.chapters.conditions import halves
 from p11conform.model.chapters.operations import ENCRYPTION, SIGNING, not_active_row
 from p11conform.model.oracle import build, in_scope, permitted, successors
@@ -137,11 +137,25 @@ def test_a_null_blob_may_be_seen_before_the_session_against_advice() -> None:
 
 def test_a_junk_parameter_is_an_error_only_where_one_is_wanted() -> None:
     def codes(mech: Mech) -> frozenset[CKR]:
-        call = Call("C_WrapKey", replace(Args(mechanism=mech), parameter=Args().parameter.WRONG))
+        call = Call("C_WrapKey", replace(Args(mechanism=mech), parameter=Parameter.WRONG))
         return permitted(MODEL, USER_IN, call)
 
     assert CKR.OK not in codes(Mech.AES_CBC_PAD)
     assert CKR.OK in codes(Mech.AES_KEY_WRAP)
+
+
+RIGHT, JUNK = Parameter.RIGHT, Parameter.WRONG
+
+
+@pytest.mark.parametrize(("wrapping", "unwrapping"), [(RIGHT, RIGHT), (RIGHT, JUNK), (JUNK, RIGHT), (JUNK, JUNK)])
+def test_a_parameter_that_may_count_as_an_initial_value_may_spoil_the_blob(
+    wrapping: Parameter, unwrapping: Parameter
+) -> None:
+    args = Args(mechanism=Mech.AES_KEY_WRAP)
+    s = put_object(USER_IN, 1, Object(True, True, Kind.AES))
+    s = after(s, Call("C_WrapKey", replace(args, other_key=1, parameter=wrapping)))
+    call = Call("C_UnwrapKey", replace(args, kind=Kind.AES, data=Data.KEPT, parameter=unwrapping))
+    assert (CKR.WRAPPED_KEY_INVALID in permitted(MODEL, s, call)) is (JUNK in (wrapping, unwrapping))
 
 
 @pytest.mark.parametrize("code", [CKR.FUNCTION_FAILED, CKR.DEVICE_ERROR, 0x8000_0001])

@@ -559,10 +559,13 @@ _WRAPPING = (
 
 
 def keep_wrapped(s: State, a: Args) -> State:
-    """Also where the buffer is one below the length that was told, which may overstate the need (5.2)."""
+    """Also where the buffer is one below the length that was told, which may overstate the need (5.2).
+
+    What was wrapped with a parameter that may count or not is not known to come out again.
+    """
     if a.buffer == Buffer.NULL:
         return s
-    return replace(s, wrapped=Kept(True, a.mechanism, a.key, s.objects[a.other_key].kind))
+    return replace(s, wrapped=Kept(a.parameter == Parameter.RIGHT, a.mechanism, a.key, s.objects[a.other_key].kind))
 
 
 def wrapped_length(s: State, a: Args) -> Sequence[int]:
@@ -625,9 +628,15 @@ _SYMMETRIC = (Mech.AES_CBC_PAD, Mech.AES_KEY_WRAP)
 
 
 def blob_right(s: State, a: Args) -> bool:
-    """The blob is one that the matching key wrapped, with this mechanism, around a key of the kind asked for."""
+    """The blob is one that the matching key wrapped, with this very mechanism, around a key of the kind asked for."""
     w = s.wrapped
-    if not (w.valid and a.data == Data.KEPT and w.mechanism == a.mechanism and w.kind == a.kind):
+    if not (
+        w.valid
+        and a.parameter == Parameter.RIGHT
+        and a.data == Data.KEPT
+        and w.mechanism == a.mechanism
+        and w.kind == a.kind
+    ):
         return False
     return w.key == a.key if one_of(a.mechanism, _SYMMETRIC) else halves(s, w.key, a.key)
 
