@@ -92,6 +92,7 @@ HABITS = [
     Habit("W1", holding(AES, AES), with_args(UNWRAP, **TWO_VALUES), "TEMPLATE_INCONSISTENT OK"),
     Habit("W1", holding(there(Kind.EC_PRIVATE)), with_args(DERIVE, **TWO_VALUES), "OK"),
     Habit("W3", KEYS, with_args(WRAP, buffer=Buffer.SHORT), "OK BUFFER_TOO_SMALL"),
+    Habit("W3", holding(AES, there(Kind.RSA_PRIVATE)), with_args(WRAP, buffer=Buffer.SHORT), "BUFFER_TOO_SMALL"),
     Habit("W5", KEYS, with_args(CHANGE, attribute=Attribute.CLASS), "OK ATTRIBUTE_READ_ONLY"),
     Habit("W5", KEYS, with_args(CHANGE, attribute=Attribute.LOCAL), "OK ATTRIBUTE_READ_ONLY"),
     Habit(

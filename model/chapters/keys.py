@@ -508,9 +508,8 @@ def wrapping_public_key(s: State, a: Args) -> bool:
 
 
 def wrapped_key_does_not_fit(s: State, a: Args) -> bool:
-    if not other_key_extractable(s, a) or s.objects[a.other_key].kind not in SECRET_KEYS:
-        return False
-    return a.buffer == Buffer.SHORT and not a.null
+    """Whatever the key: a token may look at the room before it finds that it cannot wrap it."""
+    return other_key_valid(s, a) and a.buffer == Buffer.SHORT and not a.null
 
 
 _NOT_WRAPPABLE = "5.13 C_WrapKey, the paragraph on keys that cannot be wrapped"
