@@ -108,7 +108,7 @@ class Columns:
         if self._plan.firm is None:
             return 0
         left = self.every
-        for n in (self._out_of_scope, *self._plan.firm):
+        for n in (*self._plan.firm, self._out_of_scope):
             if not left:
                 break
             left &= ~self._conditions[n].where(flat, left)

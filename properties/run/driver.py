@@ -410,10 +410,14 @@ class Driver:
 
     def aspect(self) -> int:
         """The aspect of the state that the module is in, or of one that it may be in."""
-        return self._aspect(self.belief, self.oracle.states[self.belief.states[0]])
+        return self._aspect(self.belief, self.state())
+
+    def state(self) -> State:
+        """The state that the module is in, or one that it may be in."""
+        return self.oracle.states[self.belief.states[0]]
 
     def flat(self) -> Flat:
-        """The state that the module is in, or one that it may be in."""
+        """The same, in its flat form."""
         return self.oracle.states.flats[self.belief.states[0]]
 
     def seen(self, function: str, aspect: int) -> int:

@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ...model.call import Call, Ending
+from ...model.oracle import in_scope, may_succeed, permitted
+from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.beliefs import Belief
 from ..engine.columns import Calls, Columns, members
@@ -336,6 +338,9 @@ DARING = 0.4
 TRIES = 60
 """Functions that are drawn at most for one that the text lets succeed."""
 
+SAMPLE = 8
+"""Calls of a function that are drawn at random, before all of them are looked at."""
+
 
 def _alike(_name: str) -> float:
     return 1.0
@@ -366,47 +371,57 @@ class _Walker:
     def choose(self, random: Random, thrifty: bool) -> int | None:
         """The number of a call worth making where the walk is, None for one that cannot be made after all."""
         driver, tried = self._driver, self._tried
-        aspect = driver.aspect()
+        aspect, s = driver.aspect(), driver.state()
         weight = self._price if thrifty else _alike
         daring = random.random() < DARING
-        drawn: list[str] = []
+        drawn: dict[str, int] = {}
         for _ in range(TRIES):
             name = random.choice(self._names)
-            if daring or self._succeeding(name):
-                drawn.append(name)
+            number = random.choice(self._numbers[name]) if daring else self._succeeding(name, s, random)
+            if number is not None:
+                drawn.setdefault(name, number)
             if len(drawn) == CHOICES:
                 break
         if not drawn:
             return None
         name = min(drawn, key=lambda name: (driver.seen(name, aspect) + tried[name, aspect] + 1) * weight(name))
         tried[name, aspect] += 1
-        menu = self._menu(name) if daring else ((CKR.OK, self._succeeding(name)),)
-        if not menu:
-            return None
-        code, calls = min(menu, key=lambda entry: (tried[name, entry[0], aspect], random.random()))
+        number, code = self._dared(name, s, random, aspect) if daring else (drawn[name], CKR.OK)
         tried[name, code, aspect] += 1
-        number = self._numbers[name][random.choice(members(calls))]
         # What is known to fail here shows nothing any more, and would end the walk.
         return None if number in driver.belief.ends else number
+
+    def _dared(self, name: str, s: State, random: Random, aspect: int) -> tuple[int, CKR | None]:
+        """A call of a function, of some the one with the code that was tried least, if the text leaves it any."""
+        model, calls = self._driver.model, self._driver.calls
+        found: list[tuple[int, CKR | None]] = []
+        for number in random.choices(self._numbers[name], k=SAMPLE):
+            if in_scope(model, s, calls[number]):
+                found += [(number, code) for code in sorted(permitted(model, s, calls[number]))]
+        random.shuffle(found)
+        fallback = random.choice(self._numbers[name]), None
+        return min(found, key=lambda x: self._tried[name, x[1], aspect], default=fallback)
 
     def _price(self, name: str) -> float:
         """What a function costs, less steeply than the clock has it: it is wanted for where it leads, too."""
         return sqrt(self._driver.prices.get(name, UNPRICED))
 
-    def _menu(self, name: str) -> tuple[tuple[CKR, Calls], ...]:
-        """The codes that a function may return where the walk is, with the calls that may give each."""
-        columns = self._of(name)
-        return tuple(columns.permitted(columns.holding(self._driver.flat())))
+    def _succeeding(self, name: str, s: State, random: Random) -> int | None:
+        """A call of a function that may succeed where the walk is, each as likely as the next; None if there is none.
 
-    def _succeeding(self, name: str) -> Calls:
-        """The calls of a function that may succeed where the walk is."""
+        A few are drawn first: mostly one of them may, and it takes long to look at all.
+        """
         key = self._driver.flat(), name
         found = self._known.get(key)
         if found is None:
+            model, calls = self._driver.model, self._driver.calls
+            for number in random.choices(self._numbers[name], k=SAMPLE):
+                if may_succeed(model, s, calls[number]) and in_scope(model, s, calls[number]):
+                    return number
             if len(self._known) >= KNOWN:
                 self._known.clear()
             found = self._known[key] = self._of(name).succeeding(key[0])
-        return found
+        return self._numbers[name][random.choice(members(found))] if found else None
 
     def _of(self, name: str) -> Columns:
         columns = self._columns.get(name)

@@ -19,7 +19,7 @@ from .goals import all_calls, by_function
 HOSTILE_IN_TEN = 3
 """How many calls in ten are made without asking whether they may succeed."""
 
-TRIES = 40
+TRIES = 12
 """Calls of a function that are looked at for one that may succeed, before the next function is."""
 
 STRIDE = 7919
