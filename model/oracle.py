@@ -5,7 +5,7 @@ adds CKR_OK where nothing forbids it. Codes of trouble outside the model (`ENVIR
 legal at any time and prove nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .call import Call, is_unnamed
@@ -115,7 +115,17 @@ def plan_of(model: Model, function: str) -> Plan:
 def ruling(model: Model, s: State, call: Call) -> Ruling:
     """What the text says of a call in a state: the rows that apply, and what follows from them."""
     docket = model._dockets.get(call.function) or _docket(model, call.function)
-    truth = holding(docket.plan, s, call.args)
+    return _made(docket, holding(docket.plan, s, call.args))
+
+
+def ruling_where(model: Model, function: str, rows: Iterable[int]) -> Ruling:
+    """What the text says where these rows of a function apply, by number, and no others."""
+    docket = _docket(model, function)
+    true = {docket.plan.rows[k] for k in rows}
+    return _made(docket, tuple(n in true for n in range(len(docket.plan.conditions))))
+
+
+def _made(docket: _Docket, truth: tuple[bool, ...]) -> Ruling:
     made = docket.made.get(truth)
     if made is None:
         made = docket.made[truth] = _rule(docket, truth)

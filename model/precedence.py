@@ -210,16 +210,13 @@ ORDERS = ("A-02", "class order")
 class Order:
     """The relations of one function, (higher, lower) → the relation, contradicted pairs left out.
 
-    Those that `decide` make a lower code wrong; those that `advise` make it no more than inadvisable.
+    Those that `decide` make a lower code wrong; those that `advise` make it no more than inadvisable; `stated` are
+    both.
     """
 
     decide: Mapping[tuple[CKR, CKR], Relation]
     advise: Mapping[tuple[CKR, CKR], Relation]
-
-    @property
-    def stated(self) -> Mapping[tuple[CKR, CKR], Relation]:
-        """Both."""
-        return {**self.decide, **self.advise}
+    stated: Mapping[tuple[CKR, CKR], Relation]
 
 
 def between(pairs: Mapping[tuple[CKR, CKR], Relation], high: Rule, low: CKR) -> Relation | None:
@@ -240,4 +237,4 @@ def order(function: str, version: Version, readings: Mapping[str, str]) -> Order
     }
     binding = readings[ORDERS[0]] == ORDERS[1]
     decide = {pair: r for pair, r in clear.items() if binding or r.strength is not Strength.SHOULD}
-    return Order(decide, {pair: r for pair, r in clear.items() if pair not in decide})
+    return Order(decide, {pair: r for pair, r in clear.items() if pair not in decide}, clear)

@@ -104,7 +104,7 @@ def test_a_cycle_that_no_contradiction_breaks_is_told(some: Model, found: Lint) 
     assert of(found, Kind.UNBROKEN) == []
     ring = (CKR.PIN_INVALID, CKR.PIN_LOCKED, CKR.PIN_EXPIRED)
     edges = {pair: Relation(*pair, "5.1.6") for pair in zip(ring, (*ring[1:], ring[0]), strict=True)}
-    broken = replace(restricted(some, {"C_Logout"}), orders={**some.orders, "C_Logout": Order(edges, {})})
+    broken = replace(restricted(some, {"C_Logout"}), orders={**some.orders, "C_Logout": Order(edges, {}, edges)})
     (entry,) = of(lint(broken, INITIAL), Kind.UNBROKEN)
     assert (entry.functions, set(entry.codes)) == (("C_Logout",), set(ring))
 

@@ -14,7 +14,7 @@ from ...model.call import Args, Call
 from ...model.chapters import searches
 from ...model.decide import forbids_ok
 from ...model.interface import SIGNATURES
-from ...model.oracle import Model, in_scope, may_succeed, permitted, prevailing, successors
+from ...model.oracle import Model, in_scope, may_succeed, permitted, prevailing, ruling_where, successors
 from ...model.precedence import between
 from ...model.rule import Function, Rule
 from ...model.state import Pin, State
@@ -154,10 +154,9 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     f = model.functions[function]
     order = model.orders[function]
     rules = {k: f.rules[k] for k in rows}
-    every = tuple(rules.values())
-    prevail = prevailing(model, function, every)
-    codes = {r.code for r in prevail}
-    firm_codes = {r.code for r in prevail if forbids_ok(r)}
+    given = ruling_where(model, function, rows)
+    codes = {r.code for r in given.prevailing}
+    firm_codes = {r.code for r in given.firm}
     leading = {code for code in firm_codes if not any((high, code) in order.advise for high in firm_codes)}
     firm = [k for k, r in rules.items() if forbids_ok(r)]
     found: set[Goal] = set()
@@ -168,7 +167,7 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     for k, r in rules.items():
         if r.code in codes:
             found.add(Goal(function, k, Part.APPLIES))
-        if r.code in codes and _matters(model, function, r, every, codes):
+        if r.code in codes and _matters(model, function, k, rules, codes):
             found.add(Goal(function, k))
             if firm_codes <= {r.code}:
                 clean.append(k)
@@ -180,14 +179,18 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     return Showing(frozenset(found), tuple(clean))
 
 
-def _matters(model: Model, function: str, r: Rule, every: tuple[Rule, ...], codes: set[CKR]) -> bool:
+def _matters(model: Model, function: str, k: int, rules: Mapping[int, Rule], codes: set[CKR]) -> bool:
     """Whether other codes would be permitted without a row, of those that apply together."""
-    others = [x for x in every if x.code == r.code and x is not r]
-    if not others:
+    r = rules[k]
+    alike = [x for j, x in rules.items() if x.code == r.code and j != k]
+    if not alike:
         return True
-    if not forbids_ok(r) or any(map(forbids_ok, others)):
+    if not forbids_ok(r) or any(map(forbids_ok, alike)):
         return False
-    return codes != {x.code for x in prevailing(model, function, tuple(x for x in every if x is not r))}
+    others = {j: x for j, x in rules.items() if j != k}
+    if any(x.when == r.when for x in others.values()):
+        return codes != {x.code for x in prevailing(model, function, tuple(others.values()))}
+    return codes != {x.code for x in ruling_where(model, function, others).prevailing}
 
 
 def _far(way: tuple[Call, ...]) -> bool:
@@ -342,7 +345,7 @@ class Search:
                 for those, after in sheet.changes.after(flat, code, returning & which):
                     if after != (flat,):
                         which &= ~those
-            for rows, alike in sheet.columns.alike(holding):
+            for rows, alike in sheet.alike(flat):
                 yield from ((rows, own[j]) for j in self._allowed(s, sheet, alike & which))
 
     def _sheet(self, name: str, own: tuple[Call, ...]) -> _Sheet:
@@ -354,9 +357,8 @@ class Search:
 
     def _met(self, s: State, flat: Flat, name: str, sheet: _Sheet) -> Iterator[tuple[Goal, int]]:
         """Goals that are met, each with the first call that may be made and meets it."""
-        holding = sheet.holding(flat)
         clean: dict[int | None, int] = {}
-        for rows, which in sheet.columns.alike(holding):
+        for rows, which in sheet.alike(flat):
             show = self._shown.get((name, rows))
             if show is None:
                 show = self._shown[name, rows] = showing(self._model, name, rows)
@@ -406,13 +408,22 @@ class _Sheet:
     def __init__(self, calls: tuple[Call, ...], columns: Columns, changes: Changes) -> None:
         self.calls, self.columns, self.changes = calls, columns, changes
         self._having: dict[tuple[str, Any], int] = {}
-        self._last: tuple[Flat, list[int]] = (b"", [])
+        self._flat: Flat = b""
+        self._holding: list[int] = []
+        self._alike: tuple[tuple[tuple[int, ...], int], ...] | None = None
 
     def holding(self, flat: Flat) -> list[int]:
         """What the columns say of a state, which is looked at for several things in a row."""
-        if self._last[0] != flat:
-            self._last = flat, self.columns.holding(flat)
-        return self._last[1]
+        if self._flat != flat:
+            self._flat, self._holding, self._alike = flat, self.columns.holding(flat), None
+        return self._holding
+
+    def alike(self, flat: Flat) -> tuple[tuple[tuple[int, ...], int], ...]:
+        """The calls to which the same rows apply in a state, likewise."""
+        holding = self.holding(flat)
+        if self._alike is None:
+            self._alike = tuple(self.columns.alike(holding))
+        return self._alike
 
     def having(self, given: tuple[str, Any]) -> int:
         """The calls that have this value of an argument, as bits."""
