@@ -189,15 +189,13 @@ _STAYS = (
 _UNSEEN = "no objects are made: whether session objects end with their process could not be seen"
 
 _PROBES = (
-    (Call("C_CreateObject", Args(kind=Kinds.DATA)),),
-    (
-        Call("C_CreateObject"),
-        Call("C_GenerateKey", Args(mechanism=Mech.AES_KEY_GEN)),
-        Call("C_GenerateKeyPair", Args(mechanism=Mech.EC_KEY_PAIR_GEN)),
-        Call("C_GenerateKeyPair", Args(mechanism=Mech.RSA_PKCS_KEY_PAIR_GEN)),
-    ),
+    Call("C_CreateObject", Args(kind=Kinds.DATA)),
+    Call("C_CreateObject"),
+    Call("C_GenerateKey", Args(mechanism=Mech.AES_KEY_GEN)),
+    Call("C_GenerateKeyPair", Args(mechanism=Mech.EC_KEY_PAIR_GEN)),
+    Call("C_GenerateKeyPair", Args(mechanism=Mech.RSA_PKCS_KEY_PAIR_GEN)),
 )
-"""Calls that make session objects, to see whether they end with their process: at first one alone."""
+"""Calls that make session objects, to see of each whether what it makes ends with its process."""
 
 
 def _probed(
@@ -206,24 +204,24 @@ def _probed(
     """What may still be done once it is known whether session objects end with their process, and what shows it."""
     try:
         before = taken()
-        for probes in _PROBES:
-            steps = _probe(module, rights, probes, kind, timeout)
+        for probe in _PROBES:
+            steps = _probe(module, rights, probe, kind, timeout)
             if any(x.ours for x in before.missing(taken())):
                 stays = any(x.ours for x in before.missing(taken(remove=True)))
                 why = _STAYS if stays else _SWEPT if rights.level >= Level.TOKEN_OBJECTS else _OUTLIVED
                 rights = replace(rights, objects=why is _SWEPT, lasting=True, reduced=(*rights.reduced, why))
-                return rights, (_outlived(steps, probes),)
+                return rights, (_outlived(steps),)
     except ModuleUnusable as error:
         return replace(rights, objects=False, reduced=(*rights.reduced, f"{_UNSEEN} ({error})")), ()
     return rights, ()
 
 
-def _probe(module: Module, rights: Rights, probes: Sequence[Call], kind: Kind, timeout: float) -> Steps:
-    """Make session objects in a process of their own, which ends."""
+def _probe(module: Module, rights: Rights, probe: Call, kind: Kind, timeout: float) -> Steps:
+    """Make a session object in a process of its own, which ends."""
     login = (Call("C_Login"),) if CKU.USER in rights.users else ()
     steps: list[tuple[Call, Observation]] = []
     with Isolated(kind, module.library, module.binding, module.environment, timeout=timeout) as adapter:
-        for call in (module.binding.initialize, Call("C_OpenSession"), *login, *probes):
+        for call in (module.binding.initialize, Call("C_OpenSession"), *login, probe):
             seen = adapter.call(call)
             steps.append((call, seen))
             if seen.ending is not Ending.RETURNED:
@@ -231,10 +229,9 @@ def _probe(module: Module, rights: Rights, probes: Sequence[Call], kind: Kind, t
     return tuple(steps)
 
 
-def _outlived(steps: Steps, probes: Sequence[Call]) -> Steps:
+def _outlived(steps: Steps) -> Steps:
     """The sequence that shows that a session object outlived its process: a search finds it again."""
-    made = next(x for x in steps if x[0] in probes and x[1].code == CKR.OK)
-    begin = [x for x in steps if x[0] not in probes]
+    *begin, made = steps
     again = [(call, Observation()) for call in (Call("C_Finalize"), *(x for x, _ in begin))]
     found = (Call("C_FindObjects"), Observation(outputs=(("strangers", 1),)))
     return (*begin, made, *again, (Call("C_FindObjectsInit"), Observation()), found)
