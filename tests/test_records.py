@@ -28,7 +28,7 @@ from p11conform.adapters.templates import CKA, Way, can_have, template
 from p11conform.commands.tables import page
 from p11conform.model.call import Args, Attribute, Call
 from p11conform.model.oracle import build, permitted, successors
-from p11conform.model.rule import guarded
+from p11conform.model.rule import Guarded
 from p11conform.model.state import Kind, Login, Mech, Object, Origin, Session, Slot, State, Trait
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.proofs.symbolic import System
@@ -43,7 +43,7 @@ read = Call("C_GetAttributeValue", Args(attribute=Attribute.VALUE))
 few = {name: model.functions[name] for name in ("C_CreateObject", "C_GetAttributeValue")}
 system = System(replace(model, functions=few), start)
 (hidden,) = (r.when for r in few["C_GetAttributeValue"].rules if r.code == CKR.ATTRIBUTE_SENSITIVE)
-hidden_and_new = guarded(hidden, lambda s, a: s.objects[a.object].kind == NEW)
+hidden_and_new = Guarded(hidden, lambda s, a: s.objects[a.object].kind == NEW)
 found = system.meeting(system.space(), "C_GetAttributeValue", [hidden_and_new])
 
 

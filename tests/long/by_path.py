@@ -44,8 +44,7 @@ def command(module: Module, word: str, *more: str) -> list[str]:
     binding = module.binding
     token = [f"--slot={binding.slots[0]}"] if binding.slots else []
     reserved = [f"--init-reserved={binding.init_reserved}"] if binding.init_reserved is not None else []
-    empty = ["--empty-so-pin"] if binding.pins.get(Pin.SO.name) == b"" else []
-    return [*enter, sys.executable, "-m", "p11conform", word, *more, *token, *reserved, *empty]
+    return [*enter, sys.executable, "-m", "p11conform", word, *more, *token, *reserved]
 
 
 def environment(module: Module) -> dict[str, str]:
