@@ -116,7 +116,7 @@ def build(
     return Model(version, chosen, functions, {name: orders.get(name, _NO_ORDER) for name in functions})
 
 
-_NO_ORDER = Order({}, {})
+_NO_ORDER = Order({}, {}, {})
 
 
 def _rows(events: bool) -> Iterator[tuple[str, Function]]:
