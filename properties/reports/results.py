@@ -22,6 +22,7 @@ from ...model.vocabulary import CKR
 from ..engine.verdict import Steps
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
+from ..run.tally import Tally
 from .findings import (
     Finding,
     Recommendation,
@@ -161,6 +162,15 @@ def rules_json(results: Results) -> dict[str, Any]:
     }
 
 
+def calls_json(tally: Tally) -> dict[str, int]:
+    """How often each function was called."""
+    calls: Counter[str] = Counter()
+    for (name, _), times in tally.pairs.items():
+        if name not in EVENTS:
+            calls[name] += times
+    return dict(sorted(calls.items()))
+
+
 POINTS = 100
 """Points of the curve that a report keeps."""
 
@@ -246,6 +256,7 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
             "codes": sorted({code for _, code in pairs}),
             "pairs": [list(pair) for pair in pairs],
             "states": len(tally.states),
+            "calls": calls_json(tally),
             **({"events": events} if events else {}),
             "rules": rules_json(results),
             "classes": classes_json(results),
