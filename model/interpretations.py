@@ -220,6 +220,29 @@ _ROWS = (
     ),
     Interpretation("A-82", "The handle of an object that is no key: an invalid handle, or a key of no type.", "5.1.6"),
     Interpretation("A-83", "Whether a key can be wrapped by itself is unsaid.", "5.13"),
+    Interpretation(
+        "A-90",
+        "5.1.6 orders the two codes of ciphertext, 5.9 lets decryption return either for a bad length.",
+        "5.1.6, 5.9",
+        ("either", "ordered"),
+    ),
+    Interpretation(
+        "A-91",
+        "Must a function that uses a token by 5.1.3 fail when the token does, though it may need nothing of it?",
+        "5.1.3",
+        ("it fails", "if it asks the token"),
+        {"if it asks the token": Strength.MAY},
+    ),
+    Interpretation(
+        "A-92",
+        "Whether a token was removed before a call or during it need not be told apart.",
+        "5.1.2, 5.1.3",
+    ),
+    Interpretation(
+        "A-93",
+        "What becomes of a call whose session another thread closes is undefined.",
+        "5.1.2 CKR_SESSION_CLOSED",
+    ),
 )
 
 INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}

@@ -5,11 +5,12 @@ adds CKR_OK where nothing forbids it. Codes of trouble outside the model (`ENVIR
 legal at any time and prove nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .call import Call, is_unnamed
 from .decide import Plan, changed, decide, forbids_ok, holding, plan
+from .environment import EVENTS, exposed
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Order, Relation, between, order
 from .rule import Effect, Function, Rule, Strength
@@ -57,6 +58,11 @@ class Model:
     orders: Mapping[str, Order]
     _dockets: dict[str, _Docket] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    @property
+    def events(self) -> frozenset[str]:
+        """What may happen beside calls: the names of events."""
+        return frozenset(EVENTS.keys() & self.functions.keys())
+
     def without(self, function: str, rule: Rule) -> "Model":
         """The model with one row dropped."""
         f = self.functions[function]
@@ -85,8 +91,10 @@ def _loose(effect: Effect, readings: Mapping[str, str]) -> bool:
     return effect.reading is not None and readings[effect.reading] in INTERPRETATIONS[effect.reading].loose
 
 
-def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None = None) -> Model:
-    """The model of a version, under the default readings except as chosen.
+def build(
+    version: Version = Version.V2_40, readings: Mapping[str, str] | None = None, *, events: bool = False
+) -> Model:
+    """The model of a version, under the default readings except as chosen; with `events`, what happens beside calls.
 
     Raises:
         ValueError: for an interpretation or a reading that does not exist.
@@ -102,9 +110,22 @@ def build(version: Version = Version.V2_40, readings: Mapping[str, str] | None =
                 if r.since <= version <= r.until and not _void(r, chosen)
             ),
         )
-        for name, f in TABLE.items()
+        for name, f in _rows(events)
     }
-    return Model(version, chosen, functions, {name: order(name, version, chosen) for name in TABLE})
+    orders = {name: order(name, version, chosen) for name in TABLE}
+    return Model(version, chosen, functions, {name: orders.get(name, _NO_ORDER) for name in functions})
+
+
+_NO_ORDER = Order({}, {}, {})
+
+
+def _rows(events: bool) -> Iterator[tuple[str, Function]]:
+    """The table, and where events can happen what that adds to it."""
+    if not events:
+        yield from TABLE.items()
+        return
+    yield from ((name, exposed(f)) for name, f in TABLE.items())
+    yield from EVENTS.items()
 
 
 def plan_of(model: Model, function: str) -> Plan:

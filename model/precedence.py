@@ -109,7 +109,10 @@ _READINGS = {(high, CKR.CRYPTOKI_NOT_INITIALIZED): ("A-01", "literal") for high 
 
 
 def _classes() -> Iterator[Relation]:
-    """The order of the classes (5.1.7): universal, session, token, then every other code."""
+    """The order of the classes (5.1.7): universal, session, token, then every other code.
+
+    A code that is of both classes stands where the list of the higher one has it.
+    """
     section = "5.1.7"
     ranks: tuple[tuple[tuple[CKR, ...], Scope], ...] = (
         (_UNIVERSAL, Scope.ALL),
@@ -122,7 +125,7 @@ def _classes() -> Iterator[Relation]:
         for lower_codes, _ in ranks[i + 1 :]:
             for high in upper:
                 for low in lower_codes:
-                    if high != low and (high, low) not in stated:
+                    if high != low and low not in upper and (high, low) not in stated:
                         reading = _READINGS.get((high, low))
                         strength = Strength.SHOULD if reading is None else Strength.MUST
                         yield Relation(high, low, section, scope, only_under=reading, strength=strength)
@@ -164,11 +167,6 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
         "neither outranks the other in a function with a session handle",
     ),
     Contradiction(
-        (CKR.DEVICE_REMOVED, CKR.SESSION_CLOSED),
-        "5.1.2 puts the first above the second, and the first is of the token class too, which 5.1.7 puts below",
-        "neither outranks the other in a function with a session handle",
-    ),
-    Contradiction(
         (CKR.EXCEEDED_MAX_ITERATIONS, CKR.FUNCTION_FAILED),
         "5.1.6 puts the first above a code of the top class",
         "neither outranks the other",
@@ -181,7 +179,7 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
         (CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID),
         "5.1.6 orders them, 5.9 lets C_Decrypt return either for a bad length",
-        "the rows of C_Decrypt give both codes for a bad length, and 5.9 wins there",
+        "the rows of C_Decrypt give both codes for a bad length, and 5.9 wins there; interpretation A-90",
     ),
     Contradiction(
         (CKR.SESSION_HANDLE_INVALID, CKR.CRYPTOKI_NOT_INITIALIZED),
@@ -199,7 +197,10 @@ EITHER: Mapping[str, frozenset[CKR]] = {
     "C_Decrypt": frozenset({CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID}),
     "C_DecryptFinal": frozenset({CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID}),
 }
-"""Codes of one function that its own text lets stand for each other, against a relation of 5.1.6 (5.9)."""
+"""Codes of one function that its own text lets stand for each other, against a relation of 5.1.6 (5.9, A-90)."""
+
+EITHER_READING = ("A-90", "either")
+"""The reading under which they do."""
 
 
 ORDERS = ("A-02", "class order")
@@ -228,7 +229,7 @@ def between(pairs: Mapping[tuple[CKR, CKR], Relation], high: Rule, low: CKR) -> 
 def order(function: str, version: Version, readings: Mapping[str, str]) -> Order:
     """The relations that speak of one function in a version, under the readings in force."""
     signature = SIGNATURES[function]
-    free = EITHER.get(function, frozenset())
+    free = EITHER.get(function, frozenset()) if readings[EITHER_READING[0]] == EITHER_READING[1] else frozenset()
     found = {(r.higher, r.lower): r for r in reversed(RELATIONS) if r.applies(signature, version, readings)}
     clear = {
         (high, low): relation

@@ -167,6 +167,26 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What befalls a token from outside the application, and has yet to show in a call (model/environment.py).
+
+    `failing`, `full` and `leaving` wait for the next call that uses the token: the device fails in it, has no memory
+    for it, or is removed while it runs. `closing` says that another thread closes the session of the next call while
+    that runs. `gone` says that a token was removed, and none put in since; `user_locked` that the user's PIN is locked.
+    """
+
+    failing: bool = False
+    full: bool = False
+    leaving: bool = False
+    closing: bool = False
+    gone: bool = False
+    user_locked: bool = False
+
+
+NO_TROUBLE = Trouble()
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """A slot and the token in it.
 
@@ -197,6 +217,7 @@ class Slot:
     abilities: tuple[tuple[Mech, Role], ...] = fixed(tuple((m, role) for m in MECHANISMS for role in m.facts.roles))
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)
+    trouble: Trouble = fixed(NO_TROUBLE)  # noqa: RUF009 (a frozen record)
     initialized: bool = True
     so_pin: Pin = Pin.SO
     user_pin: Pin = Pin.USER
@@ -205,6 +226,19 @@ class Slot:
     so_pin_to_be_changed: bool = False
     user_pin_to_be_changed: bool = False
     login: Login = Login.NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed(Slot):
+    """A slot that something may befall: what is a fact of others may change here.
+
+    Only such a slot has these parts in its state, so that nothing is larger where no event can happen.
+    """
+
+    present: bool = True
+    recognized: bool = True
+    write_protected: bool = False
+    trouble: Trouble = NO_TROUBLE
 
 
 @dataclass(frozen=True, slots=True)

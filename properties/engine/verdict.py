@@ -414,7 +414,9 @@ def _unexplained(
     allowed = _union(model, beliefs, call)
     if seen.code in CALLBACK_ONLY:
         return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_ONLY, allowed), ()
-    lenient = legal_anyway(model, call.function, seen.code, CKR.OK in allowed)
+    known = bool(model.events) and any(r.code == seen.code for s in beliefs for r in ruling(model, s, call).rules)
+    # Trouble that the model knows of explains its code where that is in its order, and nowhere else.
+    lenient = "" if known else legal_anyway(model, call.function, seen.code, CKR.OK in allowed)
     if lenient:
         # Trouble that may have changed anything leaves nothing to go on.
         lost = seen.code in LEAVES_ANYTHING

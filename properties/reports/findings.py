@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model.call import Call, arguments, code_text
+from ...model.environment import EVENTS
 from ...model.interpretations import INTERPRETATIONS, SHOULD
 from ...model.oracle import Model
 from ...model.precedence import ORDERS, between
@@ -151,6 +152,12 @@ def show_call(call: Call, uses: tuple[str, ...]) -> str:
     """A call as a person writes it: the function and the arguments that it uses."""
     given = ", ".join(f"{k}={_plain(v)}" for k, v in arguments(call, uses).items())
     return f"{call.function}({given})"
+
+
+def show_step(call: Call, uses: tuple[str, ...], seen: str) -> str:
+    """A step of a trace: a call and its answer, or an event, which has none."""
+    shown = show_call(call, uses)
+    return f"{shown} (an event)" if call.function in EVENTS else f"{shown} → {seen}"
 
 
 def _plain(value: Any) -> str:

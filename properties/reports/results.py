@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ...model.call import Call, arguments, read_call
+from ...model.environment import EVENTS, STEPS
 from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
 from ...model.rule import Rule
-from ...model.table import TABLE
 from ...model.vocabulary import CKR
 from ..engine.verdict import Steps
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
+from ..run.tally import Tally
 from .findings import (
     Finding,
     Recommendation,
@@ -45,7 +46,7 @@ class Unreadable(Exception):
 def trace_json(steps: Steps) -> list[dict[str, Any]]:
     """A trace: each call with its arguments and what was observed."""
     return [
-        {"function": c.function, "arguments": arguments(c, TABLE[c.function].uses), "observed": o.text}
+        {"function": c.function, "arguments": arguments(c, STEPS[c.function].uses), "observed": o.text}
         for c, o in steps
     ]
 
@@ -161,6 +162,15 @@ def rules_json(results: Results) -> dict[str, Any]:
     }
 
 
+def calls_json(tally: Tally) -> dict[str, int]:
+    """How often each function was called."""
+    calls: Counter[str] = Counter()
+    for (name, _), times in tally.pairs.items():
+        if name not in EVENTS:
+            calls[name] += times
+    return dict(sorted(calls.items()))
+
+
 POINTS = 100
 """Points of the curve that a report keeps."""
 
@@ -228,7 +238,8 @@ def run_json(run: Run, results: Results) -> dict[str, Any]:
 def report_json(results: Results, module: Mapping[str, Any], run: Run | None = None) -> dict[str, Any]:
     """The whole report; `module` says what was tested."""
     tally, model = results.tally, results.model
-    pairs = sorted(tally.pairs)
+    pairs = sorted(pair for pair in tally.pairs if pair[0] not in EVENTS)
+    events = {name: times for (name, _), times in sorted(tally.pairs.items()) if name in EVENTS}
     return {
         "schema": SCHEMA,
         "run": run_json(run or Run(), results),
@@ -245,6 +256,8 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
             "codes": sorted({code for _, code in pairs}),
             "pairs": [list(pair) for pair in pairs],
             "states": len(tally.states),
+            "calls": calls_json(tally),
+            **({"events": events} if events else {}),
             "rules": rules_json(results),
             "classes": classes_json(results),
         },
@@ -330,9 +343,9 @@ def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
     for step in finding["trace"]:
         name = step["function"]
         try:
-            if name not in TABLE:
+            if name not in STEPS:
                 raise ValueError(f"no function of the model is called {name!r}")
-            foreign = set(step["arguments"]) - set(TABLE[name].uses)
+            foreign = set(step["arguments"]) - set(STEPS[name].uses)
             if foreign:
                 raise ValueError(f"{name} has no argument {min(foreign)!r}")
             call = read_call(name, step["arguments"])

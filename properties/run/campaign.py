@@ -36,6 +36,7 @@ from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
+from ..search.orders import orders
 from ..search.setups import Way, going_on
 from ..search.tours import tour_calls, tours
 from .driver import Driver, Replay, Target, same_fault
@@ -488,6 +489,9 @@ class Campaign:
         """
         beside: list[list[Witness]] = []
         shown: list[Witness] = []
+        if self._model.events:
+            first = orders(self._model, self._initial, policy=self._policy, detours=self._detours)
+            self._do(Source.DERIVED, self._visits([w] for w in first.values()))
         self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
         arguments = list(self._visits(beside))
         if not self._over():

@@ -64,7 +64,8 @@ def reach(
         hopeful: functions to whose success a way was found.
     """
     known, avoided = {call.function for call in calls}, {call.function for call in spared}
-    answers: dict[str, dict[str, int]] = {name: {} for name, f in model.functions.items() if f.returns_ok}
+    functions = {name: f for name, f in model.functions.items() if name not in model.events}
+    answers: dict[str, dict[str, int]] = {name: {} for name, f in functions.items() if f.returns_ok}
     for (function, seen), times in tally.pairs.items():
         if function in answers:
             answers[function][seen] = times

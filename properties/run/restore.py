@@ -41,7 +41,8 @@ def token_contents(s: State) -> Contents:
 
 def _kept(x: Slot) -> Contents:
     """Whether a PIN may be flagged as to be changed is left out: no plan takes that back (see `as_at`)."""
-    return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed)
+    befallen = (x.present, x.recognized, x.write_protected, x.trouble)
+    return (x.initialized, x.so_pin, x.user_pin, x.so_failed, x.user_failed, *befallen)
 
 
 def as_at(start: State, s: State) -> bool:

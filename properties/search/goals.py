@@ -13,6 +13,7 @@ from typing import Any
 from ...model.call import Args, Call
 from ...model.chapters import searches
 from ...model.decide import forbids_ok
+from ...model.environment import EVENTS
 from ...model.interface import SIGNATURES
 from ...model.oracle import Model, in_scope, may_succeed, permitted, prevailing, ruling_where, successors
 from ...model.precedence import between
@@ -30,11 +31,13 @@ DEPTH = 3
 """Calls to the state in which a row is looked for; no row of the table needs more."""
 
 NEAR = frozenset(
-    {name for name, signature in SIGNATURES.items() if signature.section in ("5.4", "5.5", "5.6")} | {"C_DigestInit"}
+    {name for name, signature in SIGNATURES.items() if signature.section in ("5.4", "5.5", "5.6")}
+    | {"C_DigestInit"}
+    | EVENTS.keys()
 )
 """Functions through which the search walks and at which it looks: those of the library, of tokens and of sessions,
 
-and one that begins an operation without a key.
+one that begins an operation without a key, and events.
 """
 
 DEPTH_OF_COMBINATIONS = 2
@@ -304,6 +307,17 @@ class Search:
         self._alike = {part: sum(0xFF << 8 * i for i, x in enumerate(self._parts) if x == part) for part in self._parts}
         self._changed: dict[str, int] = dict.fromkeys(model.functions, 0)
         """For each function the leaves that it was seen to change, and those of the same part, as bytes of a number."""
+
+    def drop(self, found: Iterable[Goal]) -> None:
+        """Look for these goals no more."""
+        for goal in self._wanted.intersection(found):
+            self._wanted.discard(goal)
+            self._left[goal.function] -= 1
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is looked for any more."""
+        return not self._wanted
 
     @property
     def rows_left(self) -> bool:

@@ -6,14 +6,16 @@ can walk, so the ways to them are given, and each is followed on the model befor
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 from ...model.attributes import KINDS
 from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
-from ...model.chapters import digests, dual, general, searches, sessions, slots
+from ...model.chapters import digests, dual, general, randomness, searches, sessions, slots
+from ...model.environment import EVENTS
 from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
 from ...model.oracle import Model, following, in_scope, may_succeed
-from ...model.state import Kind, Mech, Pin, Role, State, Trait
+from ...model.state import Exposed, Kind, Mech, Pin, Role, State, Trait
 from ...model.table import TABLE, functions_where
 from ...model.vocabulary import CKR, CKU
 from ..engine.verdict import built_up
@@ -104,6 +106,12 @@ _ENDING = functions_where(lambda f: not {"logged-out", "session-closed", "sessio
 
 SMALL = {*TABLE} - _OF_SESSIONS - OPERATIONS - DIGESTS - DUAL - MAKING - KEYED - OBJECTS | _ENDING
 """Functions that are of no other family, and those that end what others rest on."""
+
+PENDING = tuple(name for name in EVENTS if name.endswith("-in-next-call"))
+"""Events that show in the next call, whichever it is."""
+
+TROUBLED = frozenset(f.name for chapter in (slots, randomness) for f in chapter.FUNCTIONS)
+"""Functions by which they are looked at."""
 
 EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING
 
@@ -285,8 +293,19 @@ def _elsewhere(initial: State) -> Iterator[Place]:
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
 
+def _befallen(initial: State) -> Iterator[Place]:
+    """Places at which two things that happen beside the calls show in the same one."""
+    if not any(isinstance(x, Exposed) for x in initial.slots):
+        return
+    for pair in combinations(PENDING, 2):
+        yield Place((*BEGIN, *map(_c, pair)), TROUBLED)
+    for name in PENDING:
+        yield Place((BEGIN[0], _c("token-removed"), _c(name)), TROUBLED)
+
+
 def places(initial: State) -> Iterator[Place]:
     """All places worth looking around from."""
+    yield from _befallen(initial)
     yield from (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial))
 
 

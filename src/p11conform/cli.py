@@ -59,6 +59,7 @@ class _Commands(click.Group):
         "graph",
         "lint",
         "modules",
+        "page",
         "profile",
         "prove",
         "reach",

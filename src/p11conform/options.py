@@ -172,8 +172,8 @@ def _read_so_pin(given: dict[str, Any], variable: str | None) -> bytes | None:
     return b""
 
 
-def model_of(spec: str, readings: tuple[str, ...]) -> Model:
-    """The model of a version, with open questions read as the options say.
+def model_of(spec: str, readings: tuple[str, ...], *, events: bool = False) -> Model:
+    """The model of a version, with open questions read as the options say, and with events beside the calls or none.
 
     Raises:
         Failure: for a reading that there is not.
@@ -185,7 +185,7 @@ def model_of(spec: str, readings: tuple[str, ...]) -> Model:
             fail(f"--reading {item}: write it as A-05='usage guide'")
         chosen[id] = reading
     try:
-        return build(Version(spec), chosen)
+        return build(Version(spec), chosen, events=events)
     except ValueError as error:
         fail(str(error))
 

@@ -15,6 +15,7 @@ from .adapters.simulated import Varied
 from .adapters.wire import TakeCensus
 from .crew import Open
 from .model.call import Args, Call, Ending, Observation, code_text
+from .model.environment import expose
 from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Mech, Object, Pin, Slot, State
@@ -82,7 +83,9 @@ SIMULATED_STATE = State(
 
 
 def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subject:
-    """The embedded module, made of the model itself."""
+    """The embedded module, made of the model itself; whatever events the model has can befall it."""
+    if model.events:
+        initial = expose(initial)
     return Subject(
         SIMULATED,
         {"name": SIMULATED, "adapter": "simulated"},

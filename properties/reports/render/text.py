@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from ....model.table import TABLE
+from ....model.environment import STEPS
 from ...run.campaign import CONFIRMATIONS, How
 from ...run.tally import LOGIN, OBJECT, OPERATION, SESSION
-from ..findings import show_call
+from ..findings import show_step
 from ..results import Note, read_trace
 
 MANY: Final = 8
@@ -66,7 +66,7 @@ def finding_line(finding: Mapping[str, Any]) -> str:
 def trace_lines(finding: Mapping[str, Any]) -> Iterator[str]:
     """The calls of a finding, numbered, each with what was observed."""
     for n, (call, seen) in enumerate(read_trace(finding), 1):
-        yield f"    {n}. {escape(show_call(call, TABLE[call.function].uses))} → {escape(seen)}"
+        yield f"    {n}. {escape(show_step(call, STEPS[call.function].uses, seen))}"
 
 
 def _few(names: Sequence[str]) -> str:

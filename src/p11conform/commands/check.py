@@ -68,6 +68,11 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
     show_default=True,
     help="What the exit code tells of: findings, or advice too.",
 )
+@click.option(
+    "--events",
+    is_flag=True,
+    help=f"Let things happen beside the calls, tokens come and go, devices fail; only {subject.SIMULATED} can so far.",
+)
 @module_options
 def command(
     module: str,
@@ -81,6 +86,7 @@ def command(
     jobs: int,
     json_file: Path | None,
     fail_on: str,
+    events: bool,
     **options: Any,
 ) -> None:
     """Check MODULE: one of the names that the command `modules` lists, or the path of a PKCS#11 library.
@@ -97,7 +103,9 @@ def command(
     if module == ALL and options["profile"] is not None:
         fail("--profile is for one module; name it")
     openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
-    model = model_of(spec, readings)
+    if events and module != subject.SIMULATED:
+        fail(f"--events: nothing can be made to happen to {module}; only {subject.SIMULATED} can suffer it")
+    model = model_of(spec, readings, events=events)
     for opening in openings:
         check_jobs(jobs, opening.module)
     places = _places(json_file, [opening.module for opening in openings]) if module == ALL else [json_file]

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ..exits import Exit, fail
+from ..model.environment import STEPS, expose
 from ..model.interface import SIGNATURES
 from ..model.oracle import build
 from ..model.precedence import EXPLICIT, RELATIONS
@@ -19,6 +20,7 @@ from ..model.vocabulary import CKR
 from ..properties.reports.findings import show_call
 from ..properties.reports.results import read_report
 from ..properties.search.goals import Witness, witnesses
+from ..properties.search.orders import shown
 from ..properties.text.lint import NO_ROW
 from ..subject import SIMULATED_STATE
 
@@ -76,12 +78,38 @@ def _section(code: CKR, way: Witness | None, seen: Mapping[str, list[str]]) -> I
     yield f"Observed on {', '.join(on)}." if on else "Observed on none of the modules run so far."
 
 
+_ORDERS = """\
+## Which of two is returned
+
+Every relation of two errors that a sentence or an ordered list of 5.1 states, with a short sequence in whose last call
+both apply: so it can be seen which one a module returns. Events are in the sequences as they are in a trace. Where a
+reading is given, the text requires the first code only under that. A relation without a sequence has a code that no
+row gives, or conditions that exclude each other.
+
+| first | rather than | section | reading | sequence |
+|---|---|---|---|---|"""
+
+
+def _orders() -> Iterator[str]:
+    yield from ("", *_ORDERS.splitlines())
+    found = {x.pair: x for x in shown(expose(SIMULATED_STATE))}
+    for relation in EXPLICIT:
+        pair = relation.higher, relation.lower
+        if relation.lower is CKR.OK:
+            continue
+        way = found.get(pair)
+        readings = "" if way is None else ", ".join(f"{id}={text}" for id, text in way.readings.items())
+        calls = "" if way is None else ", ".join(f"`{show_call(c, STEPS[c.function].uses)}`" for c in way.calls)
+        yield f"| {pair[0]} | {pair[1]} | {relation.section} | {readings} | {calls} |"
+
+
 def page(observed: Mapping[str, list[str]]) -> str:
     """The whole page, as Markdown; `observed` gives the codes seen, by module."""
     ways = _ways(witnesses(build(), SIMULATED_STATE))
     lines = [_HEAD.rstrip("\n")]
     for code in CKR:
         lines += _section(code, ways.get(code), observed)
+    lines += _orders()
     return "\n".join(lines) + "\n"
 
 

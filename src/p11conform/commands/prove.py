@@ -16,7 +16,7 @@ from ..options import spec_option
 from ..properties.proofs.checks import Outcome, Proof, prove_together, unanswered
 from ..properties.proofs.invariants import invariants
 from ..properties.proofs.symbolic import System
-from ..properties.reports.findings import show_call
+from ..properties.reports.findings import show_call, show_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +76,4 @@ _AGAINST: Mapping[Outcome, str] = {
 
 def _steps(model: Model, proof: Proof) -> Iterator[str]:
     for n, (call, code) in enumerate(proof.trace, 1):
-        yield f"    {n}. {show_call(call, model.functions[call.function].uses)} → {code_text(code)}"
+        yield f"    {n}. {show_step(call, model.functions[call.function].uses, code_text(code))}"

@@ -8,13 +8,16 @@ import click
 from ..console import out, waiting
 from ..exits import Exit, fail
 from ..model.call import code_text
+from ..model.environment import expose
 from ..model.oracle import Model, applicable, build, permitted, successors
 from ..model.state import Slot, State
 from ..model.vocabulary import CKR, Version
 from ..options import spec_option
+from ..properties.policy import anything
 from ..properties.proofs.checks import Trace, reach_code
 from ..properties.proofs.symbolic import System
-from ..properties.reports.findings import explain_rule, show_call
+from ..properties.reports.findings import explain_rule, show_step
+from ..properties.search.goals import Goal, Part, Search
 from ..subject import SIMULATED_STATE
 from .prove import PROVED_IN, Scope
 
@@ -43,8 +46,15 @@ def command(code: str, function: str | None, bound: int, spec: str) -> None:
         fail(f"{code} is no return value of PKCS#11; see docs/codes.md")
     if function is not None and function not in model.functions:
         fail(f"{function} is no function of PKCS#11 {spec}; see docs/rules.md")
-    yielding = [f.name for f in model.functions.values() if any(r.code is wanted for r in f.rules)]
-    if wanted is not CKR.OK and not (set(yielding) if function is None else {function} & set(yielding)):
+    if not _given(model, wanted, function):
+        # Only by what happens beside the calls, if at all; for that the search for goals is quick, and z3 is not.
+        model, initial = build(Version(spec), events=True), expose(SEARCHED[0].initial)
+        trace = _befallen(model, initial, wanted, function)
+        if trace is not None:
+            out.print(f"{wanted} in {len(trace)} steps, where things happen beside the calls:", markup=False)
+            for line in _explained(model, initial, trace):
+                out.print(line, markup=False)
+            return
         where = f"of {function}" if function else "of any function"
         out.print(f"{wanted}: no row {where} gives it in PKCS#11 {spec}; docs/codes.md says why", markup=False)
         raise SystemExit(Exit.FINDINGS)
@@ -60,11 +70,37 @@ def command(code: str, function: str | None, bound: int, spec: str) -> None:
     raise SystemExit(Exit.FINDINGS)
 
 
+def _given(model: Model, code: CKR, function: str | None) -> bool:
+    """Whether a row gives a code, of one function or of any."""
+    names = model.functions if function is None else (function,)
+    return code is CKR.OK or any(r.code is code for name in names for r in model.functions[name].rules)
+
+
+def _befallen(model: Model, initial: State, code: CKR, function: str | None) -> Trace | None:
+    """A shortest sequence to a code among calls and events, None where there is none."""
+    wanted = [
+        Goal(f.name, k, Part.APPLIES)
+        for f in model.functions.values()
+        for k, r in enumerate(f.rules)
+        if r.code is code and function in (None, f.name)
+    ]
+    search = Search(model, initial, anything, wanted)
+    for view in search.views() if wanted else ():
+        search.look(*view)
+        if search.found:
+            *way, last = search.found[0].calls
+            return (*((call, CKR.OK) for call in way), (last, code))
+    return None
+
+
 def _explained(model: Model, initial: State, trace: Trace) -> Iterator[str]:
     """Each step of a trace with what the text has to say of it."""
     states = frozenset({initial})
     for n, (call, code) in enumerate(trace, 1):
-        yield f"{n}. {show_call(call, model.functions[call.function].uses)} → {code_text(code)}"
+        yield f"{n}. {show_step(call, model.functions[call.function].uses, code_text(code))}"
+        if call.function in model.events:
+            states = frozenset(t for s in states for t in successors(model, s, call, code))
+            continue
         here = [s for s in states if code in permitted(model, s, call)]
         allowed = permitted(model, here[0], call)
         yield f"     permitted: {', '.join(code_text(c) for c in sorted(allowed))}"

@@ -15,7 +15,7 @@ from ..model.oracle import Model, build
 from ..model.vocabulary import Version
 from ..opened import opened
 from ..options import Opening, module_options
-from ..properties.reports.findings import show_call
+from ..properties.reports.findings import show_step
 from ..properties.reports.results import read_report, read_trace
 from ..properties.run.driver import Driver
 
@@ -89,5 +89,5 @@ def _replay(driver: Driver, model: Model, trace: _Trace) -> _Came:
         came, why = _Came.NEVER, f": {left.function} cannot be called so; see --allow-destructive"
     out.print(f"{trace.id}: {came.value}{why}", markup=False)
     for call, seen in outcome.steps:
-        out.print(f"    {show_call(call, model.functions[call.function].uses)} → {seen.text}", markup=False)
+        out.print(f"    {show_step(call, model.functions[call.function].uses, seen.text)}", markup=False)
     return came

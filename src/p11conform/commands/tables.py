@@ -7,9 +7,10 @@ import click
 
 from ..exits import Exit, fail
 from ..model.attributes import ATTRIBUTES, KINDS, AttributeFacts, KindFacts
+from ..model.environment import EVENTS, LOCKED, OF_SESSIONS, OF_SLOTS
 from ..model.interpretations import INTERPRETATIONS, SHOULD, Interpretation
 from ..model.mechanisms import MECHANISMS, NOUNS, Mechanism
-from ..model.precedence import CONTRADICTIONS, RELATIONS
+from ..model.precedence import CONTRADICTIONS, EITHER_READING, RELATIONS
 from ..model.rule import Effect, Function, Rule, Strength, never
 from ..model.table import TABLE
 from ..model.vocabulary import Version
@@ -104,7 +105,9 @@ def _named_by(id: str) -> Iterator[str]:
         by_rules = {SHOULD if r.strength is Strength.SHOULD else r.reading for r in f.rules}
         if id in by_rules | {e.reading for e in f.effects}:
             yield f.name
-    if any(r.only_under is not None and r.only_under[0] == id for r in RELATIONS):
+    if any(r.reading == id for r in (*OF_SESSIONS, *OF_SLOTS, *LOCKED.values())):
+        yield "events"
+    if id == EITHER_READING[0] or any(r.only_under is not None and r.only_under[0] == id for r in RELATIONS):
         yield "precedence"
 
 
@@ -113,11 +116,27 @@ def _interpretation(i: Interpretation) -> tuple[str, ...]:
     return i.id, i.section, i.question, "; ".join(i.readings), rows, ", ".join(_named_by(i.id))
 
 
+_EVENTS = "What may happen beside calls, to the first slot or object of a scope. Without events none of this applies."
+
+
 def page() -> str:
     """The whole page, as Markdown."""
     lines = [_HEAD.rstrip("\n")]
     for f in TABLE.values():
         lines += _function(f)
+    lines += ("", "## Events", "", _EVENTS)
+    lines += _table(
+        ("event", "of", "section"),
+        ((e.name, ", ".join(e.uses), e.effects[0].place) for e in EVENTS.values()),
+    )
+    lines += ("", "What they leave to see, in functions with a session handle, or that use the token in a slot:")
+    lines += _table(
+        ("id", "code", "when", "strength", "section", "what stands there", "interpretation"),
+        (
+            (r.id, str(r.code), r.condition, r.strength.value, r.place, r.says, r.reading or "")
+            for r in (*OF_SESSIONS, *OF_SLOTS, *LOCKED.values())
+        ),
+    )
     lines += ("", "## Mechanisms", "", "What each is for, as far as the model follows it.")
     lines += _table(
         ("mechanism", "number", "for", "keys", "lengths"),
