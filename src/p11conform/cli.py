@@ -63,6 +63,7 @@ class _Commands(click.Group):
         "prove",
         "reach",
         "replay",
+        "show",
         "tables",
         "versions",
     )
