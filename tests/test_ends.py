@@ -28,11 +28,12 @@ from p11conform.interrupts import Interrupted, Interrupts
 from p11conform.model.oracle import build
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR
+from p11conform.properties.reports.results import SHAPE
 from p11conform.properties.run.campaign import Budget, How, check
 from p11conform.properties.run.driver import Driver
 
 ROOT = Path(__file__).parents[1]
-VALIDATOR = Draft202012Validator(json.loads((ROOT / "docs" / "report.schema.json").read_text()))
+VALIDATOR = Draft202012Validator(json.loads(SHAPE.read_text()))
 PATIENCE = 60
 """Seconds after which a check that should have ended counts as hanging."""
 

@@ -11,7 +11,6 @@ from shutil import which
 import networkx as nx
 import pytest
 
-from p11conform.commands.graph import dot, picture
 from p11conform.model.call import Args
 from p11conform.model.oracle import build, in_scope, permitted, successors
 from p11conform.model.state import Login, Object, Phase, State
@@ -21,6 +20,7 @@ from p11conform.properties.proofs.invariants import Invariant, invariants
 from p11conform.properties.proofs.symbolic import System
 from p11conform.properties.search import graph as graphs
 from p11conform.properties.search.graph import QUOTIENTS, SCOPES, Graph, explore, lengths, network, quotient, shortest
+from p11conform.properties.search.pictures import dot, picture
 
 PINNED = Path(__file__).parents[1] / "docs" / "scopes.json"
 SMALL = ("logins", "operation")

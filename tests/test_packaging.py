@@ -17,10 +17,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     return ZipFile(built)
 
 
+HELD = {".py", ".jinja", ".json"}
+"""How files of the rooms end: the code, the page of a report, and its schema."""
+
+
 def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: ZipFile) -> None:
     front = ROOT / "src" / "p11conform"
     files = [path.relative_to(front) for path in (*front.glob("*.py"), *(front / "commands").glob("*.py"))]
-    files += [path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    files += [path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in HELD]
     wanted = {f"p11conform/{path.as_posix()}" for path in (*files, Path("py.typed"))}
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == wanted
 

@@ -1,4 +1,4 @@
-"""docs/report.schema.json describes what a check writes: strictly, wholly, and in words."""
+"""The schema of reports describes what a check writes: strictly, wholly, and in words."""
 
 import json
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from p11conform.model.oracle import Model, build
 from p11conform.model.state import State
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.properties.engine.verdict import Kind, Severity
-from p11conform.properties.reports.results import SCHEMA, Note, read_report, report_json
+from p11conform.properties.reports.results import SCHEMA, SHAPE, Note, read_report, report_json
 from p11conform.properties.run.campaign import Budget, check
 
-PAGE: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
+PAGE: dict[str, Any] = json.loads(SHAPE.read_text())
 VALIDATOR = Draft202012Validator(PAGE)
 
 

@@ -78,7 +78,7 @@ def cells(report: Report) -> Mapping[str, Cell]:
         if function in CHAPTER_OF:
             pairs[CHAPTER_OF[function]].append((function, seen))
     calls: Counter[str] = Counter()
-    for function, times in report["coverage"].get("calls", {}).items():
+    for (function, _), times in zip(report["coverage"]["pairs"], report["coverage"]["times"], strict=True):
         calls[CHAPTER_OF.get(function, "")] += times
     findings = Counter(CHAPTER_OF.get(f["function"], "") for f in report["findings"])
     return {

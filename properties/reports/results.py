@@ -1,9 +1,8 @@
 """What a check found as a report, reading a report back, and what two reports differ in.
 
-The shape is `p11conform.report/2`; docs/report.schema.json describes it.
+The shape is `p11conform.report/2`; report.schema.json, beside this file, describes it.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +10,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from ...model.call import Call, arguments, read_call
 from ...model.environment import EVENTS, STEPS
@@ -22,7 +23,6 @@ from ...model.vocabulary import CKR
 from ..engine.verdict import Steps
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
-from ..run.tally import Tally
 from .findings import (
     Finding,
     Recommendation,
@@ -37,6 +37,13 @@ from .findings import (
 SCHEMA = "p11conform.report/2"
 OLDER = ("p11conform.report/1",)
 """Shapes that are still read: they hold all that replay and diff need, but do not say how the check was run."""
+
+
+SHAPE: Final = Path(__file__).with_name("report.schema.json")
+"""The shape, as a JSON schema."""
+
+LARGEST: Final = 64_000_000
+"""Bytes of a report that are read: what a check writes has less than a million."""
 
 
 class Unreadable(Exception):
@@ -162,15 +169,6 @@ def rules_json(results: Results) -> dict[str, Any]:
     }
 
 
-def calls_json(tally: Tally) -> dict[str, int]:
-    """How often each function was called."""
-    calls: Counter[str] = Counter()
-    for (name, _), times in tally.pairs.items():
-        if name not in EVENTS:
-            calls[name] += times
-    return dict(sorted(calls.items()))
-
-
 POINTS = 100
 """Points of the curve that a report keeps."""
 
@@ -255,8 +253,8 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
             "functions": sorted({f for f, _ in pairs}),
             "codes": sorted({code for _, code in pairs}),
             "pairs": [list(pair) for pair in pairs],
+            "times": [tally.pairs[pair] for pair in pairs],
             "states": len(tally.states),
-            "calls": calls_json(tally),
             **({"events": events} if events else {}),
             "rules": rules_json(results),
             "classes": classes_json(results),
@@ -283,7 +281,9 @@ def read_report(path: Path) -> dict[str, Any]:
         Unreadable: if the file is missing, is not JSON, or is not a report.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LARGEST:
+            raise Unreadable(f"{path}: more than {LARGEST // 1_000_000} MB, which no report has")
+        data: Any = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -295,6 +295,33 @@ def read_report(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise Unreadable(f"{path}: damaged: {error}; write it again with p11conform check --json") from None
     return data
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A report from a file that has all that a check writes today, and so can be shown again.
+
+    Raises:
+        Unreadable: if the file is missing, is not JSON, or does not have the shape of `SHAPE`.
+    """
+    data = read_report(path)
+    fault = wrong(data)
+    if fault is not None:
+        raise Unreadable(f"{path}: damaged, or written by another version: {fault}")
+    return data
+
+
+def wrong(data: object) -> str | None:
+    """Where something is not a report of today's shape, in a few words; None where it is one."""
+    # Imported where it is wanted: a check, which writes reports, does not load it.
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(msgspec.json.decode(SHAPE.read_bytes()))
+    fault = next(validator.iter_errors(data), None)
+    return None if fault is None else f"{fault.json_path}: {fault.message[:FEW_LETTERS]}"
+
+
+FEW_LETTERS: Final = 100
+"""What is shown of a fault's own text, which may hold the whole of what is wrong."""
 
 
 _REPORT = {"spec": str, "readings": dict, "module": dict, "seed": int, "coverage": dict, "findings": list}

@@ -64,6 +64,7 @@ class _Commands(click.Group):
         "prove",
         "reach",
         "replay",
+        "show",
         "tables",
         "versions",
     )

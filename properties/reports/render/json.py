@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+SUFFIX: Final = ".json"
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report as docs/report.schema.json describes it."""
+    """The report as report.schema.json describes it."""
     return json.dumps(report, indent=1) + "\n"

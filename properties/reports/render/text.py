@@ -9,36 +9,28 @@ from itertools import chain
 from typing import Any, Final
 
 from rich.markup import escape
+from rich.text import Text
 
-from ....model.environment import STEPS
-from ...run.campaign import CONFIRMATIONS, How
+from ...run.campaign import CONFIRMATIONS
 from ...run.tally import LOGIN, OBJECT, OPERATION, SESSION
-from ..findings import show_step
-from ..results import Note, read_trace
+from ..phrases import closing, covered, cut_short, ended, few, made, module_name, ran, steps, times
+from ..results import Note
+
+SUFFIX: Final = ".txt"
 
 MANY: Final = 8
 """Lines of a list that are shown."""
 
-NAMED: Final = 4
-"""Functions of a finding that are named in a line."""
-
 _COLOURS: Final = {"high": "red", "medium": "yellow", "low": "cyan"}
-_ENDS: Final = {
-    How.FINISHED.value: "the check ran to its end",
-    How.SPENT.value: "the check ended as its budget was spent",
-    How.INTERRUPTED.value: "NOT FINISHED: the check was interrupted",
-    How.GONE.value: "NOT FINISHED: the module cannot be used any more",
-    How.FAULT.value: "NOT FINISHED: a fault of p11conform",
-}
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The whole report."""
-    return "\n".join(lines(report)) + "\n"
+    """The whole report, plain."""
+    return "".join(f"{Text.from_markup(line).plain}\n" for line in lines(report))
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """The whole report, in lines."""
+    """The whole report, in lines with markup."""
     yield from _head(report)
     yield from _reach(report["reach"])
     for finding in report["findings"]:
@@ -48,76 +40,28 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", *_closing(report))
 
 
-def times(count: int) -> str:
-    """How often, in words."""
-    return "once" if count == 1 else f"{count} times"
-
-
 def finding_line(finding: Mapping[str, Any]) -> str:
     """A finding in a line."""
     functions = finding["functions"] or [finding["function"]]
     return (
         f"[{_COLOURS.get(finding['severity'], 'white')}]{escape(finding['severity'])}[/] "
         f"[bold]{escape(finding['id'])}[/] "
-        f"{escape(finding['kind'])}: {escape(_few(functions))} → {escape(finding['observed'])}"
+        f"{escape(finding['kind'])}: {escape(few(functions))} → {escape(finding['observed'])}"
     )
 
 
 def trace_lines(finding: Mapping[str, Any]) -> Iterator[str]:
     """The calls of a finding, numbered, each with what was observed."""
-    for n, (call, seen) in enumerate(read_trace(finding), 1):
-        yield f"    {n}. {escape(show_step(call, STEPS[call.function].uses, seen))}"
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
-
-
-def _ended(report: Mapping[str, Any]) -> str:
-    ended = report["run"]["ended"]
-    why = f": {ended['why']}" if ended["why"] else ""
-    return f"{_ENDS[ended['how']]}{why}"
-
-
-def _cut_short(report: Mapping[str, Any]) -> bool:
-    return report["run"]["ended"]["how"] not in (How.FINISHED.value, How.SPENT.value)
+    for n, (call, seen) in enumerate(steps(finding), 1):
+        yield f"    {n}. {escape(call)} → {escape(seen)}"
 
 
 def _head(report: Mapping[str, Any]) -> Iterator[str]:
-    module, coverage, run = report["module"], report["coverage"], report["run"]
-    version = f" {module['library_version']}" if "library_version" in module else ""
-    yield (
-        f"[bold]{escape(str(module['name']))}[/]{escape(version)} against PKCS#11 {report['spec']}: "
-        f"{report['calls']} calls in {report['sequences']} sequences, {report['seconds']:.1f} s, seed {report['seed']}"
-    )
-    if _cut_short(report):
-        yield f"[bold red]{escape(_ended(report))}[/]"
-    bounds = {name: run["budget"][name] for name in ("seconds", "calls", "sequences")}
-    budget = ", ".join(f"{value:g} {name}" for name, value in bounds.items() if value is not None)
-    token = ", ".join(f"{name} {value!r}" for name, value in run["token"].items() if value and name != "census")
-    profile = f", profile {run['profile']}" if run["profile"] else ""
-    yield escape(f"p11conform {run['p11conform']}, {run['date']}; at most {budget}; jobs: {run['jobs']}")
-    yield escape(f"token: {token or 'none'}{profile}")
-    yield from (escape(f"rights: {line}") for line in run["rights"]["lines"])
-    yield from (escape(f"census: {line}") for line in run["token"]["census"])
-    if run["restores"]["times"]:
-        share = f"{run['restores']['share']:.0%} of the time"
-        yield escape(f"the token was put back {times(run['restores']['times'])}, in {share}")
-    rules = coverage["rules"]
-    yield (
-        f"covered: {len(coverage['functions'])} functions, {len(coverage['codes'])} codes, "
-        f"{len(coverage['pairs'])} (function, code) pairs, {coverage['states']} states, "
-        f"{rules['fired']} of {rules['total']} rules fired"
-    )
-    classes = coverage["classes"]
-    yield (
-        f"told apart: {classes['seen']} classes of function, answer and state; the last new one came at call "
-        f"{classes['last_new_at_call']} ({classes['last_new_at_second']:.1f} s)"
-    )
-    undone = [phase for phase in run["phases"] if not phase["finished"]]
-    if undone:
-        yield f"not all of: {escape('; '.join(map(_phase, undone)))}"
+    name, spoken = escape(str(report["module"]["name"])), escape(module_name(report))
+    yield f"[bold]{name}[/]{spoken.removeprefix(name)} against PKCS#11 {report['spec']}: {made(report)}"
+    if cut_short(report):
+        yield f"[bold red]{escape(ended(report))}[/]"
+    yield from (escape(line) for line in chain(ran(report), covered(report)))
 
 
 def _reach(reach: Mapping[str, Any] | None) -> Iterator[str]:
@@ -153,11 +97,6 @@ def _refusals(refused: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{function}({first['arguments']}){login} → {seen}{more}"
 
 
-def _phase(phase: Mapping[str, Any]) -> str:
-    whole = f" of {phase['total']}" if phase["total"] is not None else ""
-    return f"{phase['name']} ({phase['done']}{whole} pieces done)"
-
-
 def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     yield finding_line(finding)
     yield from (f"    {escape(line)}" for line in finding["text"].splitlines())
@@ -173,7 +112,7 @@ def _advice(advice: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     yield from ("", "[bold]Advice[/] (the text recommends it, which is no finding):")
     for row in sorted(advice, key=lambda row: (-row["count"], row["id"]))[:MANY]:
-        yield f"[bold]{escape(row['id'])}[/] {escape(_few(row['functions']))}, {times(row['count'])}"
+        yield f"[bold]{escape(row['id'])}[/] {escape(few(row['functions']))}, {times(row['count'])}"
         yield from (f"    {escape(line)}" for line in row["text"].splitlines())
         yield from trace_lines(row)
     if len(advice) > MANY:
@@ -215,7 +154,7 @@ def _lists(report: Mapping[str, Any]) -> Iterator[str]:
         ),
         _cut(
             "[bold]Notes[/] (no findings):",
-            (f"{note['kind']}: {note['about']} in {_few(note['functions'])}" for note in report["notes"]),
+            (f"{note['kind']}: {note['about']} in {few(note['functions'])}" for note in report["notes"]),
         ),
     )
 
@@ -223,14 +162,10 @@ def _lists(report: Mapping[str, Any]) -> Iterator[str]:
 def _closing(report: Mapping[str, Any]) -> Iterator[str]:
     """The table of findings, and in a line how it all ended."""
     findings = report["findings"]
-    rows = [(f["id"], f["severity"], f["kind"], f["observed"], _few(f["functions"])) for f in findings]
+    rows = [(f["id"], f["severity"], f["kind"], f["observed"], few(f["functions"])) for f in findings]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         colour = _COLOURS.get(row[1], "white")
         yield f"[{colour}]{escape('  '.join(cells).rstrip())}[/]"
-    if not findings:
-        conforms = "no findings" if _cut_short(report) else "no findings: conforms, as far as this check went"
-        yield f"{conforms}; {escape(_ended(report))}"
-    else:
-        yield f"{len(findings)} finding{'s' if len(findings) > 1 else ''}; {escape(_ended(report))}"
+    yield escape(closing(report))

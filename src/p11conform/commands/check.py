@@ -3,7 +3,7 @@
 import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -18,18 +18,18 @@ from ..adapters.modules import registry
 from ..adapters.private import sweep
 from ..console import Display, err, give_up, out
 from ..exits import Exit, Failure, fail
-from ..files import STDOUT, try_place, write_text
+from ..files import STDOUT
 from ..interrupts import ASKED, Interrupted
 from ..model.oracle import Model
 from ..opened import opened, workers
 from ..options import DEFAULT_SEED, Opening, check_jobs, model_of, module_options, readings_option, spec_option
 from ..properties.policy import Level
 from ..properties.reports.findings import Finding
-from ..properties.reports.render import json as as_json
 from ..properties.reports.render import text as as_text
 from ..properties.reports.results import Run, report_json
 from ..properties.run.campaign import Budget, Campaign, Ended, How, Results
 from ..properties.run.tally import Tally
+from ..targets import Target, of_each, report_option, targets, try_places, write_all
 
 
 class _FailOn(Enum):
@@ -61,6 +61,7 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
     type=click.Path(path_type=Path),
     help="Write the report there; - is standard output. With `all`, a directory for a report each.",
 )
+@report_option
 @click.option(
     "--fail-on",
     type=click.Choice([x.value for x in _FailOn]),
@@ -85,6 +86,7 @@ def command(
     calls: int | None,
     jobs: int,
     json_file: Path | None,
+    reports: tuple[str, ...],
     fail_on: str,
     events: bool,
     **options: Any,
@@ -108,9 +110,10 @@ def command(
     model = model_of(spec, readings, events=events)
     for opening in openings:
         check_jobs(jobs, opening.module)
-    places = _places(json_file, [opening.module for opening in openings]) if module == ALL else [json_file]
+    named = targets(reports, json_file)
+    places = of_each(named, [opening.module for opening in openings]) if module == ALL else [named]
     for place in places:
-        try_place("--json", place)
+        try_places(place)
     sweep()
     if any(opening.level is Level.EVERYTHING for opening in openings):
         err.print(
@@ -151,22 +154,13 @@ def _all_here() -> tuple[str, ...]:
     return here
 
 
-def _places(directory: Path | None, modules: Sequence[str]) -> list[Path | None]:
-    """Where the reports of several modules go."""
-    if directory is None:
-        return [None for _ in modules]
-    if not directory.is_dir():
-        fail(f"--json {directory}: there is no such directory, which `all` needs for a report each; make it")
-    return [directory / f"{module}.json" for module in modules]
-
-
-def _checked(check: "_Check", json_file: Path | None, fail_on: _FailOn) -> Exit:
+def _checked(check: "_Check", places: Sequence[Target], fail_on: _FailOn) -> Exit:
     """Run a check and deliver its report; how it ended."""
     outcome = check.run()
     if outcome.code is Exit.CONFORMS and outcome.results.tally.calls == 0:
         fail(f"--seconds {check.budget.seconds:g}: no call was made in that time; give more")
     report = report_json(outcome.results, check.about, check.described(outcome.results))
-    _deliver(report, json_file)
+    _deliver(report, places)
     if outcome.error is not None:
         raise outcome.error
     told = any(report[section] for section in _SECTIONS[fail_on])
@@ -315,29 +309,24 @@ def _discarding(tested: subject.Subject) -> Iterator[None]:
         tested.discard()
 
 
-def _deliver(report: dict[str, Any], json_file: Path | None) -> None:
-    """Write the JSON, then show the text: on standard error where the JSON has standard output.
+def _deliver(report: dict[str, Any], places: Sequence[Target]) -> None:
+    """Write the report where it is wanted, then show it: on standard error where one goes to standard output.
 
-    A reader that went away wants no more. Where the text cannot be shown, that matters if there is no JSON.
+    A reader that went away wants no more. Where the text cannot be shown, that matters if the report is nowhere else.
 
     Raises:
         Failure: if the report is nowhere.
     """
-    failed: Failure | None = None
+    failed = write_all(report, places)
     try:
-        with suppress(BrokenPipeError):
-            write_text("--json", json_file, as_json.render(report))
-    except Failure as error:
-        failed = error
-    try:
-        (err if json_file == STDOUT else out).print("\n".join(as_text.lines(report)))
+        (err if any(x.path == STDOUT for x in places) else out).print("\n".join(as_text.lines(report)))
         sys.stdout.flush()
     except BrokenPipeError:
         give_up(sys.stdout)
     except OSError as error:
         give_up(sys.stdout)
-        if json_file is None:
+        if not places:
             fail(f"standard output: {error.strerror}; write the report to a file with --json")
-        err.print(f"p11conform: standard output: {error.strerror}; the report is in {json_file}", markup=False)
+        err.print(f"p11conform: standard output: {error.strerror}; the report is in {places[0].path}", markup=False)
     if failed is not None:
         raise failed

@@ -4,29 +4,20 @@
 """
 
 import json
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from math import cos, pi, sin
 from pathlib import Path
-from typing import NamedTuple
 
 import click
-import networkx as nx
 from rich.table import Table
 
 from ..console import out
 from ..exits import Exit, fail
 from ..model.oracle import build
 from ..properties.search.graph import QUOTIENTS, SCOPES, Graph, Scope, explore, figures, quotient
+from ..properties.search.pictures import Picture, dot, picture
 from ..properties.search.suites import SUITES, machine
-
-WIDTH = 26
-"""Letters in a line of an arrow's text."""
-
-ALWAYS = 3
-"""Arrows with one text into one node that are said once, in the node, where the text leads nowhere else."""
 
 
 def _explored(scope: Scope) -> Graph:
@@ -96,77 +87,6 @@ def _show(scope: Scope, graph: Graph) -> None:
         by_length.setdefault(n, []).append(code)
     for n, codes in sorted(by_length.items()):
         out.print(f"    {n}: {', '.join(codes)}")
-
-
-# Pictures of a quotient.
-
-
-class Node(NamedTuple):
-    """A box of a picture, with its text."""
-
-    name: str
-    text: str
-
-
-class Arrow(NamedTuple):
-    """An arrow of a picture, with its text."""
-
-    source: str
-    target: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A quotient to draw: nodes, nearest first, and arrows."""
-
-    nodes: tuple[Node, ...]
-    arrows: tuple[Arrow, ...]
-
-
-def _wrapped(*lines: str) -> str:
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, WIDTH))
-
-
-def _phrases(words: Sequence[str]) -> str:
-    """The text of an arrow: what succeeds, then what fails."""
-    failed = [w.removesuffix(" fails") for w in words if w.endswith(" fails")]
-    succeeding = [w for w in words if not w.endswith(" fails")]
-    return _wrapped(", ".join(succeeding), f"failed: {', '.join(failed)}" if failed else "")
-
-
-def picture(g: "nx.DiGraph[str]") -> Picture:
-    """The picture of a quotient.
-
-    A call that leads from many nodes to one and never elsewhere is written into that node, and its arrows are left out.
-    """
-    steps: dict[tuple[str, str], tuple[str, ...]] = {arrow: g.edges[arrow]["words"] for arrow in g.edges}
-    leads: dict[str, list[str]] = {}
-    for (_, target), words in steps.items():
-        for word in words:
-            leads.setdefault(word, []).append(target)
-    said = {w: targets[0] for w, targets in leads.items() if len(targets) > ALWAYS and len(set(targets)) == 1}
-    nodes = []
-    for name in sorted(g, key=lambda name: g.nodes[name]["distance"]):
-        always = [w for w, target in said.items() if target == name]
-        note = f"(always after {' or '.join(always)})" if always else ""
-        nodes.append(Node(name, _wrapped(name, f"{g.nodes[name]['states']:,} states", note)))
-    left = {arrow: [w for w in words if w not in said] for arrow, words in steps.items()}
-    return Picture(tuple(nodes), tuple(Arrow(*arrow, _phrases(words)) for arrow, words in left.items() if words))
-
-
-def dot(p: Picture) -> str:
-    """A picture as text in the language of Graphviz."""
-    ids = {node.name: f"n{k}" for k, node in enumerate(p.nodes)}
-    lines = ["digraph quotient {", "  rankdir=LR;", "  node [shape=box, style=rounded];"]
-    lines += [f"  {ids[node.name]} [label={_quoted(node.text)}];" for node in p.nodes]
-    lines += [f"  {ids[x.source]} -> {ids[x.target]} [label={_quoted(x.text)}];" for x in p.arrows]
-    return "\n".join([*lines, "}"]) + "\n"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 Point = tuple[float, float]
