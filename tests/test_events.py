@@ -288,7 +288,7 @@ def test_success_although_the_device_fails_is_found_and_told_with_the_event() ->
     assert failed.failure.kind is Kind.MISSING_ERROR
     trace = {"id": "F", "trace": trace_json(failed.steps)}
     assert [call for call, _ in read_trace(trace)] == list(calls)
-    assert "3. device-fails-in-next-call(slot=0) (an event)" in "\n".join(trace_lines(trace))
+    assert "3. device-fails-in-next-call(slot=0) → an event" in "\n".join(trace_lines(trace))
 
 
 @pytest.mark.parametrize(
