@@ -1,0 +1,28 @@
+"""A recorded call, in C's own terms; and what is wrong with a log that cannot be read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class BadLog(Exception):
+    """What was given is no log, or none that can be read; the text is one line that says what to do."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A call and what came of it, as docs/trace.schema.json has it; what a log does not tell is not there.
+
+    `arguments` and `outputs` go by the names of the parameters. A pointer is None where it is NULL, and True where it
+    is not and nothing is told of what it points to. `line` is where the log tells of it. `concurrent` says that another
+    call of the same process was under way meanwhile, so that nobody knows which came first.
+    """
+
+    function: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    returned: int | None = None
+    process: int = 0
+    thread: int = 0
+    line: int = 0
+    concurrent: bool = False
