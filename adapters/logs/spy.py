@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ...model.interface import SIGNATURES
 from .names import number
-from .step import Step
+from .step import Entry, Step
 
 _HEAD: Final = re.compile(r"(\d+): (C_\w+|SetOperationState)$")
 _WHO: Final = re.compile(r"P:(\d+); T:(0x[0-9A-Fa-f]+|\d+)")
@@ -172,18 +172,15 @@ class _Block:
         if found is None or type is None or self._list is None:
             return
         text = found[2].strip()
-        entry: dict[str, Any] = {"type": type}
+        entry = Entry(type)
         octets = re.match(r"([0-9A-Fa-f]{8,16}) / (-?\d+)$", text)
         if octets is not None:
-            entry["length"] = int(octets[2])
-            entry["null"] = int(octets[1], 16) == 0
+            entry.length = int(octets[2])
+            entry.null = int(octets[1], 16) == 0
         elif text in _TRUTH:
-            entry["value"], entry["null"] = _TRUTH[text], False
+            entry.value, entry.null = _TRUTH[text], False
         elif text.startswith(("CKO_", "CKK_")):
-            value = number(text)
-            entry["null"] = False
-            if value is not None:
-                entry["value"] = value
+            entry.value, entry.null = number(text), False
         self._list.append(entry)
 
     def _take_rest(self, line: str) -> None:

@@ -4,9 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 
 class BadLog(Exception):
     """What was given is no log, or none that can be read; the text is one line that says what to do."""
+
+
+class Entry(msgspec.Struct, omit_defaults=True):
+    """An attribute in a template: its CKA_ number; how long its value is, or the room for it; whether pValue is NULL.
+
+    `value` is that of a CK_BBOOL or a CK_ULONG; of other attributes none is kept.
+    """
+
+    type: int
+    length: int | None = None
+    null: bool | None = None
+    value: bool | int | None = None
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from ...model.call import Args
 from ...model.decide import Plan, decide, step
 from ...model.oracle import Model, plan_of
 from ...model.rule import Function, Rule
-from ...model.state import LIMIT_UNKNOWN, Kind, Object, Pin, Saved, Session, Slot, State
+from ...model.state import LIMIT_UNKNOWN, Kind, Object, Operations, Pin, Saved, Session, Slot, State
 from .verdict import HARMLESS, Mismatch
 
 Values = int
@@ -259,7 +259,7 @@ def _map(record: Any, change: Callable[[Any], Any]) -> Any:
 
 
 @cache
-def paths(record: type[object]) -> tuple[str, ...]:
+def paths(record: Any) -> tuple[str, ...]:
     """Where each leaf of a sort of record stands, in order, as `operations.sign.phase`."""
     found: list[str] = []
 
@@ -292,12 +292,12 @@ def _values(x: Any) -> Values:
 
 
 @cache
-def index_of(record: type[object], path: str) -> int:
+def index_of(record: Any, path: str) -> int:
     """The place of a leaf in the row of its record."""
     return paths(record).index(path)
 
 
-def with_values(p: Part, record: type[object], **values: Values) -> Part:
+def with_values(p: Part, record: Any, **values: Values) -> Part:
     """A row with some leaves otherwise; dots of a path are written as two underscores."""
     masks = list(p.masks)
     for name, value in values.items():
@@ -421,7 +421,8 @@ def _template(function: Function, others: int, objects: int) -> tuple[State, Arg
     named = tuple(_map(Object(), leaf) for _ in range(objects))
     key = Object(True, True, Kind.AES)
     saved = _map(Saved(), leaf)
-    args = Args(**{name: leaf(None) for name in function.uses})
+    named_args: dict[str, Any] = {name: leaf(None) for name in function.uses}
+    args = Args(**named_args)
     state = State(initialized, (slot, Slot()), sessions, (Object(), Object(), key, *named), saved)
     return state, args, first
 
@@ -556,12 +557,15 @@ class Partial:
         plan, f = plan_of(self.model, function), self.model.functions[function]
         state, args, first = self._scene(function, scene)
         ours = not _OURS.isdisjoint(f.uses)
+        # Whether a number is free, which the tester asks of all that is active, does not matter here.
+        mine = replace(state.sessions[MINE], operations=Operations())
+        idle = replace(state, sessions=(state.sessions[0], mine), saved=Saved())
         cases: dict[tuple[Any, ...], Case] = {}
         _WALK.looked = set()
         try:
             for _ in _WALK.runs(scene.masks, lenient=False):
                 holding = tuple([_holds(when, state, args) for when in plan.conditions])
-                outside = NO if ours else _holds(f.out_of_scope, state, args)
+                outside = NO if ours else _holds(f.out_of_scope, idle, args)
                 masks = tuple(_WALK.masks)
                 cases.setdefault((masks, holding, outside), _case(plan, masks, holding, outside, _WALK.foreign))
         except TooMany:

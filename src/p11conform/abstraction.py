@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from .adapters.logs.step import Step
+from .adapters.logs.step import Entry, Step
 from .model.attributes import ATTRIBUTES, KINDS, Class
-from .model.call import Attribute, Buffer, Data, Flaw, InitArgs, Many, Parameter, Pin, Want
+from .model.call import Attribute, Buffer, Data, Flaw, InitArgs, Many, Parameter, Want
 from .model.chapters.operations import ACTIVITIES
 from .model.interface import SIGNATURES
 from .model.interface import Parameter as Declared
 from .model.mechanisms import MECHANISMS, Mech, Role
-from .model.state import Kind, Object, Trait
+from .model.state import Kind, Object, Pin, Trait
 from .model.vocabulary import CKF, CKU
 from .properties.engine.partial import (
     EITHER,
@@ -41,7 +41,7 @@ CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_VALUE, CKA_KEY_TYPE = 0x000, 0x001, 0x002
 CKA_PRIVATE_EXPONENT, CKA_SENSITIVE, CKA_EXTRACTABLE = 0x123, 0x103, 0x162
 _MODIFIABLE, _COPYABLE, _DESTROYABLE = 0x170, 0x171, 0x172
 
-Template = Sequence[Mapping[str, Any]]
+Template = Sequence[Entry]
 
 
 class Thing:
@@ -62,11 +62,11 @@ class Thing:
     def learn(self, template: Template) -> None:
         """Take down the values that a template tells."""
         for entry in template:
-            value, type = entry.get("value"), entry["type"]
+            value, type = entry.value, entry.type
             if type == CKA_CLASS:
-                self.cls = value if isinstance(value, int) and not isinstance(value, bool) else self.cls
+                self.cls = self.cls if integer(value) is None else value
             elif type == CKA_KEY_TYPE:
-                self.key_type = value if isinstance(value, int) and not isinstance(value, bool) else self.key_type
+                self.key_type = self.key_type if integer(value) is None else value
             elif isinstance(value, bool):
                 self.flags[type] = value
             else:
@@ -75,7 +75,7 @@ class Thing:
     def forget(self, template: Template) -> None:
         """Take back what is known of the attributes that a template names."""
         for entry in template:
-            self.flags.pop(entry["type"], None)
+            self.flags.pop(entry.type, None)
 
     def forget_all(self) -> None:
         """Nothing is known of it any more but that it was there."""
@@ -226,18 +226,15 @@ def attribute(type: int, kind: Values) -> Values:
     return FOREIGN if found is None else one(found)
 
 
-def room(entry: Mapping[str, Any]) -> Values:
+def room(entry: Entry) -> Values:
     """How much room there is for the value of an attribute."""
-    if entry.get("null"):
-        return one(Buffer.NULL)
-    length = entry.get("length")
-    if "null" not in entry:
+    if entry.null is None:
         return one(Buffer.NULL, Buffer.ENOUGH, Buffer.SHORT)
-    if isinstance(length, int) and not isinstance(length, bool):
-        if entry["type"] in _BOOLEAN and length >= 1:
-            return one(Buffer.ENOUGH)
-        if entry["type"] == CKA_CLASS and length >= ULONG_BYTES:
-            return one(Buffer.ENOUGH)
+    if entry.null:
+        return one(Buffer.NULL)
+    need = 1 if entry.type in _BOOLEAN else ULONG_BYTES if entry.type == CKA_CLASS else None
+    if need is not None and entry.length is not None and entry.length >= need:
+        return one(Buffer.ENOUGH)
     return one(Buffer.ENOUGH, Buffer.SHORT)
 
 
@@ -264,6 +261,8 @@ class Shape:
     pointers: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
     """Where handles of new objects are told."""
+    info: str | None = None
+    """The type of the record that is given out, less `CK_` and `_PTR`."""
 
 
 _LISTS: Final = frozenset({"CK_SLOT_ID_PTR", "CK_MECHANISM_TYPE_PTR", "CK_BYTE_PTR"})
@@ -278,12 +277,9 @@ def shape(function: str) -> Shape:
 
 def _shape(declared: Sequence[Declared]) -> Shape:
     found: dict[str, Any] = {}
-    lists: dict[str, list[Any]] = {name: [] for name in ("data", "handles", "templates", "pins", "pointers", "gives")}
+    lists: dict[str, Any] = {name: [] for name in ("data", "handles", "templates", "pins", "pointers", "gives")}
     following = [*declared[1:], Declared("", "")]
-    lengths: set[str] = set()
     for p, after in zip(declared, following, strict=True):
-        if p.name in lengths:
-            continue
         if p.type == "CK_SESSION_HANDLE":
             found["session"] = p.name
         elif p.type == "CK_SLOT_ID":
@@ -303,9 +299,17 @@ def _shape(declared: Sequence[Declared]) -> Shape:
             lists["pointers"].append(p.name)
         elif p.type.endswith("_PTR") and p.type != "CK_VOID_PTR":
             lists["pointers"].append(p.name)
+            if p.type.endswith("INFO_PTR"):
+                found["info"] = p.type.removeprefix("CK_").removesuffix("_PTR")
             if p.type == "CK_OBJECT_HANDLE_PTR":
                 lists["gives"].append(p.name)
-    return Shape(**found, **{name: tuple(values) for name, values in lists.items()})
+    found.update({name: tuple(values) for name, values in lists.items()})
+    return Shape(**found)
+
+
+def integer(value: Any) -> int | None:
+    """A number, where it is one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 @dataclass(slots=True)
@@ -320,14 +324,13 @@ class Given:
     session: Values = field(default=one(MINE))
     slot: Values = field(default=one(0))
     handles: tuple[Values, ...] = ()
-    reading: Mapping[str, Any] | None = None
+    reading: Entry | None = None
     kind: Values = UNTOLD
     copied: Thing | None = None
 
     def value(self, name: str) -> Any:
         """An argument that is a number; None where it is not told."""
-        found = self.step.arguments.get(name)
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
+        return integer(self.step.arguments.get(name))
 
     def null(self, name: str) -> bool | None:
         """Whether a pointer is NULL."""
@@ -339,8 +342,12 @@ class Given:
         """A template; None where it is not told, or NULL."""
         if n >= len(self.shape.templates):
             return None
-        found = self.step.arguments.get(self.shape.templates[n][0])
-        return found if isinstance(found, list | tuple) else None
+        return entries(self.step.arguments.get(self.shape.templates[n][0]))
+
+
+def entries(given: Any) -> Template | None:
+    """A template, where it is one that is told."""
+    return given if isinstance(given, list) and all(isinstance(x, Entry) for x in given) else None
 
 
 def _handle(n: int) -> Callable[[Given], Values]:
@@ -383,7 +390,7 @@ def _mechanism(g: Given) -> Values:
     number = g.value("type")
     if g.shape.mechanism is not None:
         given = g.step.arguments.get(g.shape.mechanism)
-        number = given.get("mechanism") if isinstance(given, Mapping) else None
+        number = integer(given.get("mechanism")) if isinstance(given, Mapping) else None
         if given is None and g.shape.mechanism in g.step.arguments:
             return one(Mech.UNKNOWN)
     return UNTOLD if number is None else mechanism(number)
@@ -403,20 +410,12 @@ def _null(g: Given) -> Values:
     told_so = [g.null(name) for name in g.shape.pointers]
     if g.shape.buffer is not None:
         told_so.append(g.null(g.shape.buffer[1]))
-    if g.reading is not None or g.shape.templates:
-        told_so += [_template_null(g, n) for n in range(len(g.shape.templates)) if _template_is_pointer(g)]
+    if g.shape.handles and not g.shape.gives:
+        # Where nothing is made of it, a template is a pointer like others.
+        told_so += [g.null(name) for name, _ in g.shape.templates]
     if True in told_so:
         return TRUE
     return EITHER if None in told_so else FALSE
-
-
-def _template_is_pointer(g: Given) -> bool:
-    """A function that makes nothing takes its template for a pointer like others."""
-    return g.reading is not None
-
-
-def _template_null(g: Given, n: int) -> bool | None:
-    return g.null(g.shape.templates[n][0])
 
 
 def _buffer(g: Given) -> Values:
@@ -472,7 +471,7 @@ def _flaw_of(g: Given, n: int) -> Values:
     given, number = g.step.arguments.get(name), g.value(count)
     if name in g.step.arguments and given is None:
         return one(Flaw.EMPTY) if number == 0 else one(Flaw.NULL) if number else one(Flaw.NULL, Flaw.EMPTY)
-    if isinstance(given, list | tuple):
+    if isinstance(given, list):
         return one(OTHER) if given else one(Flaw.EMPTY)
     if number == 0:
         return one(Flaw.EMPTY)
@@ -499,9 +498,8 @@ def _fact(type: int, absent: bool | None) -> Callable[[Given], Values]:
 def flag_in(template: Template, type: int, absent: bool | None) -> bool | None:
     """A CK_BBOOL as a template has it; None where that is not told."""
     for entry in template:
-        if entry["type"] == type:
-            value = entry.get("value")
-            return value if isinstance(value, bool) else None
+        if entry.type == type:
+            return entry.value if isinstance(entry.value, bool) else None
     return absent
 
 
@@ -516,7 +514,7 @@ def _kind_given(g: Given) -> Values:
 
 def _attribute(g: Given) -> Values:
     if g.reading is not None:
-        return attribute(g.reading["type"], g.kind)
+        return attribute(g.reading.type, g.kind)
     template = g.template()
     if g.copied is not None and (template is None or not template):
         return one(Attribute.LABEL)
@@ -625,6 +623,6 @@ def handle_index(n: int) -> Values:
 def new_handles(step: Step) -> Iterator[tuple[int, int]]:
     """The handles of objects that a call made: the number of its template, and the handle."""
     for n, name in enumerate(shape(step.function).gives):
-        handle = step.outputs.get(name)
-        if isinstance(handle, int) and not isinstance(handle, bool):
+        handle = integer(step.outputs.get(name))
+        if handle is not None:
             yield n, handle

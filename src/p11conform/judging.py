@@ -19,14 +19,16 @@ from .abstraction import (
     Shape,
     Thing,
     arguments,
+    entries,
     flag_in,
     handle_index,
+    integer,
     new_handles,
     shape,
     traits,
     traits_for_reading,
 )
-from .adapters.logs.step import Step
+from .adapters.logs.step import Entry, Step
 from .model.call import code_text, is_unnamed
 from .model.chapters.operations import ACTIVITIES
 from .model.decide import forbids_ok
@@ -253,19 +255,19 @@ class Judge:
     """Judges steps, one after the other."""
 
     def __init__(self, model: Model, *, shared: bool = False) -> None:
-        self._model, self._partial, self._shared = model, Partial(model), shared
+        self._model, self._partial, self.shared = model, Partial(model), shared
         self._processes: dict[int, _Process] = {}
+        self.processes = 0
+        """How many processes there were."""
+        self._active: set[int] = set()
+        self._together = False
+        """Whether several processes are at work at a time."""
         self._looking: set[str] = set()
         """Functions that look at other sessions."""
         self._opinions: dict[tuple[Any, ...], Opinion] = {}
         self._held: list[Sequence[Ruled]] = []
         self._listed = frozenset(code for f in SIGNATURES.values() for code in f.listed.get(model.version, ()))
         self._given = frozenset(r.code for f in model.functions.values() for r in f.rules)
-
-    @property
-    def processes(self) -> int:
-        """How many processes there were."""
-        return len(self._processes)
 
     def all(self, trace: Iterable[Step]) -> Iterator[Judged]:
         """Each step of a log, judged."""
@@ -274,18 +276,29 @@ class Judge:
 
     def judge(self, step: Step) -> Opinion:
         """What is to be said of a step; it is believed from then on."""
-        process = self._processes.get(step.process)
-        if process is None:
-            process = self._processes[step.process] = _Process()
-            if len(self._processes) == 2:
-                self._shared = True
+        process = self._process(step)
         if step.function not in self._model.functions:
             self._follow_unknown(process, step)
             return NOTHING_SAID
-        if self._shared:
+        if self._together or self.shared:
             self._weaken(process)
-        call = _Call(self, process, step)
-        return call.judge()
+        opinion = _Call(self, process, step).judge()
+        if process.initialized == FALSE:
+            self._active.discard(step.process)
+            self._together = len(self._active) > 1
+        elif step.process not in self._active:
+            self._active.add(step.process)
+            self._together = len(self._active) > 1
+        return opinion
+
+    def _process(self, step: Step) -> _Process:
+        """The process of a step; where a log tells none, one that begins anew is another one."""
+        found = self._processes.get(step.process)
+        anew = step.process == 0 and step.returned == _OK and "init" in uses_of(self._model, step.function)
+        if found is None or (anew and found.initialized == TRUE):
+            found = self._processes[step.process] = _Process()
+            self.processes += 1
+        return found
 
     def _weaken(self, process: _Process) -> None:
         """Others may have done anything to what is on tokens."""
@@ -302,6 +315,12 @@ class Judge:
             session = process.sessions[handle]
             session.part = _unsettled(session.part)
             session.slot.part = with_values(session.slot.part, Slot, login=ANY_SLOT.masks[_LOGIN])
+
+
+def uses_of(model: Model, function: str) -> tuple[str, ...]:
+    """The arguments of a function, as the model has them; none where it does not know the function."""
+    found = model.functions.get(function)
+    return () if found is None else found.uses
 
 
 def _shared(p: Part) -> Part:
@@ -358,16 +377,16 @@ class _Call:
     def _find(self) -> None:
         names, given = self._shape, self._step.arguments
         self._given = Given(self._step, names)
-        start = _SHARED_SLOT if self._judge._shared else _ALONE_SLOT
+        start = _SHARED_SLOT if self._judge.shared else _ALONE_SLOT
         if names.session is not None:
-            self._handle = _number(given.get(names.session))
+            self._handle = integer(given.get(names.session))
             self._session = self._find_session(start)
             if self._session is None:
                 self._given.session = one(NOWHERE)
             else:
                 self._slot = self._session.slot
         elif names.slot is not None:
-            id = _number(given.get(names.slot))
+            id = integer(given.get(names.slot))
             self._slot = _Slot(start, elsewhere=True) if id is None else self._process.slot(id, start)
             self._given.slot = self._slot.index
         self._given.handles = tuple(self._find_object(name) for name in names.handles)
@@ -382,7 +401,7 @@ class _Call:
         return found
 
     def _find_object(self, name: str) -> Values:
-        handle = _number(self._step.arguments.get(name))
+        handle = integer(self._step.arguments.get(name))
         if handle == 0:
             return one(NOWHERE)
         thing = None
@@ -397,7 +416,7 @@ class _Call:
         self._numbers.append(-1 if handle is None else handle)
         return handle_index(len(self._things) - 1)
 
-    def _scene(self, reading: Any = None) -> Scene:
+    def _scene(self, reading: Entry | None = None) -> Scene:
         """What the call sees; `reading` is the one attribute of several that it is about."""
         given, uses = self._given, self._model.functions[self._function].uses
         given.reading = reading
@@ -418,15 +437,15 @@ class _Call:
             UNTELLABLE if slot is None else self._abilities(slot),
         )
 
-    def _object(self, n: int, thing: Thing, reading: Any) -> Part:
-        found = traits(self._function, n, thing) if reading is None else traits_for_reading(reading["type"], thing)
+    def _object(self, n: int, thing: Thing, reading: Entry | None) -> Part:
+        found = traits(self._function, n, thing) if reading is None else traits_for_reading(reading.type, thing)
         return thing.part(found, self._handle)
 
     def _abilities(self, slot: _Slot) -> tuple[Any, ...]:
         """What the slot offers the mechanism of the call for, where that is known."""
         given = self._step.arguments.get(self._shape.mechanism or "")
-        number = given.get("mechanism") if isinstance(given, dict) else None
-        flags = slot.abilities.get(number) if isinstance(number, int) else None
+        number = integer(given.get("mechanism")) if isinstance(given, dict) else None
+        flags = None if number is None else slot.abilities.get(number)
         facts = next((m for m in MECHANISMS if m.facts.number == number), None) if flags is not None else None
         if flags is None or facts is None:
             return UNTELLABLE
@@ -471,14 +490,14 @@ class _Call:
         """What the effects of an error that has no name are looked up by."""
         return int(CKR.FUNCTION_FAILED) if is_unnamed(code) else code
 
-    def _readings(self) -> list[Any] | None:
+    def _readings(self) -> list[Entry] | None:
         """The attributes that are asked for, or None where it is not reading that the call does, or nothing is told."""
         if "setting" in self._model.functions[self._function].uses:
             return None
         template = self._given.template()
         return list(template) if template else None
 
-    def _judge_reading(self, readings: list[Any]) -> Opinion:
+    def _judge_reading(self, readings: list[Entry]) -> Opinion:
         """Each attribute has an answer of its own; the call succeeds if all do, else it has the code of any (5.7)."""
         code, values = self._step.returned, self._values()
         scenes = [self._scene(entry) for entry in readings]
@@ -487,14 +506,14 @@ class _Call:
             return _UNRETURNED
         after = None
         for entry, scene in zip(readings, scenes, strict=True):
-            outputs = (("value", values[entry["type"]]),) if entry["type"] in values and code == _OK else ()
+            outputs = (("value", values[entry.type]),) if entry.type in values and code == _OK else ()
             found = self._partial.follow(self._function, scene, (code,), outputs)
             if after is None or found.mismatch is not None:
                 after = found
         assert after is not None
         opinion = self._opinion(scenes[0], ruled, code, after)
         if opinion.answer is not Answer.NOT_PERMITTED and self._things:
-            self._learn_read()
+            self._things[0].learn(self._read())
         if code == _OK and self._things and opinion.answer is not Answer.NOT_PERMITTED:
             self._things[0].exists = self._things[0].known = TRUE
             self._settle_session(TRUE)
@@ -503,16 +522,15 @@ class _Call:
     def _values(self) -> dict[int, int]:
         """Values that were read, of the attributes whose value can be judged."""
         found: dict[int, int] = {}
-        for entry in self._step.outputs.get("pTemplate") or ():
-            value = entry.get("value")
-            wanted = int if entry["type"] == CKA_CLASS else bool
-            if entry["type"] in VALUES_OF and isinstance(value, wanted):
-                found[entry["type"]] = int(value)
+        for entry in self._read():
+            fits = isinstance(entry.value, bool) != (entry.type == CKA_CLASS)
+            if entry.type in VALUES_OF and entry.value is not None and fits:
+                found[entry.type] = int(entry.value)
         return found
 
-    def _learn_read(self) -> None:
-        told_values = [x for x in self._step.outputs.get("pTemplate") or () if "value" in x]
-        self._things[0].learn(told_values)
+    def _read(self) -> Sequence[Entry]:
+        """The attributes that were read, as far as their values are told."""
+        return [x for x in entries(self._step.outputs.get("pTemplate")) or () if x.value is not None]
 
     def _settle_session(self, open: Values) -> None:
         if self._session is not None and self._session.part.masks[_OPEN] != open:
@@ -529,26 +547,27 @@ class _Call:
         info = out.get("pInfo")
         if isinstance(info, dict):
             found += self._info(info)
-        if "phObject" in out and isinstance(out["phObject"], list | tuple):
-            count = len(out["phObject"])
-            if (self._given.value("ulMaxObjectCount") or 2) <= 1:
-                found.append(("count", count))
-        handles = [out[name] for name in self._shape.gives if _number(out.get(name)) is not None]
-        handles += [out["phSession"]] if _number(out.get("phSession")) is not None else []
+        several = _integers(out.get("phObject"))
+        if several is not None and self._given.value("ulMaxObjectCount") in (0, 1):
+            found.append(("count", len(several)))
+        handles = [out[name] for name in self._shape.gives if integer(out.get(name)) is not None]
+        handles += [out["phSession"]] if integer(out.get("phSession")) is not None else []
         if len(handles) == 1:
             found.append(("handle", int(handles[0] != 0)))
         return tuple(found)
 
     def _info(self, info: dict[str, Any]) -> Iterator[tuple[str, int]]:
-        flags = _number(info.get("flags"))
-        if "state" in info:
-            yield "state", int(info["state"])
-            if flags is not None:
+        flags, state = integer(info.get("flags")), integer(info.get("state"))
+        if self._shape.info == "SESSION_INFO" and state is not None:
+            yield "state", state
+        if flags is None:
+            return
+        match self._shape.info:
+            case "SESSION_INFO":
                 yield "flags", flags & (CKF.RW_SESSION | CKF.SERIAL_SESSION)
-        elif self._shape.slot is not None and flags is not None and self._session is None:
-            if "slotDescription" in info or set(info) <= {"flags", "hardwareVersion", "firmwareVersion"}:
+            case "SLOT_INFO":
                 yield "token_present", int(bool(flags & CKF.TOKEN_PRESENT))
-            elif "label" in info or "ulMaxSessionCount" in info:
+            case "TOKEN_INFO":
                 yield "initialized", int(bool(flags & CKF.TOKEN_INITIALIZED))
                 yield "user_pin_initialized", int(bool(flags & CKF.USER_PIN_INITIALIZED))
 
@@ -827,7 +846,7 @@ class _Call:
         """Take down what the call made or found."""
         process, out = self._process, self._step.outputs
         if after.opened is not CLOSED or "phSession" in out:
-            handle = _number(out.get("phSession"))
+            handle = integer(out.get("phSession"))
             if handle is None:
                 process.begun = False
             elif self._slot is not None:
@@ -838,10 +857,8 @@ class _Call:
         self._slot.index = one(0) if self._slot.index != one(0) and self._shape.slot else self._slot.index
         for n, handle in new_handles(self._step):
             self._put(handle, self._made(n))
-        found = out.get("phObject")
-        if isinstance(found, list | tuple):
-            for handle in found:
-                self._found(handle)
+        for handle in _integers(out.get("phObject")) or ():
+            self._found(handle)
         _keep_few(process.objects)
 
     def _put(self, handle: int, thing: Thing) -> None:
@@ -889,8 +906,8 @@ class _Call:
         info = self._step.outputs.get("pInfo")
         if isinstance(info, dict):
             self._learn_info(info)
-        mechanisms = self._step.outputs.get("pMechanismList")
-        if slot is not None and isinstance(mechanisms, list | tuple) and all(isinstance(x, int) for x in mechanisms):
+        mechanisms = _integers(self._step.outputs.get("pMechanismList"))
+        if slot is not None and mechanisms is not None:
             slot.listed = tuple(m for m in MECHANISMS if m.facts.number in mechanisms)
 
     def _unlearn(self) -> None:
@@ -900,17 +917,18 @@ class _Call:
             self._things[0].forget(template)
 
     def _learn_info(self, info: dict[str, Any]) -> None:
-        flags, slot = _number(info.get("flags")), self._slot
+        flags, slot, number = integer(info.get("flags")), self._slot, self._given.value("type")
         if slot is None:
             return
-        if "slotID" in info and self._session is not None and slot.elsewhere:
-            self._settle_slot(_number(info["slotID"]))
-        elif flags is not None and ("label" in info or "ulMaxSessionCount" in info):
+        if self._shape.info == "SESSION_INFO" and slot.elsewhere:
+            self._settle_slot(integer(info.get("slotID")))
+        if flags is None:
+            return
+        if self._shape.info == "TOKEN_INFO":
             slot.part = with_values(slot.part, Slot, **_token_facts(flags, info))
-        elif flags is not None and "slotDescription" in info and not flags & _REMOVABLE and flags & CKF.TOKEN_PRESENT:
+        elif self._shape.info == "SLOT_INFO" and flags & CKF.TOKEN_PRESENT and not flags & _REMOVABLE:
             slot.part = with_values(slot.part, Slot, present=TRUE)
-        number = self._given.value("type")
-        if flags is not None and number is not None and "ulMinKeySize" in info:
+        elif self._shape.info == "MECHANISM_INFO" and number is not None:
             slot.abilities[number] = flags
 
     def _settle_slot(self, id_: int | None) -> None:
@@ -942,7 +960,7 @@ def _keep_few(followed: dict[Any, Any]) -> None:
 
 def _token_facts(flags: int, info: dict[str, Any]) -> dict[str, Values]:
     """What CK_TOKEN_INFO tells of a token (3.2)."""
-    least = _number(info.get("ulMinPinLen"))
+    least = integer(info.get("ulMinPinLen"))
     return {
         "present": TRUE,
         "write_protected": told(bool(flags & CKF.WRITE_PROTECTED)),
@@ -971,7 +989,7 @@ def _opened(p: Part, step: Step) -> Part:
     """The session that a call opened, also where it should not have."""
     if p.masks[_OPEN] == TRUE:
         return p
-    flags = _number(step.arguments.get("flags"))
+    flags = integer(step.arguments.get("flags"))
     rw = EITHER if flags is None else told(bool(flags & CKF.RW_SESSION))
     return with_values(CLOSED, Session, open=TRUE, rw=rw, notify=EITHER)
 
@@ -1000,5 +1018,6 @@ def _doing(p: Part) -> tuple[str, ...]:
     return found
 
 
-def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+def _integers(value: Any) -> list[int] | None:
+    return value if isinstance(value, list) and all(integer(x) is not None for x in value) else None
