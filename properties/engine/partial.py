@@ -10,12 +10,13 @@ the text permits, and what is told to be wrong is wrong whatever the log left ou
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from ...model.call import Args
 from ...model.decide import Plan, decide, step
 from ...model.oracle import Model, plan_of
-from ...model.rule import Function, Rule
+from ...model.rule import Change, Effect, Function, Output, Rule
 from ...model.state import LIMIT_UNKNOWN, Kind, Object, Operations, Pin, Saved, Session, Slot, State
 from .verdict import HARMLESS, Mismatch
 
@@ -277,14 +278,17 @@ def paths(record: Any) -> tuple[str, ...]:
 
 def masks_of(record: object) -> tuple[Values, ...]:
     """A record of which all is known, as a row of sets."""
-    found: list[Values] = []
+    return tuple(_flat(record))
 
-    def note(x: Any) -> Any:
-        found.append(_values(x))
-        return x
 
-    _map(record, note)
-    return tuple(found)
+@cache
+def _getter(record: Any) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*paths(record))
+
+
+def _flat(record: Any) -> list[Values]:
+    """The leaves of a record, as sets."""
+    return [_values(x) for x in _getter(record.__class__)(record)]
 
 
 def _values(x: Any) -> Values:
@@ -404,27 +408,54 @@ class Scene:
         return (*found, *_ANY_SAVED, *self.args.masks)
 
 
-def _template(function: Function, others: int, objects: int) -> tuple[State, Args, int]:
-    """A state and arguments made of leaves; and how many leaves come before the other sessions."""
-    count = iter(range(1 << 16))
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A state and arguments made of leaves, for scenes of a shape.
 
-    def leaf(_: Any) -> _Leaf:
-        return _Leaf(next(count))
+    `others` are the leaves of the other sessions. `starts` has the number of the first leaf of each of `_records`, -1
+    for one that is made of none.
+    """
 
-    initialized: Any = leaf(None)
-    limits = {name: LIMIT_UNKNOWN for name in _LIMITS}
-    slot = replace(_map(Slot(), leaf), **limits)
-    mine = _map(Session(), leaf)
-    first = next(count)
-    count = iter(range(first, 1 << 16))
-    sessions = (Session(), mine, *(_map(Session(), leaf) for _ in range(others)))
-    named = tuple(_map(Object(), leaf) for _ in range(objects))
-    key = Object(True, True, Kind.AES)
+    state: State
+    args: Args
+    others: range
+    starts: tuple[int, ...]
+
+
+def _stage(function: Function, others: int, objects: int) -> _Stage:
+    count = 0
+    starts: list[int] = []
+
+    def leaf(_: Any = None) -> _Leaf:
+        nonlocal count
+        count += 1
+        return _Leaf(count - 1)
+
+    def record(like: Any) -> Any:
+        starts.append(count)
+        return _map(like, leaf)
+
+    def fixed(*records: Any) -> tuple[Any, ...]:
+        starts.extend(-1 for _ in records)
+        return records
+
+    initialized: Any = leaf()
+    slot = replace(
+        record(Slot()),
+        session_limit=LIMIT_UNKNOWN,
+        rw_session_limit=LIMIT_UNKNOWN,
+        mechanisms=UNTELLABLE,
+        abilities=UNTELLABLE,
+    )
+    sessions = (*fixed(Session()), record(Session()))
+    first = count
+    sessions = (*sessions, *(record(Session()) for _ in range(others)))
+    strangers = range(first, count)
+    things = (*fixed(Object(), Object(), Object(True, True, Kind.AES)), *(record(Object()) for _ in range(objects)))
     saved = _map(Saved(), leaf)
-    named_args: dict[str, Any] = {name: leaf(None) for name in function.uses}
-    args = Args(**named_args)
-    state = State(initialized, (slot, Slot()), sessions, (Object(), Object(), key, *named), saved)
-    return state, args, first
+    named_args: dict[str, Any] = {name: leaf() for name in function.uses}
+    state = State(initialized, (slot, Slot()), sessions, things, saved)
+    return _Stage(state, Args(**named_args), strangers, tuple(starts))
 
 
 # Verdicts.
@@ -530,18 +561,20 @@ class Partial:
     def __init__(self, model: Model, full: int = 200_000) -> None:
         self.model = model
         self._full = full
-        self._templates: dict[tuple[str, int, int], tuple[State, Args, int]] = {}
+        self._stages: dict[tuple[str, int, int], _Stage] = {}
+        self._spreading: dict[Change, bool] = {}
         self._ruled: dict[tuple[Any, ...], Ruled] = {}
         self._left: dict[tuple[Any, ...], After] = {}
 
-    def _scene(self, function: str, scene: Scene) -> tuple[State, Args, int]:
+    def _stage(self, function: str, scene: Scene) -> _Stage:
         shape = (function, len(scene.others), len(scene.objects))
-        found = self._templates.get(shape)
+        found = self._stages.get(shape)
         if found is None:
-            found = self._templates[shape] = _template(self.model.functions[function], *shape[1:])
-        state, args, first = found
-        slot = replace(state.slots[0], mechanisms=scene.mechanisms, abilities=scene.abilities)
-        return replace(state, slots=(slot, *state.slots[1:])), args, first
+            found = self._stages[shape] = _stage(self.model.functions[function], *shape[1:])
+        if scene.mechanisms is UNTELLABLE and scene.abilities is UNTELLABLE:
+            return found
+        slot = replace(found.state.slots[0], mechanisms=scene.mechanisms, abilities=scene.abilities)
+        return replace(found, state=replace(found.state, slots=(slot, *found.state.slots[1:])))
 
     def rule(self, function: str, scene: Scene) -> Ruled:
         """What the rows say of a call in a scene."""
@@ -555,7 +588,8 @@ class Partial:
 
     def _rule(self, function: str, scene: Scene) -> Ruled:
         plan, f = plan_of(self.model, function), self.model.functions[function]
-        state, args, first = self._scene(function, scene)
+        stage = self._stage(function, scene)
+        state, args = stage.state, stage.args
         ours = not _OURS.isdisjoint(f.uses)
         # Whether a number is free, which the tester asks of all that is active, does not matter here.
         mine = replace(state.sessions[MINE], operations=Operations())
@@ -570,7 +604,7 @@ class Partial:
                 cases.setdefault((masks, holding, outside), _case(plan, masks, holding, outside, _WALK.foreign))
         except TooMany:
             cases = {}
-        return Ruled(tuple(cases.values()), not _WALK.looked.isdisjoint(_others(scene, first)))
+        return Ruled(tuple(cases.values()), not _WALK.looked.isdisjoint(stage.others))
 
     def follow(
         self,
@@ -601,7 +635,7 @@ class Partial:
         outputs: tuple[tuple[str, int], ...],
         any_case: bool,
     ) -> After:
-        state, args, first = self._scene(function, scene)
+        stage = self._stage(function, scene)
         f, ruled = self.model.functions[function], self.rule(function, scene)
         found = _Joined()
         _WALK.looked = set()
@@ -611,52 +645,81 @@ class Partial:
                     if case.outside.yes:
                         found.lost = True
                     elif any_case or code in case.codes:
-                        self._leave(f, state, args, case.masks, code, outputs if len(codes) == 1 else (), found)
+                        _leave(f, stage, case.masks, code, outputs if len(codes) == 1 else (), found)
         except TooMany:
             found.lost = True
         if not ruled.cases:
             found.lost = True
-        after = found.after(scene)
-        return replace(after, looked=not _WALK.looked.isdisjoint(_others(scene, first)))
+        return found.after(scene, looked=not _WALK.looked.isdisjoint(stage.others))
 
-    def _leave(
-        self,
-        f: Function,
-        state: State,
-        args: Args,
-        masks: tuple[Values, ...],
-        code: int,
-        outputs: tuple[tuple[str, int], ...],
-        found: "_Joined",
-    ) -> None:
-        """Join what a code leaves in a case."""
-        effects = [e for e in f.effects if code in e.on]
-        told = [(o, dict(outputs)[o.name]) for o in f.outputs if code in o.on and o.name in dict(outputs)]
-        for _ in _WALK.runs(masks, lenient=True):
-            s = state
+    def spreads(self, function: str, codes: Sequence[int]) -> bool:
+        """Whether a call that returns one of some codes may change sessions, objects or slots that it does not name."""
+        f = self.model.functions[function]
+        return any(self._reaches(f, e) for e in f.effects for code in codes if code in e.on)
+
+    def _reaches(self, f: Function, effect: Effect) -> bool:
+        found = self._spreading.get(effect.change)
+        if found is None:
+            found = self._spreading[effect.change] = _reaches(f, effect)
+        return found
+
+
+def _leave(
+    f: Function,
+    stage: _Stage,
+    masks: tuple[Values, ...],
+    code: int,
+    outputs: tuple[tuple[str, int], ...],
+    found: "_Joined",
+) -> None:
+    """Join what a code leaves in a case."""
+    effects = [e for e in f.effects if code in e.on]
+    given = dict(outputs)
+    told = [(o, given[o.name]) for o in f.outputs if code in o.on and o.name in given]
+    for _ in _WALK.runs(masks, lenient=True):
+        s = stage.state
+        try:
+            for effect in effects:
+                ways = step(effect, s, stage.args)
+                s = ways[_WALK.choose(len(ways))] if len(ways) > 1 else ways[0]
+            wrong = next(filter(None, (_wrong(output, seen, s, stage.args) for output, seen in told)), None)
+        except (LookupError, StopIteration):
+            found.lost = True
+            continue
+        found.explained |= wrong is None
+        if wrong is None or (wrong.output, wrong.seen) in HARMLESS:
+            found.add(s, stage.state, stage.starts)
+        if wrong is not None and found.mismatch is None:
+            found.mismatch = wrong
+
+
+def _wrong(output: Output, seen: int, s: State, args: Args) -> Mismatch | None:
+    values = output.permitted(s, args)
+    if not values or seen in values:
+        return None
+    return Mismatch(output.name, seen, tuple(sorted({int(v) for v in values[:9]})), output.place)
+
+
+def _reaches(f: Function, effect: Effect) -> bool:
+    """Whether an effect changes, from whatever state, what the call does not name."""
+    indices = {"session": one(MINE), "slot": one(0), "object": one(FIRST_OBJECT), "key": one(FIRST_OBJECT)}
+    args = part(tuple(indices.get(name, UNTOLD) for name in f.uses))
+    scene = Scene(EITHER, ANY_SLOT, ANY_SESSION, (ANY_SESSION,), (ANY_OBJECT, ANY_OBJECT), args)
+    stage = _stage(f, 1, 2)
+    named = "slot" in f.uses or "session" in f.uses
+    try:
+        for _ in _WALK.runs(scene.masks, lenient=True):
             try:
-                for effect in effects:
-                    ways = step(effect, s, args)
-                    s = ways[_WALK.choose(len(ways))] if len(ways) > 1 else ways[0]
-                wrong = None
-                for output, seen in told:
-                    values = output.permitted(s, args)
-                    if values and seen not in values:
-                        wrong = Mismatch(output.name, seen, tuple(map(int, values[:9])), output.place)
-                        break
+                after = effect.change(stage.state, stage.args)
             except (LookupError, StopIteration):
-                found.lost = True
                 continue
-            found.explained |= wrong is None
-            if wrong is None or (wrong.output, wrong.seen) in HARMLESS:
-                found.add(s)
-            if wrong is not None and found.mismatch is None:
-                found.mismatch = wrong
-
-
-def _others(scene: Scene, first: int) -> range:
-    """The leaves of the other sessions."""
-    return range(first, first + len(scene.others) * len(CLOSED.masks))
+            strangers = (after.sessions[-1], after.objects[-1], *(() if named else after.slots[:1]))
+            before = (stage.state.sessions[-1], stage.state.objects[-1], *(() if named else stage.state.slots[:1]))
+            if any(x is not y for x, y in zip(strangers, before, strict=True)):
+                return True
+    except TooMany:
+        return True
+    return False
 
 
 def _key(scene: Scene) -> tuple[Any, ...]:
@@ -692,6 +755,11 @@ def rows_of(model: Model, function: str, case: Case) -> Iterator[tuple[Rule, Tru
             yield rule, case.holding[n]
 
 
+def _records(s: State) -> tuple[Any, ...]:
+    """What a call may leave, record by record."""
+    return (s.slots[0], *s.sessions, *s.objects)
+
+
 class _Joined:
     """What cases left, joined: each leaf has every value that it has in any."""
 
@@ -700,26 +768,28 @@ class _Joined:
         self.lost = self.explained = False
         self.mismatch: Mismatch | None = None
 
-    def add(self, s: State) -> None:
-        """Join a state."""
-        found: list[Values] = []
+    def add(self, s: State, before: State, starts: Sequence[int]) -> None:
+        """Join a state; a record that it shares with the one before is as it is known there, from its first leaf on."""
+        masks = _WALK.masks
+        found = [_values(s.initialized)]
+        for start, old, new in zip(starts, _records(before), _records(s), strict=True):
+            if new is old and start >= 0:
+                found += masks[start : start + len(paths(new.__class__))]
+            else:
+                found += _flat(new)
+        self.join(found)
 
-        def note(x: Any) -> Any:
-            found.append(_values(x))
-            return x
+    def join(self, found: Sequence[Values]) -> None:
+        """Join rows."""
+        self.masks = [x | y for x, y in zip(self.masks, found, strict=True)] if self.masks else list(found)
 
-        note(s.initialized)
-        for record in (s.slots[0], *s.sessions, *s.objects):
-            _map(record, note)
-        self.masks = [x | y for x, y in zip(self.masks, found, strict=True)] if self.masks else found
-
-    def after(self, scene: Scene) -> After:
+    def after(self, scene: Scene, *, looked: bool) -> After:
         """The parts that they make; an output is wrong where nothing explains it."""
         if self.explained:
             self.mismatch = None
         if not self.masks:
             parts = (scene.slot, scene.mine, CLOSED, scene.others, scene.objects, scene.initialized)
-            return After(*parts, made=False, lost=self.lost, mismatch=self.mismatch)
+            return After(*parts, made=False, lost=self.lost, mismatch=self.mismatch, looked=looked)
         masks = iter(self.masks)
         initialized = next(masks)
         slot = _plain_slot(_take(masks, len(ANY_SLOT.masks)))
@@ -730,7 +800,9 @@ class _Joined:
         made = bool(objects[0][0] & TRUE)
         named = tuple(_plain_object(x) for x in objects[FIRST_OBJECT:])
         harmless = self.mismatch is not None
-        return After(slot, mine, opened, tuple(others), named, initialized, made, self.lost, self.mismatch, harmless)
+        return After(
+            slot, mine, opened, tuple(others), named, initialized, made, self.lost, self.mismatch, harmless, looked
+        )
 
 
 def _take(masks: Iterator[Values], count: int) -> tuple[Values, ...]:

@@ -760,6 +760,8 @@ class _Call:
     def _spread(self, scene: Scene, codes: tuple[int, ...], *, any_case: bool, unless: bool) -> None:
         """What becomes of sessions, objects and slots that the call does not name."""
         process, partial = self._process, self._partial
+        if not partial.spreads(self._function, codes):
+            return
         probed = replace(scene, others=(ANY_SESSION, *scene.others), objects=(*scene.objects, ANY_OBJECT))
         probe = partial.follow(self._function, probed, codes, (), any_case=any_case)
         if probe.others and probe.others[0] is not ANY_SESSION:
