@@ -40,6 +40,7 @@ def read(lines: Iterable[str]) -> Iterator[Step]:
     """The calls of a log. What another call interrupts, as threads do, is told without what it returned."""
     pending: _Block | None = None
     overlap = False
+    process = 0
     for n, line in enumerate(lines, 1):
         line = line.rstrip("\r\n")
         head = _HEAD.match(line)
@@ -47,7 +48,9 @@ def read(lines: Iterable[str]) -> Iterator[Step]:
             if pending is not None:
                 overlap = True
                 yield pending.step(None, concurrent=True)
-            pending = _Block(_OTHERWISE.get(head[2], head[2]), n)
+            # Each process counts its calls from 0 on; newer spies tell its number too.
+            process += head[1] == "0"
+            pending = _Block(_OTHERWISE.get(head[2], head[2]), n, max(process, 1))
             continue
         if pending is None:
             # After calls of several threads got mixed up, nobody knows which one this returned from.
@@ -66,11 +69,11 @@ def read(lines: Iterable[str]) -> Iterator[Step]:
 class _Block:
     """A call as far as it was read."""
 
-    def __init__(self, function: str, line: int) -> None:
-        self._function, self._line = function, line
+    def __init__(self, function: str, line: int, process: int) -> None:
+        self._function, self._line, self._process = function, line, process
         self._arguments: dict[str, Any] = {}
         self._outputs: dict[str, Any] = {}
-        self._process = self._thread = 0
+        self._thread = 0
         self._list: list[Any] | None = None
         """The template or the list that the lines to come are of."""
         self._info: dict[str, Any] | None = None
@@ -84,7 +87,8 @@ class _Block:
         elif line.startswith("P:"):
             who = _WHO.match(line)
             if who is not None:
-                self._process, self._thread = int(who[1]), int(who[2], 0)
+                # Numbers of processes come again.
+                self._process, self._thread = int(who[1]) + (self._process << 32), int(who[2], 0)
         elif line.startswith("    CKA_"):
             self._take_attribute(line)
         else:

@@ -108,6 +108,10 @@ class Opinion:
 
 NOTHING_SAID: Final = Opinion(Answer.UNKNOWN, why="the model has no such function")
 _UNRETURNED: Final = Opinion(Answer.UNKNOWN, why="the log does not tell what it returned")
+_MIXED: Final = Opinion(
+    Answer.UNKNOWN, why="the log mixes calls of several processes, or to several modules, and does not tell them apart"
+)
+_ENDS: Final = "library-finalized"
 _CONCURRENT: Final = "another call was under way meanwhile, and which came first is not known"
 
 
@@ -184,10 +188,17 @@ class _Process:
     def __init__(self) -> None:
         self.initialized: Values = EITHER
         self.begun = False
+        self.mixed = 0
+        """How often the library was initialised, where it seems to be more than once at a time."""
         self.slots: dict[int, _Slot] = {}
         self.sessions: dict[int, _Session] = {}
         self.objects: dict[tuple[int, int], Thing] = {}
         """By the identity of their slot, and their handle."""
+
+    def every_slot(self) -> Iterator[_Slot]:
+        """The slots that are known by their numbers, and those that are not."""
+        yield from self.slots.values()
+        yield from (x.slot for x in self.sessions.values() if x.slot.elsewhere)
 
     def slot(self, id: int, start: Part) -> _Slot:
         """The slot of a number."""
@@ -277,12 +288,17 @@ class Judge:
     def judge(self, step: Step) -> Opinion:
         """What is to be said of a step; it is believed from then on."""
         process = self._process(step)
+        if process.mixed:
+            return self._pass_by(process, step)
         if step.function not in self._model.functions:
             self._follow_unknown(process, step)
             return NOTHING_SAID
         if self._together or self.shared:
             self._weaken(process)
-        opinion = _Call(self, process, step).judge()
+        call = _Call(self, process, step)
+        opinion = call.judge()
+        if call.untold:
+            self.weaken_all(process)
         if process.initialized == FALSE:
             self._active.discard(step.process)
             self._together = len(self._active) > 1
@@ -292,13 +308,38 @@ class Judge:
         return opinion
 
     def _process(self, step: Step) -> _Process:
-        """The process of a step; where a log tells none, one that begins anew is another one."""
+        """The process of a step."""
         found = self._processes.get(step.process)
-        anew = step.process == 0 and step.returned == _OK and "init" in uses_of(self._model, step.function)
-        if found is None or (anew and found.initialized == TRUE):
+        if found is None:
             found = self._processes[step.process] = _Process()
             self.processes += 1
+        if step.process == 0 and found.initialized == TRUE and step.returned == _OK and self._begins(step):
+            # Not that it should not have, but that the log does not tell one process, or one module, from another.
+            found.mixed = 1  # and this one, which is counted as it is passed by
         return found
+
+    def _begins(self, step: Step) -> bool:
+        found = self._model.functions.get(step.function)
+        return found is not None and "init" in found.uses
+
+    def _pass_by(self, process: _Process, step: Step) -> Opinion:
+        """A step of several processes or modules at a time that the log does not tell apart."""
+        if step.returned == _OK:
+            process.mixed += self._begins(step)
+            found = self._model.functions.get(step.function)
+            process.mixed -= found is not None and _ENDS in found.happens
+        if not process.mixed:
+            self._processes[step.process] = _Process()
+        return _MIXED
+
+    def weaken_all(self, process: _Process) -> None:
+        """A call was made of which the log does not tell on what."""
+        for session in process.sessions.values():
+            session.part = _maybe_closed(session.part)
+        for slot in process.every_slot():
+            slot.part = _slot_lost(slot.part)
+        for thing in process.objects.values():
+            thing.forget_all()
 
     def _weaken(self, process: _Process) -> None:
         """Others may have done anything to what is on tokens."""
@@ -315,12 +356,6 @@ class Judge:
             session = process.sessions[handle]
             session.part = _unsettled(session.part)
             session.slot.part = with_values(session.slot.part, Slot, login=ANY_SLOT.masks[_LOGIN])
-
-
-def uses_of(model: Model, function: str) -> tuple[str, ...]:
-    """The arguments of a function, as the model has them; none where it does not know the function."""
-    found = model.functions.get(function)
-    return () if found is None else found.uses
 
 
 def _shared(p: Part) -> Part:
@@ -371,6 +406,13 @@ class _Call:
         self._things: list[Thing] = []
         self._numbers: list[int] = []
         self._find()
+
+    @property
+    def untold(self) -> bool:
+        """Whether the log does not tell on which session or slot it was that the call did something."""
+        names = [x for x in (self._shape.session, self._shape.slot) if x is not None]
+        changes = bool(self._model.functions[self._function].effects)
+        return changes and any(integer(self._step.arguments.get(x)) is None for x in names)
 
     # What the call is about.
 
@@ -738,9 +780,7 @@ class _Call:
 
     def _login_changed(self, slot: _Slot) -> None:
         """Of slots whose number is not known nobody can say whether it is this one."""
-        every = {id(x.slot): x.slot for x in self._process.sessions.values()}
-        every.update((id(x), x) for x in self._process.slots.values())
-        for other in every.values():
+        for other in self._process.every_slot():
             if other is not slot and (other.elsewhere or slot.elsewhere):
                 other.part = with_values(other.part, Slot, login=ANY_SLOT.masks[_LOGIN])
         self._lose_keys(slot)
@@ -833,14 +873,8 @@ class _Call:
 
     def _forget_everything(self) -> None:
         """After such an error anything may be (5.1.1)."""
-        process = self._process
-        process.initialized = EITHER
-        for session in process.sessions.values():
-            session.part = _maybe_closed(session.part)
-        for slot in process.slots.values():
-            slot.part = _slot_lost(slot.part)
-        for thing in process.objects.values():
-            thing.forget_all()
+        self._process.initialized = EITHER
+        self._judge.weaken_all(self._process)
 
     # Handles and facts that the call told.
 
