@@ -82,7 +82,7 @@ class Pending:
         """The call with a key, which returned."""
         return self._blocks.pop(key, None)
 
-    def keys(self) -> tuple[Any, ...]:
+    def newest_first(self) -> tuple[Any, ...]:
         """The keys of all, what began last first."""
         return tuple(reversed(self._blocks))
 

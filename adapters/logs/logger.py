@@ -147,13 +147,13 @@ class _Reader:
         elif name == "ulValueLen" and word.isascii() and word.isdigit():
             self._entry.length = int(word)
         elif star:
-            self._entry.value = _value(self._entry, text, given=not self._out)
+            self._entry.value = _value(self._entry, text)
 
 
 _CLASSES: Final = frozenset({0x000, 0x080, 0x100})
 
 
-def _value(entry: Entry, text: str, *, given: bool) -> bool | int | None:
+def _value(entry: Entry, text: str) -> bool | int | None:
     """The value of a CK_BBOOL, or of what names a class or a type."""
     digits = text.removeprefix("HEX(").removesuffix(")")
     if entry.length == 1:

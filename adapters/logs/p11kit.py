@@ -20,7 +20,9 @@ _COUNTED: Final = re.compile(r"\((\d+|\?)\) ?(.*)$")
 _HANDLE: Final = re.compile(r"(?:0x[0-9A-Fa-f]+ = )?(?:SL|S|H)?(\d+)$")
 _HANDLES: Final = re.compile(r"\b(?:SL|S|H)?(\d+)\b")
 _TYPES: Final = re.compile(r"CKA_\w+")
-_ATTRIBUTE: Final = re.compile(r'\{ (CKA_\w+) = (CKO_\w+|CKK_\w+|CK_TRUE|CK_FALSE|\((-?\d+)\)(?: "((?:[^"\\]|\\.)*)")?)')
+_ATTRIBUTE: Final = re.compile(
+    r'\{ (CKA_\w+) = (CKO_\w+|CKK_\w+|CK_TRUE|CK_FALSE|\((-?\d+)\)(?: "((?:[^"\\]|\\.)*)")?)'
+)
 _MECHANISMS: Final = re.compile(r"CKM_\w+")
 _INFINITE: Final = {"CK_UNAVAILABLE_INFORMATION": 0, "CK_EFFECTIVELY_INFINITE": 2**64 - 1}
 _CALLED: Final = {
@@ -50,7 +52,7 @@ def read(lines: Iterable[str]) -> Iterator[Step]:
             yield from pending.begin((begin[1], n), Block(begin[1], n))
             inside = None
         elif end is not None:
-            key = next((k for k in pending.keys() if k[0] == end[1]), None)
+            key = next((k for k in pending.newest_first() if k[0] == end[1]), None)
             block = Block(end[1], n) if key is None else pending.end(key)
             if block is not None:
                 yield block.step(number(end[2]))

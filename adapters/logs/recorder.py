@@ -18,7 +18,7 @@ from .trace import SCHEMA
 VARIABLE: Final = "P11TRACE"
 """Names the file that is written to, where it is not the one that the shim was built for."""
 
-_STRICT: Final = "-Werror=implicit-function-declaration"
+_OPTIONS: Final = ("-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Werror=implicit-function-declaration")
 _SOURCE: Final = Path(__file__).with_name("recorder.c")
 _RECORDED: Final = tuple(f for f in SIGNATURES.values() if Version.V2_40 in f.listed)
 """The functions of CK_FUNCTION_LIST, in the order of their pointers."""
@@ -56,8 +56,8 @@ def build(module: Path, output: Path, trace: Path) -> None:
             "IS_BOOLEAN(t)": " || ".join(f"(t) == {n}" for n in _BOOLEANS),
         }
         given = [f"-D{name}={value}" for name, value in macros.items()]
-        command = [compiler, "-O2", "-shared", "-fPIC", "-fvisibility=hidden", _STRICT, *given, "-o", str(output), str(_SOURCE)]
-        done = subprocess.run([*command, "-ldl", "-lpthread"], capture_output=True, text=True, check=False)
+        command = [compiler, *_OPTIONS, *given, "-o", str(output), str(_SOURCE), "-ldl", "-lpthread"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [x for x in done.stderr.splitlines() if "error" in x] or done.stderr.splitlines() or ["it said nothing"]
         raise ModuleUnusable(f"the recording shim could not be built with {compiler}: {lines[0]}")
@@ -154,5 +154,5 @@ def _outputs(parameters: Sequence[Parameter]) -> Iterator[str]:
         elif p.type.endswith("INFO_PTR"):
             yield f'if (rv == OK && {p.name}) out_{p.type}("{p.name}", {p.name});'
         elif p.type == "CK_ATTRIBUTE_PTR" and not any(x.type in _HANDLES for x in parameters):
-            yield f"if (rv == OK || rv == SENSITIVE || rv == TYPE_INVALID || rv == BUFFER_TOO_SMALL)"
+            yield "if (rv == OK || rv == SENSITIVE || rv == TYPE_INVALID || rv == BUFFER_TOO_SMALL)"
             yield f'    template("{p.name}", {p.name}, ulCount, 1);'

@@ -1,5 +1,6 @@
 """The forms of logs that are read, each told by how a file begins."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,8 @@ class Log:
     steps: Iterator[Step]
 
 
-def open_log(path: Path, stream: TextIO | None = None) -> Log:
-    """The log at a path, or on a stream.
+def open_log(path: Path, stream: TextIO | None = None, *, follow: bool = False) -> Log:
+    """The log at a path, or on a stream; with `follow` its end is waited for for ever.
 
     Raises:
         BadLog: if it cannot be read, or is of no form that is known; so may what it gives, as it is read.
@@ -54,16 +55,26 @@ def open_log(path: Path, stream: TextIO | None = None) -> Log:
     form = next((x for x in FORMS if x.recognises(head)), None)
     if form is None:
         raise BadLog(f"{path}: these are no recorded calls; what is read is: {', '.join(x.name for x in FORMS)}")
-    return Log(form.name, size, form.read(_lines(head, file)))
+    return Log(form.name, size, form.read(_lines(head, file, follow)))
 
 
-def _lines(head: str, file: TextIO) -> Iterator[str]:
+WAIT: Final = 0.3
+"""Seconds between two looks at whether a log has grown."""
+
+
+def _lines(head: str, file: TextIO, follow: bool) -> Iterator[str]:
     """The lines of a file of which the head was read already."""
     *whole, begun = head.split("\n")
     yield from whole
     with file:
-        for line in file:
-            yield begun + line
-            begun = ""
+        while True:
+            for line in file:
+                begun += line
+                if line.endswith("\n"):
+                    yield begun
+                    begun = ""
+            if not follow:
+                break
+            time.sleep(WAIT)
     if begun:
         yield begun

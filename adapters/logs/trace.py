@@ -1,6 +1,6 @@
 """Our own form of recorded calls, p11conform.trace/1: a line of JSON a call; docs/trace.schema.json describes it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -55,20 +55,39 @@ def read(lines: Iterable[str]) -> Iterator[Step]:
         if found.schema is not None and found.schema != SCHEMA:
             raise BadLog(f"line {n}: the trace is written in {found.schema!r}, and {SCHEMA} is read here")
         if found.function is not None:
-            yield Step(
-                found.function,
-                found.arguments,
-                found.outputs,
-                found.returned,
-                found.process,
-                found.thread,
-                n,
-                found.concurrent,
-            )
+            yield _step(found, n)
         elif found.schema is None:
             bad = n
     if bad == 1:
         raise BadLog(f"line 1 is no line of {SCHEMA}; see docs/trace.schema.json")
+
+
+def _step(found: _Line, n: int) -> Step:
+    return Step(
+        found.function or "",
+        found.arguments,
+        found.outputs,
+        found.returned,
+        found.process,
+        found.thread,
+        n,
+        found.concurrent,
+    )
+
+
+def step_of(given: Mapping[str, Any], n: int = 0) -> Step:
+    """A line of a trace that was decoded already.
+
+    Raises:
+        BadLog: if it is not as the schema has it.
+    """
+    try:
+        found = msgspec.convert(dict(given), _Line)
+    except msgspec.ValidationError as error:
+        raise BadLog(f"call {n} is none of {SCHEMA}: {error}") from None
+    if found.function is None:
+        raise BadLog(f"call {n} is none of {SCHEMA}: it names no function")
+    return _step(found, n)
 
 
 def line(step: Step) -> str:

@@ -506,9 +506,12 @@ class Case:
         return self.outside.yes or code in self.codes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ruled:
-    """What the rows say of a call: the cases that there are; none where they are too many to follow."""
+    """What the rows say of a call: the cases that there are; none where they are too many to follow.
+
+    There is one such object for each scene that was looked at; compare with `is`.
+    """
 
     cases: tuple[Case, ...]
     looked: bool
@@ -793,9 +796,7 @@ class _Joined:
         masks = iter(self.masks)
         initialized = next(masks)
         slot = _plain_slot(_take(masks, len(ANY_SLOT.masks)))
-        opened, mine, *others = (
-            _plain_session(_take(masks, len(CLOSED.masks))) for _ in range(2 + len(scene.others))
-        )
+        opened, mine, *others = (_plain_session(_take(masks, len(CLOSED.masks))) for _ in range(2 + len(scene.others)))
         objects = [_take(masks, len(GONE.masks)) for _ in range(FIRST_OBJECT + len(scene.objects))]
         made = bool(objects[0][0] & TRUE)
         named = tuple(_plain_object(x) for x in objects[FIRST_OBJECT:])
@@ -847,4 +848,3 @@ def join(first: Part, other: Part) -> Part:
     if first is other:
         return first
     return part(tuple([x | y for x, y in zip(first.masks, other.masks, strict=True)]))
-

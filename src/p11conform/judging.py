@@ -5,14 +5,14 @@ middle, and leave out what it likes: what is not known makes a verdict weaker, n
 text rules out both is believed, that the call did what it is for and that it did nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final
 
 from .abstraction import (
     CKA_CLASS,
-    CKA_PRIVATE,
     CKA_TOKEN,
     VALUES_OF,
     Given,
@@ -28,7 +28,9 @@ from .abstraction import (
     traits,
     traits_for_reading,
 )
+from .adapters.logs.registry import open_log
 from .adapters.logs.step import Entry, Step
+from .adapters.logs.trace import step_of
 from .model.call import code_text, is_unnamed
 from .model.chapters.operations import ACTIVITIES
 from .model.decide import forbids_ok
@@ -45,7 +47,6 @@ from .properties.engine.partial import (
     CLOSED,
     EITHER,
     FALSE,
-    MINE,
     NOWHERE,
     TRUE,
     UNTELLABLE,
@@ -138,22 +139,39 @@ class Judgement:
         """How many calls there were."""
         return sum(self.counts.values())
 
+    def add(self, judged: Judged) -> None:
+        """Take a step in."""
+        self.counts[judged.opinion.answer] += 1
+        if judged.opinion.answer is Answer.NOT_PERMITTED:
+            self.violations.append(judged)
+        if judged.opinion.faults:
+            self.faults.append(judged)
 
-def judge(trace: Iterable[Step], model: Model | None = None, *, shared: bool = False) -> Judgement:
-    """Judge recorded calls, in the order in which they returned.
 
-    `model` is PKCS#11 2.40 under the default readings where none is given. `shared` says that processes that the log
-    does not tell of may use the tokens too.
+def judge(
+    trace: str | Path | Iterable[Step | Mapping[str, Any]], model: Model | None = None, *, shared: bool = False
+) -> Judgement:
+    """Judge recorded calls: a log by its path, or steps, or lines of p11conform.trace/1 as dictionaries.
+
+    They are taken in the order in which they returned. `model` is PKCS#11 2.40 under the default readings where none
+    is given. `shared` says that processes that the log does not tell of may use the tokens too.
+
+    Raises:
+        BadLog: if there is nothing that can be read.
     """
     judgement, judges = Judgement(), Judge(model or build(), shared=shared)
-    for judged in judges.all(trace):
-        judgement.counts[judged.opinion.answer] += 1
-        if judged.opinion.answer is Answer.NOT_PERMITTED:
-            judgement.violations.append(judged)
-        if judged.opinion.faults:
-            judgement.faults.append(judged)
+    for judged in judges.all(_steps(trace)):
+        judgement.add(judged)
     judgement.processes = judges.processes
     return judgement
+
+
+def _steps(trace: str | Path | Iterable[Step | Mapping[str, Any]]) -> Iterator[Step]:
+    if isinstance(trace, str | Path):
+        yield from open_log(Path(trace)).steps
+        return
+    for n, item in enumerate(trace, 1):
+        yield item if isinstance(item, Step) else step_of(item, n)
 
 
 # What is believed of a process.
@@ -221,6 +239,9 @@ _OK: Final = int(CKR.OK)
 _MOST: Final = 4_000
 """Sessions or objects of a process that are followed; of the rest nothing is known."""
 
+_MOST_OPINIONS: Final = 200_000
+"""Opinions that are remembered, before all are forgotten and remembering begins anew."""
+
 _CALLERS: Final = frozenset(
     {
         CKR.ARGUMENTS_BAD,
@@ -276,7 +297,6 @@ class Judge:
         self._looking: set[str] = set()
         """Functions that look at other sessions."""
         self._opinions: dict[tuple[Any, ...], Opinion] = {}
-        self._held: list[Sequence[Ruled]] = []
         self._listed = frozenset(code for f in SIGNATURES.values() for code in f.listed.get(model.version, ()))
         self._given = frozenset(r.code for f in model.functions.values() for r in f.rules)
 
@@ -615,13 +635,12 @@ class _Call:
 
     def _opinion(self, scene: Scene, ruled: Sequence[Ruled], code: int, after: After) -> Opinion:
         mismatch = after.mismatch
-        key = (self._function, code, tuple(map(id, ruled)), mismatch, self._step.concurrent, _doing(scene.mine))
+        key = (self._function, code, *ruled, mismatch, self._step.concurrent, _doing(scene.mine))
         found = self._judge._opinions.get(key)
         if found is None:
-            found = self._form(scene, ruled, code, after)
-            # The rulings are held with it, so that their identities stay theirs.
-            self._judge._opinions[key] = found
-            self._judge._held.append(ruled)
+            if len(self._judge._opinions) >= _MOST_OPINIONS:
+                self._judge._opinions.clear()
+            found = self._judge._opinions[key] = self._form(scene, ruled, code, after)
         return found
 
     def _form(self, scene: Scene, ruled: Sequence[Ruled], code: int, after: After) -> Opinion:
@@ -654,7 +673,9 @@ class _Call:
                 return Opinion(Answer.PERMITTED, names, given)
             return Opinion(Answer.UNKNOWN, names, given, "the model has no word for something that decides")
         if code in CALLBACK_ONLY:
-            return Opinion(Answer.NOT_PERMITTED, names, why="only a callback of the application returns it (5.1.4, 5.1.5)")
+            return Opinion(
+                Answer.NOT_PERMITTED, names, why="only a callback of the application returns it (5.1.4, 5.1.5)"
+            )
         why = legal_anyway(self._model, self._function, code, fine)
         if why:
             return Opinion(Answer.PERMITTED, names, why=why)
@@ -738,7 +759,13 @@ class _Call:
         elif self._step.concurrent:
             self._believe(scene, (known,), any_case=True, unless=True)
         else:
-            self._take(scene, after, (known,), any_case=False, unless=not after.made and not after.lost and known not in ruled.codes)
+            self._take(
+                scene,
+                after,
+                (known,),
+                any_case=False,
+                unless=not after.made and not after.lost and known not in ruled.codes,
+            )
         if after.lost or ruled.outside:
             self._lose()
         if code == _OK:
@@ -792,7 +819,7 @@ class _Call:
                 session.part = _keys_untold(session.part)
 
     def _take_thing(self, thing: Thing, p: Part) -> None:
-        gone = thing.exists == TRUE and not p.masks[_EXISTS] == TRUE
+        gone = thing.exists == TRUE and p.masks[_EXISTS] != TRUE
         thing.exists, thing.known = p.masks[_EXISTS], p.masks[_KNOWN]
         if gone and self._slot is not None:
             self._lose_keys(self._slot)
@@ -969,7 +996,8 @@ class _Call:
 
     def _settle_slot(self, id_: int | None) -> None:
         """The number of a session's slot is told."""
-        assert self._session is not None and self._slot is not None
+        assert self._session is not None
+        assert self._slot is not None
         if id_ is None:
             return
         before = self._slot
@@ -1052,7 +1080,6 @@ def _doing(p: Part) -> tuple[str, ...]:
         nouns += ["a search"] if not p.masks[_SEARCH] & one(0) else []
         found = _BEGUN[p] = tuple(nouns)
     return found
-
 
 
 def _integers(value: Any) -> list[int] | None:
