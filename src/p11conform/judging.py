@@ -694,7 +694,8 @@ class _Call:
     def _unsaid(self, ruled: Sequence[Ruled], code: int) -> str:
         """Why a code that no row gives may be right: the model has no word for what it may be about."""
         f = self._model.functions[self._function]
-        if any(x.foreign for x in ruled) and all(r.code != code for r in f.rules):
+        listed = f.signature.listed.get(self._model.version, frozenset())
+        if code in listed and any(x.foreign for x in ruled) and all(r.code != code for r in f.rules):
             return "the model has no word for something that decides"
         if code == CKR.USER_NOT_LOGGED_IN and any(k.private and self._function.startswith(k.stem) for k in ACTIVITIES):
             return "the key may want its user for each use, of which the model does not know (4.9, A-64)"
@@ -766,10 +767,13 @@ class _Call:
                 any_case=False,
                 unless=not after.made and not after.lost and known not in ruled.codes,
             )
-        if after.lost or ruled.outside:
+        wrong = answer is Answer.NOT_PERMITTED and code == _OK and after.mismatch is None
+        if after.lost or ruled.outside or wrong:
+            # What was believed cannot be so where the call succeeded that should not have.
             self._lose()
+        if code == _OK or answer is Answer.NOT_PERMITTED:
+            self._register(after, certain=code == _OK)
         if code == _OK:
-            self._register(after)
             self._learn()
         elif self._model.functions[self._function].effects:
             self._unlearn()
@@ -891,12 +895,20 @@ class _Call:
 
     def _lose(self) -> None:
         """Nothing is known any more of what the call is about."""
-        if self._session is not None:
+        if self._session is not None and self._session.part is not CLOSED:
             self._session.part = _unsettled(self._session.part)
+        elif self._handle is not None and self._step.returned == _OK and self._ends_nothing():
+            # There is a session after all.
+            start = _SHARED_SLOT if self._judge.shared else _ALONE_SLOT
+            self._process.sessions[self._handle] = _Session(ANY_SESSION, _Slot(start, elsewhere=True))
         if self._slot is not None:
             self._take_slot(self._slot, _slot_lost(self._slot.part))
         for thing in self._things:
             thing.forget_all()
+
+    def _ends_nothing(self) -> bool:
+        """Whether a session that the call names is still there after it."""
+        return "session-closed" not in self._model.functions[self._function].happens
 
     def _forget_everything(self) -> None:
         """After such an error anything may be (5.1.1)."""
@@ -905,32 +917,32 @@ class _Call:
 
     # Handles and facts that the call told.
 
-    def _register(self, after: After) -> None:
-        """Take down what the call made or found."""
+    def _register(self, after: After, *, certain: bool) -> None:
+        """Take down what the call made or found; where it should have, and says that it did not, perhaps."""
         process, out = self._process, self._step.outputs
-        if after.opened is not CLOSED or "phSession" in out:
+        opens = "session-opened" in self._model.functions[self._function].happens
+        if opens:
             handle = integer(out.get("phSession"))
             if handle is None:
                 process.begun = False
             elif self._slot is not None:
-                process.sessions[handle] = _Session(_opened(after.opened, self._step), self._slot)
+                p = _opened(after.opened, self._step)
+                process.sessions[handle] = _Session(p if certain else join(p, CLOSED), self._slot)
                 _keep_few(process.sessions)
+        exists = TRUE if certain else EITHER
         if self._slot is None:
             return
-        self._slot.index = one(0) if self._slot.index != one(0) and self._shape.slot else self._slot.index
+        if certain and self._shape.slot is not None:
+            self._slot.index = one(0)
         for n, handle in new_handles(self._step):
-            self._put(handle, self._made(n))
-        for handle in _integers(out.get("phObject")) or ():
+            self._process.objects[id(self._slot), handle] = self._made(n, exists)
+        for handle in _integers(out.get("phObject")) or () if certain else ():
             self._found(handle)
         _keep_few(process.objects)
 
-    def _put(self, handle: int, thing: Thing) -> None:
-        assert self._slot is not None
-        self._process.objects[id(self._slot), handle] = thing
-
-    def _made(self, n: int) -> Thing:
+    def _made(self, n: int, exists: Values) -> Thing:
         """A new object, as its template has it."""
-        thing = Thing(TRUE, TRUE)
+        thing = Thing(exists, exists)
         if self._things and "object" in self._model.functions[self._function].uses:
             source = self._things[0]
             thing.flags, thing.cls, thing.key_type = dict(source.flags), source.cls, source.key_type
