@@ -386,7 +386,8 @@ def _pin(known: Values, *names: str) -> Callable[[Given], Values]:
     return read
 
 
-def _mechanism(g: Given) -> Values:
+def mechanism_of(g: Given) -> Values:
+    """The mechanism of a call in the model's words."""
     number = g.value("type")
     if g.shape.mechanism is not None:
         given = g.step.arguments.get(g.shape.mechanism)
@@ -583,7 +584,7 @@ _READ: Final[Mapping[str, Callable[[Given], Values]]] = {
     "serial": _flag("flags", CKF.SERIAL_SESSION),
     "notify": _notify,
     "token_present": _token_present,
-    "mechanism": _mechanism,
+    "mechanism": mechanism_of,
     "parameter": lambda _: one(Parameter.RIGHT, Parameter.WRONG),
     "buffer": _buffer,
     "object": _handle(0),

@@ -8,6 +8,7 @@ text rules out both is believed, that the call did what it is for and that it di
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from .abstraction import (
     flag_in,
     handle_index,
     integer,
+    mechanism_of,
     new_handles,
     shape,
     traits,
@@ -50,6 +52,7 @@ from .properties.engine.partial import (
     NOWHERE,
     TRUE,
     UNTELLABLE,
+    UNTOLD,
     After,
     Part,
     Partial,
@@ -159,11 +162,18 @@ def judge(
     Raises:
         BadLog: if there is nothing that can be read.
     """
-    judgement, judges = Judgement(), Judge(model or build(), shared=shared)
+    partial = _plain() if model is None else Partial(model)
+    judgement, judges = Judgement(), Judge(partial, shared=shared)
     for judged in judges.all(_steps(trace)):
         judgement.add(judged)
     judgement.processes = judges.processes
     return judgement
+
+
+@cache
+def _plain() -> Partial:
+    """The model as it is read where nobody says otherwise; what was worked out is kept from log to log."""
+    return Partial(build())
 
 
 def _steps(trace: str | Path | Iterable[Step | Mapping[str, Any]]) -> Iterator[Step]:
@@ -222,7 +232,8 @@ class _Process:
         """The slot of a number."""
         found = self.slots.get(id)
         if found is None:
-            found = self.slots[id] = _Slot(start)
+            # Nobody is logged in before the first session.
+            found = self.slots[id] = _Slot(with_values(start, Slot, login=_NOBODY) if self.begun else start)
         return found
 
 
@@ -286,8 +297,9 @@ _SECOND: Final = "A-16"
 class Judge:
     """Judges steps, one after the other."""
 
-    def __init__(self, model: Model, *, shared: bool = False) -> None:
-        self._model, self._partial, self.shared = model, Partial(model), shared
+    def __init__(self, partial: Partial, *, shared: bool = False) -> None:
+        model = partial.model
+        self._model, self._partial, self.shared = model, partial, shared
         self._processes: dict[int, _Process] = {}
         self.processes = 0
         """How many processes there were."""
@@ -426,6 +438,7 @@ class _Call:
         self._things: list[Thing] = []
         self._numbers: list[int] = []
         self._find()
+        self._foreign = self._shape.mechanism is not None and mechanism_of(self._given) & (FOREIGN | UNTOLD) != 0
 
     @property
     def untold(self) -> bool:
@@ -501,7 +514,9 @@ class _Call:
 
     def _object(self, n: int, thing: Thing, reading: Entry | None) -> Part:
         found = traits(self._function, n, thing) if reading is None else traits_for_reading(reading.type, thing)
-        return thing.part(found, self._handle)
+        p = thing.part(found, self._handle)
+        # Which kinds of key a use is for is known of the mechanisms that have a record only.
+        return with_values(p, Object, kind=UNTOLD) if self._foreign and p is not GONE else p
 
     def _abilities(self, slot: _Slot) -> tuple[Any, ...]:
         """What the slot offers the mechanism of the call for, where that is known."""
@@ -695,7 +710,7 @@ class _Call:
         """Why a code that no row gives may be right: the model has no word for what it may be about."""
         f = self._model.functions[self._function]
         listed = f.signature.listed.get(self._model.version, frozenset())
-        if code in listed and any(x.foreign for x in ruled) and all(r.code != code for r in f.rules):
+        if code != _OK and code in listed and any(x.foreign for x in ruled) and all(r.code != code for r in f.rules):
             return "the model has no word for something that decides"
         if code == CKR.USER_NOT_LOGGED_IN and any(k.private and self._function.startswith(k.stem) for k in ACTIVITIES):
             return "the key may want its user for each use, of which the model does not know (4.9, A-64)"
@@ -928,7 +943,7 @@ class _Call:
             elif self._slot is not None:
                 p = _opened(after.opened, self._step)
                 process.sessions[handle] = _Session(p if certain else join(p, CLOSED), self._slot)
-                _keep_few(process.sessions)
+                process.begun &= not _keep_few(process.sessions)
         exists = TRUE if certain else EITHER
         if self._slot is None:
             return
@@ -1028,10 +1043,12 @@ _NOBODY: Final = one(3)
 _TRAIT: Final = index_of(Object, "trait")
 
 
-def _keep_few(followed: dict[Any, Any]) -> None:
-    """Forget the oldest of what is followed, where it is too much."""
+def _keep_few(followed: dict[Any, Any]) -> bool:
+    """Forget the oldest of what is followed, where it is too much; whether it was."""
+    too_many = len(followed) > _MOST
     while len(followed) > _MOST:
         del followed[next(iter(followed))]
+    return too_many
 
 
 def _token_facts(flags: int, info: dict[str, Any]) -> dict[str, Values]:

@@ -15,6 +15,7 @@ from ..files import STDOUT, try_place, write_json
 from ..judging import Answer, Judge, Judged, Judgement
 from ..model.oracle import Model
 from ..options import model_of, readings_option, spec_option
+from ..properties.engine.partial import Partial
 from ..recorded import lines, report
 
 EVERY: Final = 5_000
@@ -50,7 +51,7 @@ def command(
     try_place("--json", json_file)
     model = model_of(spec, readings)
     opened = opened_log(log)
-    judgement = judged(opened, Judge(model, shared=shared), log)
+    judgement = judged(opened, Judge(Partial(model), shared=shared), log)
     finish(judgement, model, log, opened, json_file, callers=callers)
 
 

@@ -8,6 +8,7 @@ from ..console import out
 from ..files import try_place
 from ..judging import Judge, Judged
 from ..options import model_of
+from ..properties.engine.partial import Partial
 from ..recorded import violation_lines
 from .judge import finish, judged, opened_log, options
 
@@ -36,5 +37,5 @@ def command(
         for line in violation_lines(found, model):
             out.print(line, markup=False)
 
-    judgement = judged(opened, Judge(model, shared=shared), log, show)
+    judgement = judged(opened, Judge(Partial(model), shared=shared), log, show)
     finish(judgement, model, log, opened, json_file, callers=callers, shown=True)
