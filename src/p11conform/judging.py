@@ -49,6 +49,8 @@ from .properties.engine.partial import (
     CLOSED,
     EITHER,
     FALSE,
+    FOREIGN,
+    GONE,
     NOWHERE,
     TRUE,
     UNTELLABLE,
@@ -436,7 +438,6 @@ class _Call:
         self._session: _Session | None = None
         self._slot: _Slot | None = None
         self._things: list[Thing] = []
-        self._numbers: list[int] = []
         self._find()
         self._foreign = self._shape.mechanism is not None and mechanism_of(self._given) & (FOREIGN | UNTOLD) != 0
 
@@ -488,7 +489,6 @@ class _Call:
         if thing is None:
             thing = Thing()
         self._things.append(thing)
-        self._numbers.append(-1 if handle is None else handle)
         return handle_index(len(self._things) - 1)
 
     def _scene(self, reading: Entry | None = None) -> Scene:
