@@ -79,7 +79,7 @@ def test_a_module_chapter_by_chapter() -> None:
     chapters = beside.cells(ONE)
     sessions = chapters["sessions"]
     assert (sessions.called, sessions.succeeded, sessions.codes, sessions.pairs, sessions.findings) == (1, 1, 2, 2, 1)
-    assert sessions.calls == 3
+    assert sessions.calls == 6
     assert (chapters["general"].called, chapters["general"].share) == (0, 0.0)
     assert sum(c.functions for c in chapters.values()) == 68
 
@@ -128,7 +128,7 @@ def test_the_command_writes_both_pages(saved: tuple[Path, Path], tmp_path: Path)
     assert "| F-00000002 | low | missing error | C_Sign | CKR_OK | one 1.0 |" in text
     assert "### A-15" in text
     assert "1 rows decided on none" in text
-    assert 'title="3 calls, 2 codes, 2 pairs, 1 findings">1 of 8</td>' in html.read_text()
+    assert 'title="6 calls, 2 codes, 2 pairs, 1 findings">1 of 8</td>' in html.read_text()
 
 
 def test_nothing_of_a_report_gets_into_the_page_unescaped() -> None:
