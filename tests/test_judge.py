@@ -58,7 +58,10 @@ def create(template: Sequence[Entry], code: str = "OK", handle: int = KEY, sessi
 
 
 def init(function: str, mechanism: int, code: str = "OK", key: int | None = KEY, session: int = S) -> Step:
-    given = {"hSession": session, "pMechanism": {"mechanism": mechanism, "parameter": None, "length": 0}}
+    given: dict[str, Any] = {
+        "hSession": session,
+        "pMechanism": {"mechanism": mechanism, "parameter": None, "length": 0},
+    }
     used: dict[str, Any] = {} if key is None else {"hKey": key}
     return step(function, code, **given, **used)
 
