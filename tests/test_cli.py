@@ -83,7 +83,7 @@ def test_a_module_that_conforms_exits_with_0_and_writes_its_report(
     tmp_path: Path, sequences: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "report.json"
-    monkeypatch.setattr(options, "build", lambda *choices: restricted(build(*choices)))
+    monkeypatch.setattr(options, "build", lambda *choices, **more: restricted(build(*choices, **more)))
     result = p11conform("check", "simulated", "--sequences", sequences, "--json", str(file))
     assert result.exit_code == 0, result.output
     assert "no findings" in result.stdout
