@@ -15,7 +15,7 @@ def executed(path: Path) -> NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     about = deepcopy(notebook.metadata)
     beside = {"metadata": {"path": str(FOLDER)}}
-    NotebookClient(notebook, timeout=120, record_timing=False, coalesce_streams=True, resources=beside).execute()
+    NotebookClient(notebook, timeout=600, record_timing=False, coalesce_streams=True, resources=beside).execute()
     notebook.metadata = about
     return notebook
 

@@ -13,7 +13,7 @@ import z3
 
 from ...model.call import Args, Call
 from ...model.decide import forbids_ok
-from ...model.rule import Condition
+from ...model.rule import Condition, Rule
 from ...model.state import State
 from ...model.vocabulary import CKR
 from .symbolic import System, solver
@@ -57,24 +57,35 @@ def reach_event(system: System, event: Event, bound: int) -> Trace | None:
     return _search(system, system.happens(event), range(1, bound + 1))
 
 
-def reach_code(system: System, code: CKR, bound: int, function: str | None = None) -> Trace | None:
+def _every(_: Rule) -> bool:
+    return True
+
+
+def reach_code(
+    system: System, code: CKR, bound: int, function: str | None = None, wanted: Callable[[Rule], bool] = _every
+) -> Trace | None:
     """A shortest trace whose last call returns a code by a row with which no other condition forbids success.
 
-    So the code is there for its own reason, not for want of an order among several. CKR_OK is reached by success.
+    So the code is there for its own reason, not for want of an order among several. CKR_OK is reached by success. Of
+    the rows only those count that are `wanted`.
     """
     names = [name for name in system.names if function in (None, name)]
-    ways = [z3.And(system.function == system.names.index(name), _alone(system, name, code)) for name in names]
+    ways = [z3.And(system.function == system.names.index(name), _alone(system, name, code, wanted)) for name in names]
     return _search(system, z3.And(system.legal, system.code == int(code), z3.Or(ways)), range(1, bound + 1))
 
 
-def _alone(system: System, name: str, code: CKR) -> z3.BoolRef:
+def _alone(system: System, name: str, code: CKR, wanted: Callable[[Rule], bool]) -> z3.BoolRef:
     if code is CKR.OK:
         return z3.BoolVal(CKR.OK in system.transition(name).permitted)
     rules = system.model.functions[name].rules
     terms = list(zip(rules, system.transition(name).applies, strict=True))
     firm = [(r, term) for r, term in terms if forbids_ok(r)]
     return z3.Or(
-        [z3.And(term, *(z3.Not(other) for f, other in firm if f.when != r.when)) for r, term in terms if r.code is code]
+        [
+            z3.And(term, *(z3.Not(other) for f, other in firm if f.when != r.when))
+            for r, term in terms
+            if r.code is code and wanted(r)
+        ]
     )
 
 

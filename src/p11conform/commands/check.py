@@ -1,34 +1,27 @@
 """The command `check`: a module against the model. However it ends, once it has begun there is a report."""
 
-import gc
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from .. import subject
 from ..adapters.base import ModuleUnusable
 from ..adapters.modules import registry
 from ..adapters.private import sweep
-from ..console import Display, err, give_up, out
+from ..checking import Check
+from ..console import err, give_up, out
 from ..exits import Exit, Failure, fail
 from ..files import STDOUT
-from ..interrupts import ASKED, Interrupted
-from ..model.oracle import Model
-from ..opened import opened, workers
+from ..interrupts import ASKED
+from ..names import MODULE
 from ..options import DEFAULT_SEED, Opening, check_jobs, model_of, module_options, readings_option, spec_option
 from ..properties.policy import Level
-from ..properties.reports.findings import Finding
 from ..properties.reports.render import text as as_text
-from ..properties.reports.results import Run, report_json
-from ..properties.run.campaign import Budget, Campaign, Ended, How, Results
-from ..properties.run.tally import Tally
+from ..properties.reports.results import report_json
+from ..properties.run.campaign import Budget
 from ..targets import Target, of_each, report_option, targets, try_places, write_all
 
 
@@ -46,7 +39,7 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
 
 
 @click.command()
-@click.argument("module")
+@click.argument("module", type=MODULE)
 @spec_option
 @readings_option
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Decides every random choice.")
@@ -124,7 +117,7 @@ def command(
     budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
     for opening, place in zip(openings, places, strict=True):
         try:
-            came = _checked(_Check(model, opening, seed, budget, jobs), place, _FailOn(fail_on))
+            came = _checked(Check(model, opening, seed, budget, jobs), place, _FailOn(fail_on))
         except (Failure, ModuleUnusable) as error:
             if module != ALL:
                 raise
@@ -154,7 +147,7 @@ def _all_here() -> tuple[str, ...]:
     return here
 
 
-def _checked(check: "_Check", places: Sequence[Target], fail_on: _FailOn) -> Exit:
+def _checked(check: Check, places: Sequence[Target], fail_on: _FailOn) -> Exit:
     """Run a check and deliver its report; how it ended."""
     outcome = check.run()
     if outcome.code is Exit.CONFORMS and outcome.results.tally.calls == 0:
@@ -165,148 +158,6 @@ def _checked(check: "_Check", places: Sequence[Target], fail_on: _FailOn) -> Exi
         raise outcome.error
     told = any(report[section] for section in _SECTIONS[fail_on])
     return Exit.FINDINGS if outcome.code is Exit.CONFORMS and told else outcome.code
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of a check; `error` is told after the report is written."""
-
-    results: Results
-    code: Exit = Exit.CONFORMS
-    error: Exception | None = None
-
-
-@dataclass(slots=True)
-class _Check:
-    """A check, from the opening of the module to its closing."""
-
-    model: Model
-    opening: Opening
-    seed: int
-    budget: Budget
-    jobs: int
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    tested: subject.Subject | None = None
-    campaign: Campaign | None = None
-    shown: tuple[Finding, ...] = ()
-    census: tuple[str, ...] = ()
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What was tested, as far as it is known."""
-        kind = subject.SIMULATED if self.opening.module == subject.SIMULATED else self.opening.kind.name.lower()
-        return {"name": self.opening.module, "adapter": kind} | dict(self.tested.about if self.tested else {})
-
-    def described(self, results: Results) -> Run:
-        """How it was run."""
-        rights = self.tested.rights if self.tested else None
-        if rights and results.tally.lowered:
-            rights = replace(rights, reduced=(*rights.reduced, subject.NOT_PUT_BACK))
-        return Run(
-            date=self.began.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            budget=self.budget,
-            jobs=self.jobs,
-            rights=rights,
-            token=self.tested.token if self.tested else {},
-            census=self.census,
-            profile=str(self.opening.profile) if self.opening.profile else None,
-        )
-
-    def run(self) -> _Outcome:
-        """Do it, and say how it ended.
-
-        Raises:
-            Failure, ModuleUnusable, Unreadable: if it could not begin.
-        """
-        try:
-            results = self._run()
-        except Interrupted as error:
-            return _Outcome(self._so_far(Ended(How.INTERRUPTED, str(error))), error.exit)
-        except ModuleUnusable as error:
-            if self.campaign is None:
-                raise
-            return _Outcome(self._so_far(Ended(How.GONE, str(error))), Exit.UNUSABLE, error)
-        except Failure:
-            raise
-        except Exception as error:
-            if self.campaign is None:
-                raise
-            return _Outcome(self._so_far(Ended(How.FAULT, f"{type(error).__name__}: {error}")), Exit.FAULT, error)
-        if results.ended.how is How.INTERRUPTED and ASKED.received is not None:
-            return _Outcome(results, Exit(128 + ASKED.received))
-        return _Outcome(results)
-
-    def _run(self) -> Results:
-        ASKED.look()
-        self.tested = opened(self.opening, self.model, self.seed)
-        tested, display = self.tested, Display()
-        self.shown = subject.shown_findings(self.model, tested)
-        for finding in self.shown:
-            display.found(finding)
-        with (
-            _discarding(tested),
-            self._censused(tested),
-            display.context(),
-            workers(self.model, tested, self.jobs, self.opening) as crew,
-        ):
-            # What is there now stays to the end, and need not be looked over for garbage again and again.
-            gc.freeze()
-            self.campaign = Campaign(
-                self.model,
-                tested.initial,
-                crew,
-                policy=tested.rights.policy,
-                seed=self.seed,
-                budget=self.budget,
-                watch=display,
-                found=display.found,
-                asked=lambda: ASKED.name,
-            )
-            ASKED.look()
-            try:
-                return self._whole(self.campaign.run())
-            finally:
-                gc.unfreeze()
-
-    def _whole(self, results: Results) -> Results:
-        """The results with what was found before the campaign."""
-        return replace(results, findings=(*self.shown, *results.findings))
-
-    @contextmanager
-    def _censused(self, tested: subject.Subject) -> Iterator[None]:
-        """See what the token holds before and after, however it ends; what is left of ours is destroyed."""
-        if tested.census is None:
-            yield
-            return
-        try:
-            before = tested.census()
-        except ModuleUnusable as error:
-            self.census = (f"what the token holds could not be seen: {error}",)
-            yield
-            return
-        try:
-            yield
-        finally:
-            try:
-                after = tested.census()
-                if any(x.ours for x in before.missing(after)):
-                    after = tested.census(remove=True)
-                self.census = tuple(subject.token_lines(before, after))
-            except ModuleUnusable as error:
-                self.census = (f"what the token holds now could not be seen: {error}",)
-
-    def _so_far(self, ended: Ended) -> Results:
-        if self.campaign is not None:
-            return self._whole(self.campaign.results(ended))
-        return Results(self.model, (), Tally(), self.seed, 0.0, (), ended)
-
-
-@contextmanager
-def _discarding(tested: subject.Subject) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        tested.discard()
 
 
 def _deliver(report: dict[str, Any], places: Sequence[Target]) -> None:

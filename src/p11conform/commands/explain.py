@@ -1,77 +1,55 @@
 """The command `explain`: what the model says of a function, or of one of its codes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
+from .. import study
 from ..console import out
 from ..exits import fail
-from ..model.call import code_text
-from ..model.interpretations import INTERPRETATIONS
-from ..model.oracle import Model, legal_anyway
-from ..model.precedence import order
-from ..model.vocabulary import CKR
+from ..files import try_place, write_json
+from ..model.oracle import Model
+from ..names import CODE, FUNCTION
 from ..options import model_of, readings_option, spec_option
-from ..properties.reports.findings import show_call
-from ..properties.search.goals import Goal, witnesses
-from ..subject import SIMULATED_STATE
 
 
 @click.command()
-@click.argument("function")
-@click.argument("code", required=False)
+@click.argument("function", type=FUNCTION)
+@click.argument("code", required=False, type=CODE)
 @spec_option
 @readings_option
-def command(function: str, code: str | None, spec: str, readings: tuple[str, ...]) -> None:
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the same there as data.")
+def command(function: str, code: str | None, spec: str, readings: tuple[str, ...], json_file: Path | None) -> None:
     """Print the rules of FUNCTION, and with a CODE its precedence and a shortest sequence that provokes it."""
-    model = model_of(spec, readings)
-    if function not in model.functions:
-        fail(f"the model has no function {function!r}; it has {', '.join(model.functions)}")
-    rules = model.functions[function].rules
-    if code is not None:
-        code = code if code.startswith("CKR_") else f"CKR_{code}"
-        if code not in {str(r.code) for r in rules}:
-            anyway = _legal_anyway(model, function, code)
-            if anyway:
-                out.print(f"{function}, PKCS#11 {model.version}", markup=False)
-                out.print(f"{code}, of which no rule speaks, is {anyway}: it proves nothing", markup=False)
-                return
-            known = ", ".join(sorted({str(r.code) for r in rules}))
-            fail(f"no rule of {function} yields {code}; its rules yield {known}")
-    for line in _rules(model, function, code):
+    try_place("--json", json_file)
+    table = model_of(spec, readings)
+    model = study.Model.of(table)
+    try:
+        found = study.explain(function, code, model)
+    except ValueError as error:
+        fail(str(error))
+    if found.code is not None and not found.rules and not found.anyway:
+        known = ", ".join(sorted(set(model.rules(function).column("code"))))
+        fail(f"no rule of {function} yields {found.code}; its rules yield {known}")
+    for line in _lines(table, found):
         out.print(line, markup=False)
-    if code is not None:
-        _show_precedence(model, function, CKR[code.removeprefix("CKR_")])
-        _show_sequence(model, function, code)
-    for id in sorted({r.reading for r in rules if r.reading and code in (None, str(r.code))}):
-        i = INTERPRETATIONS[id]
-        out.print(f"{id} (section {i.section}), read as '{model.readings[id]}': {i.question}", markup=False)
+    write_json("--json", json_file, found.to_json())
 
 
-def _legal_anyway(model: Model, function: str, code: str) -> str:
-    """Why a code that no rule yields is legal all the same; empty where it is not, or where there is no such code."""
-    number = CKR.__members__.get(code.removeprefix("CKR_"))
-    return "" if number is None else legal_anyway(model, function, number, succeeds=False)
-
-
-def _show_precedence(model: Model, function: str, code: CKR) -> None:
-    mine = {r.code for r in model.functions[function].rules}
-    relations = order(function, model.version, model.readings)
-    for (high, low), relation in sorted(relations.stated.items()):
-        if code in (high, low) and high in mine and low in mine:
-            how = "" if (high, low) in relations.decide else ", recommended"
-            out.print(f"{code_text(high)} before {code_text(low)} (section {relation.section}{how})")
-
-
-def _show_sequence(model: Model, function: str, code: str) -> None:
-    rows = [k for k, r in enumerate(model.functions[function].rules) if str(r.code) == code]
-    found = witnesses(model, SIMULATED_STATE, wanted=[Goal(function, k) for k in rows])
-    if found:
-        calls = min(found, key=lambda w: len(w.calls)).calls
-        out.print("shortest sequence, on the slots of the simulated module:")
-        for n, call in enumerate(calls, 1):
-            text = show_call(call, model.functions[call.function].uses)
-            out.print(f"    {n}. {text}{f' → {code}' if n == len(calls) else ''}", markup=False)
+def _lines(table: Model, found: study.Explanation) -> Iterator[str]:
+    if found.code is not None and not found.rules:
+        yield f"{found.function}, PKCS#11 {found.version}"
+        yield f"{found.code}, of which no rule speaks, is {found.anyway}: it proves nothing"
+        return
+    yield from _rules(table, found.function, found.code)
+    yield from found.order
+    if found.sequence is not None:
+        yield "shortest sequence, on the slots of the simulated module:"
+        for n, step in enumerate(found.sequence, 1):
+            yield f"    {n}. {step.call}{f' → {step.returns}' if n == len(found.sequence) else ''}"
+    for id, section, reading, question in found.questions:
+        yield f"{id} (section {section}), read as '{reading}': {question}"
 
 
 def _rules(model: Model, function: str, code: str | None) -> Iterator[str]:

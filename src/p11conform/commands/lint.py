@@ -10,9 +10,9 @@ from rich.table import Table
 
 from ..console import Display, out
 from ..files import try_place, write_json
-from ..model.oracle import Model, build, permitted
+from ..model.oracle import Model, permitted
 from ..model.state import State
-from ..model.vocabulary import Version
+from ..options import model_of, readings_option
 from ..properties.reports.findings import show_call
 from ..properties.text.lint import Entry, Kind, Lint, lint
 from ..properties.text.overlaps import Meeting
@@ -25,15 +25,16 @@ NAMED = 4
 
 @click.command()
 @click.option("--spec", type=click.Choice([str(v) for v in COVERED]), default="2.40", show_default=True)
+@readings_option
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([k.value for k in Kind]), help="Only these entries.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the entries there.")
-def command(spec: str, kinds: tuple[str, ...], json_file: Path | None) -> None:
+def command(spec: str, readings: tuple[str, ...], kinds: tuple[str, ...], json_file: Path | None) -> None:
     """Show where the standard is against itself, and what its lists and rules leave without use.
 
     What never happens is proved by z3 in a small scope. It takes about a minute.
     """
     try_place("--json", json_file)
-    model = build(Version(spec))
+    model = model_of(spec, readings)
     display = Display()
     with display.context():
         found = lint(model, SIMULATED_STATE, display.say)

@@ -1,18 +1,20 @@
 """The command `prove`: the invariants of the standard, by induction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
 
 from ..console import out, waiting
 from ..exits import Exit
+from ..files import try_place, write_json
 from ..model.call import code_text
-from ..model.oracle import Model, build
+from ..model.oracle import Model
 from ..model.state import Object, Session, Slot, State
-from ..model.vocabulary import Version
-from ..options import spec_option
+from ..options import model_of, readings_option, spec_option
 from ..properties.proofs.checks import Outcome, Proof, prove_together, unanswered
 from ..properties.proofs.invariants import invariants
 from ..properties.proofs.symbolic import System
@@ -35,12 +37,15 @@ PROVED_IN = Scope(
 
 @click.command()
 @spec_option
-def command(spec: str) -> None:
+@readings_option
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the proofs there.")
+def command(spec: str, readings: tuple[str, ...], json_file: Path | None) -> None:
     """Prove the invariants of the standard by induction, and that every call has an answer.
 
     Exits with 1 if one is violated or unknown.
     """
-    model = build(Version(spec))
+    try_place("--json", json_file)
+    model = model_of(spec, readings)
     claimed = invariants(model)
     with waiting(f"proving {len(claimed)} invariants"):
         system = System(model, PROVED_IN.initial)
@@ -65,7 +70,28 @@ def command(spec: str) -> None:
         f"{len(proofs) - len(left)} of {len(proofs)} proved, PKCS#11 {spec}, all {len(model.functions)} functions, "
         f"{PROVED_IN.name}"
     )
+    write_json("--json", json_file, _as_json(model, proofs, silent))
     raise SystemExit(Exit.FINDINGS if left or silent else Exit.CONFORMS)
+
+
+def _as_json(model: Model, proofs: Mapping[str, Proof], silent: Iterable[str]) -> dict[str, Any]:
+    """The outcomes, with the calls that stand against those that are not proved."""
+    return {
+        "spec": str(model.version),
+        "readings": dict(model.readings),
+        "scope": PROVED_IN.name,
+        "proofs": [
+            {
+                "name": i.name,
+                "sentence": i.sentence,
+                "section": i.section,
+                "outcome": proofs[i.name].outcome.value,
+                "against": list(_steps(model, proofs[i.name])),
+            }
+            for i in invariants(model)
+        ],
+        "unanswered": sorted(silent),
+    }
 
 
 _AGAINST: Mapping[Outcome, str] = {

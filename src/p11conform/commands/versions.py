@@ -9,10 +9,11 @@ import click
 from ..console import Display, out
 from ..exits import fail
 from ..files import try_place, write_json
-from ..model.oracle import Model, build
+from ..model.oracle import Model
 from ..model.precedence import Relation
 from ..model.rule import Rule
 from ..model.vocabulary import CKR, Version
+from ..options import model_of, readings_option
 from ..properties.reports.findings import explain_rule, show_call
 from ..properties.text.versions import COVERED, Comparison, Difference, compare
 from ..subject import SIMULATED_STATE
@@ -21,11 +22,12 @@ from ..subject import SIMULATED_STATE
 @click.command("versions")
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
+@readings_option
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the result there.")
-def command(old: str, new: str, json_file: Path | None) -> None:
+def command(old: str, new: str, readings: tuple[str, ...], json_file: Path | None) -> None:
     """Show the calls of which versions A and B of the standard permit different codes, by the rules that differ."""
     try_place("--json", json_file)
-    before, after = build(_version(old)), build(_version(new))
+    before, after = (model_of(str(_version(x)), readings) for x in (old, new))
     display = Display()
     with display.context():
         found = compare(before, after, SIMULATED_STATE, display.say)

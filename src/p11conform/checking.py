@@ -1,0 +1,164 @@
+"""A check of a module, from its opening to its closing: however it ends, there are results."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from . import subject
+from .adapters.base import ModuleUnusable
+from .console import Display
+from .exits import Exit, Failure
+from .interrupts import ASKED, Interrupted
+from .model.oracle import Model
+from .opened import opened, workers
+from .options import Opening
+from .properties.reports.findings import Finding
+from .properties.reports.results import Run
+from .properties.run.campaign import Budget, Campaign, Ended, How, Results
+from .properties.run.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a check; `error` is told after the report is written."""
+
+    results: Results
+    code: Exit = Exit.CONFORMS
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class Check:
+    """A check, from the opening of the module to its closing; `tested` is given where it is open already."""
+
+    model: Model
+    opening: Opening
+    seed: int
+    budget: Budget
+    jobs: int
+    display: Display = field(default_factory=Display)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    tested: subject.Subject | None = None
+    campaign: Campaign | None = None
+    shown: tuple[Finding, ...] = ()
+    census: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What was tested, as far as it is known."""
+        kind = subject.SIMULATED if self.opening.module == subject.SIMULATED else self.opening.kind.name.lower()
+        return {"name": self.opening.module, "adapter": kind} | dict(self.tested.about if self.tested else {})
+
+    def described(self, results: Results) -> Run:
+        """How it was run."""
+        rights = self.tested.rights if self.tested else None
+        if rights and results.tally.lowered:
+            rights = replace(rights, reduced=(*rights.reduced, subject.NOT_PUT_BACK))
+        return Run(
+            date=self.began.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            budget=self.budget,
+            jobs=self.jobs,
+            rights=rights,
+            token=self.tested.token if self.tested else {},
+            census=self.census,
+            profile=str(self.opening.profile) if self.opening.profile else None,
+        )
+
+    def run(self) -> Outcome:
+        """Do it, and say how it ended.
+
+        Raises:
+            Failure, ModuleUnusable, Unreadable: if it could not begin.
+        """
+        try:
+            results = self._run()
+        except Interrupted as error:
+            return Outcome(self._so_far(Ended(How.INTERRUPTED, str(error))), error.exit)
+        except ModuleUnusable as error:
+            if self.campaign is None:
+                raise
+            return Outcome(self._so_far(Ended(How.GONE, str(error))), Exit.UNUSABLE, error)
+        except Failure:
+            raise
+        except Exception as error:
+            if self.campaign is None:
+                raise
+            return Outcome(self._so_far(Ended(How.FAULT, f"{type(error).__name__}: {error}")), Exit.FAULT, error)
+        if results.ended.how is How.INTERRUPTED and ASKED.received is not None:
+            return Outcome(results, Exit(128 + ASKED.received))
+        return Outcome(results)
+
+    def _run(self) -> Results:
+        ASKED.look()
+        self.tested = self.tested or opened(self.opening, self.model, self.seed)
+        tested, display = self.tested, self.display
+        self.shown = subject.shown_findings(self.model, tested)
+        for finding in self.shown:
+            display.found(finding)
+        with (
+            _discarding(tested),
+            self._censused(tested),
+            display.context(),
+            workers(self.model, tested, self.jobs, self.opening) as crew,
+        ):
+            # What is there now stays to the end, and need not be looked over for garbage again and again.
+            gc.freeze()
+            self.campaign = Campaign(
+                self.model,
+                tested.initial,
+                crew,
+                policy=tested.rights.policy,
+                seed=self.seed,
+                budget=self.budget,
+                watch=display,
+                found=display.found,
+                asked=lambda: ASKED.name,
+            )
+            ASKED.look()
+            try:
+                return self._whole(self.campaign.run())
+            finally:
+                gc.unfreeze()
+
+    def _whole(self, results: Results) -> Results:
+        """The results with what was found before the campaign."""
+        return replace(results, findings=(*self.shown, *results.findings))
+
+    @contextmanager
+    def _censused(self, tested: subject.Subject) -> Iterator[None]:
+        """See what the token holds before and after, however it ends; what is left of ours is destroyed."""
+        if tested.census is None:
+            yield
+            return
+        try:
+            before = tested.census()
+        except ModuleUnusable as error:
+            self.census = (f"what the token holds could not be seen: {error}",)
+            yield
+            return
+        try:
+            yield
+        finally:
+            try:
+                after = tested.census()
+                if any(x.ours for x in before.missing(after)):
+                    after = tested.census(remove=True)
+                self.census = tuple(subject.token_lines(before, after))
+            except ModuleUnusable as error:
+                self.census = (f"what the token holds now could not be seen: {error}",)
+
+    def _so_far(self, ended: Ended) -> Results:
+        if self.campaign is not None:
+            return self._whole(self.campaign.results(ended))
+        return Results(self.model, (), Tally(), self.seed, 0.0, (), ended)
+
+
+@contextmanager
+def _discarding(tested: subject.Subject) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        tested.discard()
