@@ -65,7 +65,9 @@ def prototype(declared: str, signature: Signature) -> str:
     return f"CK_RV {declared}({parameters});"
 
 
-def _declarations() -> Iterator[str]:
+def declarations() -> Iterator[str]:
+    """The types of Cryptoki, less the function list, as C has them."""
+
     def named(base: str, name: str) -> str:
         return f"typedef {base} {name}; typedef {name} *{name}_PTR;"
 
@@ -81,7 +83,7 @@ def _declarations() -> Iterator[str]:
 
 
 ffi = FFI()
-ffi.cdef("\n".join(_declarations()))
+ffi.cdef("\n".join(declarations()))
 
 
 def new(kind: str, value: Any = None) -> CData:

@@ -21,6 +21,11 @@ _KEPT: list[CData] = []
 """What records point to: cffi frees what nobody holds, and a module may look at it whenever it likes."""
 
 
+def kept_records() -> Mapping[int, CData]:
+    """What records point to, by its address."""
+    return {int(ffi.cast("uintptr_t", kept)): kept for kept in _KEPT}
+
+
 def _bytes(content: bytes) -> CData:
     _KEPT.append(octets(content))
     return _KEPT[-1]

@@ -1,5 +1,6 @@
 """What several test files share: calls to write sequences with, the beliefs after them, and strategies for states."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterable
@@ -7,7 +8,7 @@ from dataclasses import replace
 from functools import cache, reduce
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import strategies as st
@@ -36,6 +37,8 @@ from p11conform.model.state import (
     Trait,
 )
 from p11conform.model.vocabulary import CKR, CKU
+from p11conform.properties.reports.results import report_json
+from p11conform.properties.run.campaign import Budget, check
 
 if TYPE_CHECKING:
     from _typeshed import SupportsLenAndGetItem
@@ -108,6 +111,25 @@ def faulty_library(compiled: Callable[..., str]) -> str:
 def shim(compiled: Callable[..., str]) -> str:
     """A module in front of another one, which it changes to order."""
     return compiled("shim")
+
+
+HOSTILE = "]]></failure><script>alert(1)</script>\x00\x1b[31m[/]{{1234*5678}}`|\n# x"
+"""What a module may say of itself; it is nobody's markup."""
+
+
+@pytest.fixture(scope="session")
+def report() -> dict[str, Any]:
+    """A report with findings and advice."""
+    model = build()
+    logout = next(r for r in model.functions["C_Logout"].rules if r.code is CKR.USER_NOT_LOGGED_IN)
+    module = Simulated(model.without("C_Logout", logout), State())
+    results = check(model, State(), module, budget=Budget(sequences=5, length=8, seconds=600))
+    made = report_json(results, {"name": "simulated", "adapter": "simulated", "manufacturer": HOSTILE})
+    made["module"]["description"] = HOSTILE
+    data: dict[str, Any] = json.loads(json.dumps(made))
+    assert data["findings"]
+    assert data["advice"]
+    return data
 
 
 def restricted(model: Model, functions: Collection[str] = CORE) -> Model:

@@ -14,39 +14,18 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from conftest import HOSTILE
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
-from p11conform.adapters.simulated import Simulated
 from p11conform.cli import main
 from p11conform.exits import Exit
 from p11conform.model.oracle import build
-from p11conform.model.state import State
-from p11conform.model.vocabulary import CKR
 from p11conform.properties.reports import render
-from p11conform.properties.reports.results import SCHEMA, report_json
-from p11conform.properties.run.campaign import Budget, check
+from p11conform.properties.reports.results import SCHEMA
 
 FORMATS = ("html", "json", "junit", "markdown", "sarif", "text")
-
-HOSTILE = "]]></failure><script>alert(1)</script>\x00\x1b[31m[/]{{1234*5678}}`|\n# x"
-"""What a module may say of itself; it is nobody's markup."""
-
-
-@pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    """A report with findings and advice."""
-    model = build()
-    logout = next(r for r in model.functions["C_Logout"].rules if r.code is CKR.USER_NOT_LOGGED_IN)
-    module = Simulated(model.without("C_Logout", logout), State())
-    results = check(model, State(), module, budget=Budget(sequences=5, length=8, seconds=600))
-    made = report_json(results, {"name": "simulated", "adapter": "simulated", "manufacturer": HOSTILE})
-    made["module"]["description"] = HOSTILE
-    data: dict[str, Any] = json.loads(json.dumps(made))
-    assert data["findings"]
-    assert data["advice"]
-    return data
 
 
 def rendered(report: dict[str, Any], format: str) -> str:

@@ -67,6 +67,7 @@ class _Commands(click.Group):
         "reach",
         "record",
         "replay",
+        "reproduce",
         "show",
         "tables",
         "versions",

@@ -348,7 +348,9 @@ def _befallen(table: oracle.Model, code: CKR, function: str | None) -> Sequence 
         if search.found:
             *way, last = search.found[0].calls
             trace = (*((call, CKR.OK) for call in way), (last, code))
-            return Sequence(table, initial, trace, f"{code} in {len(trace)} steps, where things happen beside the calls")
+            return Sequence(
+                table, initial, trace, f"{code} in {len(trace)} steps, where things happen beside the calls"
+            )
     return None
 
 
