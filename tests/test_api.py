@@ -40,7 +40,7 @@ def test_the_names_are_few_and_all_there() -> None:
     assert 8 <= len(dir(p11conform)) <= 30
     assert all(getattr(p11conform, name) is not None for name in dir(p11conform))
     with pytest.raises(AttributeError, match="no attribute 'engine'"):
-        _ = p11conform.engine  # type: ignore[attr-defined]
+        _ = p11conform.engine
 
 
 def test_an_import_loads_nothing_else() -> None:

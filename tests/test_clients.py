@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,16 +131,16 @@ WRONG = {"C_OpenSession": 0x60, "C_FindObjectsInit": 0xB3, "C_CloseSession": 0x8
 """Functions whose last successful answer is altered, and the value that is put in its place."""
 
 
-@pytest.fixture(scope="module", params=CLIENTS.values(), ids=CLIENTS)
+@pytest.fixture(scope="module", params=[*CLIENTS.values()], ids=[*CLIENTS])
 def steps(
     request: pytest.FixtureRequest,
     library: str,
     environment: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[list[Step]]:
+) -> list[Step]:
     log = tmp_path_factory.mktemp("log") / "calls"
     request.param(library, environment, log)
-    yield list(open_log(log).steps)
+    return list(open_log(log).steps)
 
 
 def violations(partial: Partial, steps: list[Step]) -> list[Judged]:

@@ -22,6 +22,7 @@ from ..properties.policy import Level
 from ..properties.reports.render import text as as_text
 from ..properties.reports.results import report_json
 from ..properties.run.campaign import Budget
+from ..subject import SIMULATED
 from ..targets import Target, of_each, report_option, targets, try_places, write_all
 
 
@@ -65,7 +66,7 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
 @click.option(
     "--events",
     is_flag=True,
-    help=f"Let things happen beside the calls, tokens come and go, devices fail; only {subject.SIMULATED} can so far.",
+    help=f"Let things happen beside the calls, tokens come and go, devices fail; only {SIMULATED} can so far.",
 )
 @module_options
 def command(
@@ -98,8 +99,8 @@ def command(
     if module == ALL and options["profile"] is not None:
         fail("--profile is for one module; name it")
     openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
-    if events and module != subject.SIMULATED:
-        fail(f"--events: nothing can be made to happen to {module}; only {subject.SIMULATED} can suffer it")
+    if events and module != SIMULATED:
+        fail(f"--events: nothing can be made to happen to {module}; only {SIMULATED} can suffer it")
     model = model_of(spec, readings, events=events)
     for opening in openings:
         check_jobs(jobs, opening.module)
