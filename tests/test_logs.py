@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from p11conform import cli
-from p11conform.adapters.logs import recorder, trace
+from p11conform.adapters.logs import trace
 from p11conform.adapters.logs.registry import FORMS, open_log
 from p11conform.adapters.logs.step import BadLog, Entry, Step
 from p11conform.exits import Exit
@@ -346,7 +346,7 @@ def test_a_place_without_a_log_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_without_a_compiler_the_shim_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     library = tmp_path / "module.so"
     library.touch()
     result = p11conform("record", library, "-o", tmp_path / "shim.so")
