@@ -113,7 +113,7 @@ def faults(reports: Sequence[Report]) -> tuple[Fault, ...]:
             seen[0][1]["severity"],
             seen[0][1]["kind"],
             tuple(sorted({name for _, f in seen for name in (*f["functions"], f["function"])})),
-            seen[0][1]["observed"],
+            ", ".join(sorted({f["observed"] for _, f in seen})),
             tuple(title(report) for report, _ in seen),
             seen[0][1].get("text", ""),
         )

@@ -50,7 +50,9 @@ class Check:
     def about(self) -> dict[str, Any]:
         """What was tested, as far as it is known."""
         kind = subject.SIMULATED if self.opening.module == subject.SIMULATED else self.opening.kind.name.lower()
-        return {"name": self.opening.module, "adapter": kind} | dict(self.tested.about if self.tested else {})
+        about = {"name": self.opening.module, "adapter": kind} | dict(self.tested.about if self.tested else {})
+        faults = list(map(str, self.opening.faults))
+        return about | {"faults": faults} if faults else about
 
     def described(self, results: Results) -> Run:
         """How it was run."""

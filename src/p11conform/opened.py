@@ -42,7 +42,7 @@ def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
     if opening.module == subject.SIMULATED:
         return subject.simulated(model, seed)
     if opening.module in registry.names():
-        return subject.own_module(opening.module, opening.kind, opening.timeout)
+        return subject.own_module(opening.module, opening.kind, opening.timeout, opening.faults)
     request = Request(
         library=opening.module,
         slot=opening.slot,
@@ -52,7 +52,7 @@ def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
         init_reserved=opening.init_reserved,
         timeout=opening.timeout,
     )
-    return subject.user_module(request, opening.kind, opening.level)
+    return subject.user_module(request, opening.kind, opening.level, opening.faults)
 
 
 @contextmanager

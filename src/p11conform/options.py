@@ -1,7 +1,7 @@
 """Options that several commands share, and their checks: all of them before anything runs."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from . import subject
+from .adapters.faults import Fault, read_fault
 from .adapters.isolated import Kind
 from .adapters.modules import registry
 from .exits import fail
@@ -51,6 +52,14 @@ def module_options(command: Command) -> Command:
         click.option("--init-reserved", metavar="TEXT", help="String that the library wants in pReserved."),
         click.option("--profile", type=click.Path(path_type=Path), help="Facts about the slots, not measured ones."),
         click.option("--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS"),
+        click.option(
+            "--fault",
+            "faults",
+            multiple=True,
+            metavar="C_NAME:N=WHAT",
+            help="Have call N of a function in each process return a code, die, hang or tell a garbage-length; N+ is "
+            "for all after it, too. Needs a C compiler. Repeatable.",
+        ),
         click.option(
             "--allow-token-objects",
             is_flag=True,
@@ -110,6 +119,7 @@ class Opening:
     profile: Path | None
     timeout: float
     level: Level
+    faults: tuple[Fault, ...] = ()
 
     def __repr__(self) -> str:
         return f"Opening({self.module!r})"
@@ -140,8 +150,26 @@ class Opening:
             init_reserved=given["init_reserved"],
             profile=given["profile"],
             timeout=given["timeout"],
+            faults=_read_faults(module, given["faults"]),
             level=max((level for name, level in _GIVES.items() if given[name]), default=Level.SESSION_OBJECTS),
         )
+
+
+def _read_faults(module: str, given: Sequence[str]) -> tuple[Fault, ...]:
+    """What is to go wrong in a module.
+
+    Raises:
+        Failure: for what is no fault, and where there is no library to go wrong.
+    """
+    if given and module == subject.SIMULATED:
+        fail(f"--fault is for a library; {module} is none, and has --events")
+    found = []
+    for text in given:
+        try:
+            found.append(read_fault(text))
+        except ValueError as error:
+            fail(f"--fault {text}: {error}")
+    return tuple(found)
 
 
 def _read_pin(name: str, file: Path | None, ask: bool, variable: str, given: str | None) -> bytes | None:

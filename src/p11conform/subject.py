@@ -1,16 +1,20 @@
 """What is tested: a module by name or by path, made ready, with the model's view of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from .adapters import faults
 from .adapters.base import Adapter, ModuleUnusable
 from .adapters.census import Census, census_isolated
+from .adapters.faults import Fault
 from .adapters.isolated import Isolated, Kind, measure_isolated
 from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, registry
 from .adapters.modules.module import Module
+from .adapters.private import private_directory
 from .adapters.simulated import Varied
 from .adapters.wire import TakeCensus
 from .crew import Open
@@ -97,8 +101,8 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
     )
 
 
-def own_module(name: str, kind: Kind, timeout: float) -> Subject:
-    """A module of the registry, with tokens of our own in a private directory.
+def own_module(name: str, kind: Kind, timeout: float, given: Sequence[Fault] = ()) -> Subject:
+    """A module of the registry, with tokens of our own in a private directory, and the faults that it is given.
 
     Raises:
         ModuleUnusable: if it is not installed or cannot be provisioned.
@@ -115,10 +119,31 @@ def own_module(name: str, kind: Kind, timeout: float) -> Subject:
     except BaseException:
         module.discard()
         raise
-    return _subject(module, measured, Rights(Level.OURS), kind, timeout)
+    return _subject(_faulty(module, given), measured, Rights(Level.OURS), kind, timeout)
 
 
-def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSION_OBJECTS) -> Subject:
+def _faulty(module: Module, given: Sequence[Fault]) -> Module:
+    """A module behind a front that makes it fail to order, once it is measured as it is.
+
+    Raises:
+        ModuleUnusable: if the front cannot be built.
+    """
+    if not given:
+        return module
+    at_end = ExitStack()
+    at_end.callback(module.discard)
+    try:
+        front = faults.build(private_directory("faults", at_end))
+    except BaseException:
+        at_end.close()
+        raise
+    needs = {**module.environment, **faults.environment(module.library, given)}
+    return replace(module, library=front, environment=needs, discard=at_end.close)
+
+
+def user_module(
+    request: library.Request, kind: Kind, level: Level = Level.SESSION_OBJECTS, given: Sequence[Fault] = ()
+) -> Subject:
     """A module of the user's, whose token was given over up to a level; what it does not allow lowers the level.
 
     Raises:
@@ -139,7 +164,7 @@ def user_module(request: library.Request, kind: Kind, level: Level = Level.SESSI
     taken = partial(_taken, request, module)
     rights, outlived = _probed(module, rights, taken, kind, request.timeout)
     shown += outlived
-    tested = _subject(module, measured, rights, kind, request.timeout)
+    tested = _subject(_faulty(module, given), measured, rights, kind, request.timeout)
     return replace(tested, census=taken, shown=shown)
 
 
@@ -287,7 +312,7 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
     slots = tuple(slot_facts(by_id[id], by_id[module.binding.slots[0]], module.owned) for id in module.binding.slots)
     about = {
         "name": module.name,
-        "library": module.library,
+        "library": module.environment.get(faults.LIBRARY, module.library),
         "adapter": kind.name.lower(),
         "manufacturer": measured.manufacturer,
         "description": measured.library_description,

@@ -59,6 +59,8 @@ def trace_lines(finding: Mapping[str, Any]) -> Iterator[str]:
 def _head(report: Mapping[str, Any]) -> Iterator[str]:
     name, spoken = escape(str(report["module"]["name"])), escape(module_name(report))
     yield f"[bold]{name}[/]{spoken.removeprefix(name)} against PKCS#11 {report['spec']}: {made(report)}"
+    if "faults" in report["module"]:
+        yield f"[bold]made to fail: {escape('; '.join(report['module']['faults']))}[/]"
     if cut_short(report):
         yield f"[bold red]{escape(ended(report))}[/]"
     yield from (escape(line) for line in chain(ran(report), covered(report)))
