@@ -5,7 +5,7 @@ from typing import Final
 
 from ..model.call import Args, code_text
 from ..model.state import Pin
-from ..model.vocabulary import CKR
+from ..model.vocabulary import CKR, CKU
 from .base import Binding, StillInitialized
 from .handles import Handles, Slots
 from .kept import Kept
@@ -36,12 +36,14 @@ class Application:
     def knows(self, args: Args, pins: Iterable[str] = ()) -> bool:
         """Whether the binding has what a call names: slots, sessions, objects, and the PINs in these arguments.
 
-        The index past the last one is known too: it stands for what does not exist.
+        The index past the last one is known too: it stands for what does not exist. Where the binding lacks the SO's
+        PIN, which may be any or none, nobody can tell what a PIN given for it should come to.
         """
         return (
             args.slot <= len(self.binding.slots)
             and args.session <= self.binding.sessions
             and max(args.object, args.key, args.other_key) <= self.binding.objects
+            and not (pins and args.user is CKU.SO and Pin.SO.name not in self.binding.pins)
             and all(pin is Pin.NULL or pin.name in self.binding.pins for pin in (getattr(args, name) for name in pins))
         )
 

@@ -243,6 +243,13 @@ _ROWS = (
         "What becomes of a call whose session another thread closes is undefined.",
         "5.1.2 CKR_SESSION_CLOSED",
     ),
+    Interpretation(
+        "A-94",
+        "May a token refuse a read-only session a session object, by the code for what such a session cannot do?",
+        "5.1.6, 5.7",
+        ("it may", "it may not"),
+        void=("it may not",),
+    ),
 )
 
 INTERPRETATIONS: Mapping[str, Interpretation] = {row.id: row for row in _ROWS}

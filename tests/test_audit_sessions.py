@@ -72,6 +72,9 @@ PERMITTED: list[tuple[str, State, tuple[Step, ...], Call, str]] = [
     ("E9", one(user_failed=True), (*SO_IN, of("InitPIN"), LOGOUT), of("Login", pin=Pin.OTHER), "OK PIN_LOCKED"),
     ("A-36", ONE, (), of("Initialize", init=InitArgs.PARTIAL), "OK ARGUMENTS_BAD CANT_LOCK"),
     ("O5", ONE, (INIT,), of("GetSlotInfo"), "OK SLOT_ID_INVALID"),
+    ("O5 before C_Initialize", ONE, (), of("OpenSession"), "CRYPTOKI_NOT_INITIALIZED SLOT_ID_INVALID"),
+    ("old PIN NULL", ONE, READY, of("SetPIN", pin=Pin.NULL), "PIN_INCORRECT PIN_LEN_RANGE PIN_INVALID ARGUMENTS_BAD"),
+    ("A-94", SECRET, (INIT, OPEN_RO), of("CreateObject"), "OK SESSION_READ_ONLY"),
     ("O6", SECRET, SIGNING, CONTEXT, "OK OPERATION_NOT_INITIALIZED"),
     ("absent before C_Initialize", ABSENT, (), of("GetTokenInfo", null=True), "CRYPTOKI_NOT_INITIALIZED ARGUMENTS_BAD"),
     ("empty state", ONE, (*READY, SAVE), RESTORE, "OK SAVED_STATE_INVALID ARGUMENTS_BAD"),
@@ -85,6 +88,10 @@ FORBIDDEN: list[tuple[str, State, tuple[Step, ...], Call, str]] = [
     ("E5", one(user_pin_to_be_changed=True), (*USER_IN, of("SetPIN")), of("GenerateRandom"), "PIN_EXPIRED"),
     ("O5", ONE, READY, of("GetSlotInfo"), "SLOT_ID_INVALID"),
     ("O6", ONE, USER_IN, CONTEXT, "OK"),
+    ("O5 before C_Initialize", ONE, (), of("OpenSession"), "OK"),
+    ("old PIN NULL", ONE, READY, of("SetPIN", pin=Pin.NULL), "OK"),
+    ("A-94", SECRET, READY, of("CreateObject"), "SESSION_READ_ONLY"),
+    ("A-94", SECRET, (INIT, OPEN_RO), of("CreateObject", token=True), "OK"),
 ]
 
 

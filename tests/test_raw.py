@@ -406,6 +406,15 @@ def test_supports_what_the_binding_can_make(scripted: Scripted, call: Call, supp
     assert scripted().supports(call) is supported
 
 
+def test_without_the_pin_of_the_so_nothing_is_given_for_it() -> None:
+    """A card may have none, and let anybody in; what a login as the SO should come to is not known then."""
+    without = Application(replace(BINDING, pins={k: v for k, v in PINS.items() if k != Pin.SO.name}))
+    for application, known in ((Application(BINDING), True), (without, False)):
+        assert application.knows(Args(user=CKU.SO), ("pin",)) is known
+        assert application.knows(Args(user=CKU.USER), ("pin",))
+        assert application.knows(Args(user=CKU.SO))
+
+
 def _compiled(directory: Path, source: str) -> str:
     library = directory / "bad.so"
     text = f"unsigned long C_GetFunctionList(void **list) {{ {source} }}"

@@ -10,10 +10,11 @@ from conftest import CORE, codes, every_call, restricted
 from p11conform.model.call import ARGUMENT_NAMES, Args
 from p11conform.model.chapters.operations import ACTIVITIES
 from p11conform.model.decide import forbids_ok
+from p11conform.model.environment import LOCKED, OF_SESSIONS, OF_SLOTS
 from p11conform.model.interface import SIGNATURES
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
 from p11conform.model.oracle import Model, build, permitted
-from p11conform.model.precedence import RELATIONS
+from p11conform.model.precedence import EITHER_READING, RELATIONS
 from p11conform.model.rule import Function, Rule
 from p11conform.model.state import (
     Kept,
@@ -203,6 +204,8 @@ def test_interpretations_exist_and_are_used() -> None:
         {r.reading for f in TABLE.values() for r in f.rules}
         | {e.reading for f in TABLE.values() for e in f.effects}
         | {r.only_under[0] for r in RELATIONS if r.only_under}
+        | {r.reading for r in (*OF_SESSIONS, *OF_SLOTS, *LOCKED.values())}
+        | {EITHER_READING[0]}
     ) - {None}
     assert set(INTERPRETATIONS) - named == set(ABOUT_SEQUENCES)
     assert named <= set(INTERPRETATIONS)

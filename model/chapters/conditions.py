@@ -95,7 +95,7 @@ def token_of_session_uninitialized(s: State, a: Args) -> bool:
 
 def slot_perhaps_unlisted(s: State, a: Args) -> bool:
     """No session shows that C_GetSlotList was asked for the slots, and the ID known, since C_Initialize."""
-    return s.initialized and slot_known(s, a) and not any(x.open for x in s.sessions)
+    return slot_known(s, a) and not any(x.open for x in s.sessions)
 
 
 def token_unrecognized(s: State, a: Args) -> bool:

@@ -123,6 +123,10 @@ def token_object_in_read_only_session(s: State, a: Args) -> bool:
     return a.token and not s.sessions[a.session].rw
 
 
+def session_object_in_read_only_session(s: State, a: Args) -> bool:
+    return not a.token and not s.sessions[a.session].rw
+
+
 def token_object_on_protected_token(s: State, a: Args) -> bool:
     return a.token and slot_of(s, a).write_protected
 
@@ -175,6 +179,15 @@ PLACE = (
         "5.1.6 CKR_SESSION_READ_ONLY",
         "A read-only session cannot do it; 5.7 lets it make session objects only.",
         Strength.INFERRED,
+    ),
+    Rule(
+        "session-object-in-read-only-session",
+        CKR.SESSION_READ_ONLY,
+        session_object_in_read_only_session,
+        "5.1.6 CKR_SESSION_READ_ONLY",
+        "A read-only session may make session objects; that a token which keeps all on itself has any is not said.",
+        Strength.UNSAID,
+        "A-94",
     ),
     Rule(
         "token-object-on-protected-token",

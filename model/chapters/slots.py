@@ -700,7 +700,7 @@ _OLD_PIN_NULL = (
         )
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
-    *pin_perhaps_null("pin-null", pin_null, CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT),
+    *pin_perhaps_null("pin-null", pin_null, *_CODES_OF_NULL_PINS),
 )
 
 
