@@ -105,6 +105,12 @@ def test_a_way_is_short_firm_and_plain(code: CKR) -> None:
         assert (call.args.null, call.args.flaw.name, call.args.parameter.name) == (False, "NONE", "RIGHT")
 
 
+def test_a_function_that_begins_without_a_key_leads_on() -> None:
+    way = natural(build(readings={"A-16": "refuse"}), SIMULATED_STATE, CKR.OPERATION_ACTIVE, "C_DigestInit")
+    assert way is not None
+    assert [c.function for c in way.calls] == ["C_Initialize", "C_OpenSession", "C_DigestInit", "C_DigestInit"]
+
+
 def test_results_say_what_they_hold(report: p11conform.Report) -> None:
     (finding,) = report.findings
     assert (finding.id, finding.functions, finding.permitted) == (

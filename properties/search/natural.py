@@ -141,8 +141,10 @@ def _near(model: Model, initial: State, search: Search, wanted: Mapping[str, tup
 
 
 def _leads(model: Model, name: str) -> bool:
-    """Whether a function leads on from the start: it opens the library or sessions, or logs in."""
-    return not model.functions[name].happens.isdisjoint({"library-initialized", "session-opened", "logged-in"})
+    """Whether a function leads on from the start: to the library, to sessions, to a login, to what wants no key."""
+    f = model.functions[name]
+    begins = "mechanism" in f.uses and "key" not in f.uses and any(id.endswith("-begun") for id in f.happens)
+    return begins or not f.happens.isdisjoint({"library-initialized", "session-opened", "logged-in"})
 
 
 def answer(model: Model, s: State, call: Call) -> CKR | None:

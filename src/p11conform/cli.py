@@ -71,6 +71,7 @@ class _Commands(click.Group):
         "show",
         "tables",
         "versions",
+        "waivers",
     )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from ..options import DEFAULT_SEED, Opening, check_jobs, model_of, module_option
 from ..properties.policy import Level
 from ..properties.reports.render import text as as_text
 from ..properties.reports.results import report_json
+from ..properties.reports.waivers import Waiver, read_waivers, weigh
 from ..properties.run.campaign import Budget
 from ..subject import SIMULATED
 from ..targets import Target, of_each, report_option, targets, try_places, write_all
@@ -64,6 +66,9 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
     help="What the exit code tells of: findings, or advice too.",
 )
 @click.option(
+    "--waivers", "waivers_file", type=click.Path(path_type=Path), help="A file of findings that do not fail the check."
+)
+@click.option(
     "--events",
     is_flag=True,
     help=f"Let things happen beside the calls, tokens come and go, devices fail; only {SIMULATED} can so far.",
@@ -82,6 +87,7 @@ def command(
     json_file: Path | None,
     reports: tuple[str, ...],
     fail_on: str,
+    waivers_file: Path | None,
     events: bool,
     **options: Any,
 ) -> None:
@@ -104,6 +110,7 @@ def command(
     model = model_of(spec, readings, events=events)
     for opening in openings:
         check_jobs(jobs, opening.module)
+    waivers = () if waivers_file is None else read_waivers(waivers_file)
     named = targets(reports, json_file)
     places = of_each(named, [opening.module for opening in openings]) if module == ALL else [named]
     for place in places:
@@ -118,7 +125,7 @@ def command(
     budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
     for opening, place in zip(openings, places, strict=True):
         try:
-            came = _checked(Check(model, opening, seed, budget, jobs), place, _FailOn(fail_on))
+            came = _checked(Check(model, opening, seed, budget, jobs), place, _FailOn(fail_on), waivers)
         except (Failure, ModuleUnusable) as error:
             if module != ALL:
                 raise
@@ -148,7 +155,7 @@ def _all_here() -> tuple[str, ...]:
     return here
 
 
-def _checked(check: Check, places: Sequence[Target], fail_on: _FailOn) -> Exit:
+def _checked(check: Check, places: Sequence[Target], fail_on: _FailOn, waivers: Sequence[Waiver]) -> Exit:
     """Run a check and deliver its report; how it ended."""
     outcome = check.run()
     if outcome.code is Exit.CONFORMS and outcome.results.tally.calls == 0:
@@ -157,7 +164,10 @@ def _checked(check: Check, places: Sequence[Target], fail_on: _FailOn) -> Exit:
     _deliver(report, places)
     if outcome.error is not None:
         raise outcome.error
-    told = any(report[section] for section in _SECTIONS[fail_on])
+    weighed = weigh(waivers, report, datetime.now(UTC).date())
+    for line in weighed.lines():
+        err.print(line, markup=False)
+    told = any(row["id"] not in weighed.ids for section in _SECTIONS[fail_on] for row in report[section])
     return Exit.FINDINGS if outcome.code is Exit.CONFORMS and told else outcome.code
 
 
