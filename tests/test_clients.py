@@ -74,7 +74,6 @@ NAMESPACE = """
 mount -t tmpfs none /etc && mount -t tmpfs none /usr/share/p11-kit/modules && mkdir -p /etc/pkcs11/modules &&
 printf 'user-config: none\\nlog-calls: yes\\n' >/etc/pkcs11/pkcs11.conf &&
 printf 'module: %s\\n' "$P11_LIBRARY" >/etc/pkcs11/modules/one.module || exit 77
-p11tool --login --list-all "pkcs11:token=$P11_LABEL" 2>>"$P11_LOG"
 p11tool --login --generate-privkey=ecdsa --curve secp256r1 --label made "pkcs11:token=$P11_LABEL" 2>>"$P11_LOG"
 p11tool --login --test-sign "pkcs11:token=$P11_LABEL;object=made;type=private" 2>>"$P11_LOG"
 """

@@ -53,7 +53,7 @@ def build(module: Path, output: Path, trace: Path) -> None:
             "TRACE": json.dumps(str(trace)),
             "HEADER": json.dumps(header),
             "FUNCTIONS": str(len(_RECORDED)),
-            "IS_BOOLEAN(t)": " || ".join(f"(t) == {n}" for n in _BOOLEANS),
+            "IS_BOOLEAN(t)": f"({' || '.join(f'(t) == {n}' for n in _BOOLEANS)})",
         }
         given = [f"-D{name}={value}" for name, value in macros.items()]
         command = [compiler, *_OPTIONS, *given, "-o", str(output), str(_SOURCE), "-ldl", "-lpthread"]

@@ -730,7 +730,8 @@ class _Call:
         ]
         if not cases:
             return ()
-        found = set.intersection(*cases) or cases[0]
+        # Where an error was wrong, what may hold or not has nothing to do with it.
+        found = set.intersection(*cases) or (cases[0] if code == _OK else set())
         rules = self._model.functions[self._function].rules
         return tuple(r for r in rules if r in found and (code != _OK or r.code != code))
 
