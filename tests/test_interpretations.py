@@ -6,7 +6,7 @@ from conftest import INIT, LOGIN_SO, ONE_SLOT, OPEN, OPEN_RO, Step, after, codes
 from p11conform.model.call import Args, Buffer, Call, Data
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
 from p11conform.model.oracle import build, permitted
-from p11conform.model.state import Object, Slot, State
+from p11conform.model.state import Kind, Mech, Object, Operation, Operations, Phase, Session, Slot, State
 from p11conform.model.vocabulary import CKR
 
 READY = (INIT, OPEN)
@@ -35,6 +35,17 @@ READ = Call("C_GetAttributeValue")
 NO_OPERATION = "OPERATION_NOT_INITIALIZED"
 NOBODY = "USER_NOT_LOGGED_IN"
 """What a token may say that does nothing for a session without the user."""
+
+READING_ECB = Operations(decrypt=Operation(Phase.READY, Mech.AES_ECB, 0))
+DECRYPTING = State(True, (Slot(),), (Session(True, 0, True, READING_ECB),), (Object(True, True, Kind.AES),))
+ODD = Call("C_Decrypt", Args(data=Data.ODD))
+FAILING = (*READY, Call("device-fails-in-next-call"))
+GENERATE = Call("C_GenerateKey", Args(mechanism=Mech.AES_KEY_GEN))
+MAKING = (
+    "ATTRIBUTE_READ_ONLY ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID EXCEEDED_MAX_ITERATIONS TEMPLATE_INCOMPLETE "
+    f"TEMPLATE_INCONSISTENT TOKEN_WRITE_PROTECTED {NOBODY}"
+)
+"""What a token may say to any template, for reasons of its own (4.1.1)."""
 
 AT_ONCE = f"OPERATION_ACTIVE {NO_OPERATION} ARGUMENTS_BAD"
 """What stands for a whole digest after a part."""
@@ -72,7 +83,7 @@ READINGS = [
     ("A-60", "specific code only", ONE_SLOT, (INIT,), NO_SUCH_SLOT, UNLISTED),
     ("A-30", "all writing", PROTECTED, (INIT,), OPEN, f"TOKEN_WRITE_PROTECTED {UNLISTED}"),
     ("A-30", "all writing", PROTECTED, (INIT,), OPEN_RO, f"OK {UNLISTED}"),
-    ("A-01", "literal", NO_TOKEN, (), TOKEN_INFO, "TOKEN_NOT_PRESENT"),
+    ("A-01", "literal", NO_TOKEN, (), TOKEN_INFO, f"TOKEN_NOT_PRESENT {UNLISTED}"),
     ("A-61", "where it can tell", ONE_SLOT, SAVED_ELSEWHERE, RESTORE, "OK SAVED_STATE_INVALID"),
     ("A-61", "always", ONE_SLOT, SAVED_ELSEWHERE, RESTORE, "SAVED_STATE_INVALID"),
     ("A-63", "not necessarily", ONE_SLOT, (INIT,), OPEN, f"OK {UNLISTED}"),
@@ -83,12 +94,18 @@ READINGS = [
     ("A-27", "cancels", ONE_SLOT, READY, NO_MECHANISM, f"OK {NO_MECHANISM_CODES} {NOBODY}"),
     ("A-81", "batches", HOLDING, FOUND, READ, "OK OBJECT_HANDLE_INVALID ARGUMENTS_BAD"),
     ("A-81", "all at once", HOLDING, FOUND, READ, "OK"),
+    ("A-90", "either", DECRYPTING, (), ODD, f"ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE {NOBODY}"),
+    ("A-90", "ordered", DECRYPTING, (), ODD, f"ENCRYPTED_DATA_LEN_RANGE {NOBODY}"),
+    ("A-91", "it fails", ONE_SLOT, FAILING, TOKEN_INFO, "DEVICE_ERROR"),
+    ("A-91", "if it asks the token", ONE_SLOT, FAILING, TOKEN_INFO, "DEVICE_ERROR OK"),
+    ("A-94", "it may", HOLDING, (INIT, OPEN_RO), GENERATE, f"OK SESSION_READ_ONLY {MAKING}"),
+    ("A-94", "it may not", HOLDING, (INIT, OPEN_RO), GENERATE, f"OK {MAKING}"),
 ]
 
 
 @pytest.mark.parametrize(("id", "reading", "initial", "setup", "call", "expected"), READINGS)
 def test_reading(id: str, reading: str, initial: State, setup: tuple[Step, ...], call: Call, expected: str) -> None:
-    model = build(readings={id: reading})
+    model = build(readings={id: reading}, events=True)
     seen = {code for s in after(model, initial, setup) for code in permitted(model, s, call)}
     assert seen == codes(expected)
 

@@ -15,7 +15,7 @@ from p11conform.model.oracle import Model, applicable, build, in_scope, may_succ
 from p11conform.model.precedence import Order, Relation
 from p11conform.model.rule import Rule, never
 from p11conform.model.state import State
-from p11conform.model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT
+from p11conform.model.vocabulary import CALLBACK_ONLY, CKR, ENVIRONMENT, Version
 from p11conform.properties.search.goals import explore
 from p11conform.properties.search.setups import likeliest
 from p11conform.properties.text.lint import Entry, Kind, Lint, lint
@@ -169,7 +169,7 @@ def test_rows_never_together_are_seen_together_nowhere(some: Model, found: Lint)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command on a part of the interface."""
     part = frozenset({"C_Initialize", "C_OpenSession", "C_Logout"})
-    monkeypatch.setattr(command, "build", lambda version: restricted(build(version), part))
+    monkeypatch.setattr(command, "model_of", lambda spec, _: restricted(build(Version(spec)), part))
     monkeypatch.setattr(command, "SIMULATED_STATE", INITIAL)
 
 

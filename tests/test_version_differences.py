@@ -149,7 +149,7 @@ def test_an_unknown_version_is_refused_in_a_line(given: list[str]) -> None:
 
 
 def test_the_command_prints_what_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "build", some)
+    monkeypatch.setattr(command, "model_of", lambda spec, _: some(Version(spec)))
     monkeypatch.setattr(command, "SIMULATED_STATE", INITIAL)
     file = tmp_path / "versions.json"
     result = CliRunner().invoke(command.command, ["2.20", "2.40", "--json", str(file)])
