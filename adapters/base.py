@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from ..model.call import Args, Call, InitArgs, Observation
-from ..model.vocabulary import CKF, CKU
+from ..model.vocabulary import CKF, CKU, Version
 
 
 class ModuleUnusable(Exception):
@@ -36,6 +36,8 @@ class Binding:
     `slots` gives the CK_SLOT_ID of each slot of the model, `labels` the label of the token in it where it has one.
     `pins` maps the names of `Pin` to their bytes, and is never shown. `init_reserved` is the string some modules want
     in CK_C_INITIALIZE_ARGS.pReserved. `sessions` and `objects` are the numbers of handles that the model tracks.
+    `interface` is the version of the interface that the module is called through (v3.0), None for the list that
+    C_GetFunctionList gives.
     """
 
     slots: tuple[int, ...] = ()
@@ -44,6 +46,7 @@ class Binding:
     init_reserved: str | None = None
     sessions: int = 3
     objects: int = 5
+    interface: Version | None = None
 
     @property
     def initialize(self) -> Call:

@@ -13,6 +13,9 @@ from cffi import FFI
 from ..model.interface import SIGNATURES, Signature
 from ..model.vocabulary import CKF
 
+EXPORTED = ("C_GetFunctionList", *(name for name in SIGNATURES if name.startswith("C_GetInterface")))
+"""The functions that a library gives by their name; all others are in the lists that these hand out."""
+
 CData: TypeAlias = Any
 """A C value of cffi: its members come from the declarations, out of sight of a type checker."""
 
@@ -47,6 +50,9 @@ _RECORDS = {
     "CK_RSA_PKCS_PSS_PARAMS": "CK_MECHANISM_TYPE hashAlg; CK_ULONG mgf; CK_ULONG sLen;",
     "CK_ECDH1_DERIVE_PARAMS": """CK_ULONG kdf; CK_ULONG ulSharedDataLen; CK_BYTE_PTR pSharedData;
         CK_ULONG ulPublicDataLen; CK_BYTE_PTR pPublicData;""",
+    "CK_GCM_MESSAGE_PARAMS": """CK_BYTE_PTR pIv; CK_ULONG ulIvLen; CK_ULONG ulIvFixedBits; CK_ULONG ivGenerator;
+        CK_BYTE_PTR pTag; CK_ULONG ulTagBits;""",
+    "CK_INTERFACE": "CK_UTF8CHAR_PTR pInterfaceName; CK_VOID_PTR pFunctionList; CK_FLAGS flags;",
     "CK_C_INITIALIZE_ARGS": """CK_CREATEMUTEX CreateMutex; CK_DESTROYMUTEX DestroyMutex; CK_LOCKMUTEX LockMutex;
         CK_UNLOCKMUTEX UnlockMutex; CK_FLAGS flags; CK_VOID_PTR pReserved;""",
 }
@@ -79,7 +85,8 @@ def declarations() -> Iterator[str]:
         yield named(f"struct {name} {{ {members} }}", name)
     yield "typedef struct CK_FUNCTION_LIST CK_FUNCTION_LIST;"
     yield "typedef CK_FUNCTION_LIST *CK_FUNCTION_LIST_PTR; typedef CK_FUNCTION_LIST_PTR *CK_FUNCTION_LIST_PTR_PTR;"
-    yield prototype("C_GetFunctionList", SIGNATURES["C_GetFunctionList"])
+    yield "typedef CK_INTERFACE_PTR *CK_INTERFACE_PTR_PTR;"
+    yield from (prototype(name, SIGNATURES[name]) for name in EXPORTED)
 
 
 ffi = FFI()

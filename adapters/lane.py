@@ -10,6 +10,7 @@ from .cryptoki import CData, ffi, new, octets
 from .library import Functions
 from .memory import CAPACITY, Blank, Room, block, junk
 from .objects import CHANGED
+from .parameters import TAG_BITS, message_parameter
 from .templates import CKA
 
 NULL: Final = ffi.NULL
@@ -17,6 +18,9 @@ NULL: Final = ffi.NULL
 
 class Lane:
     """The functions of a module and the memory that calls of one thread are made with; no two threads share a lane.
+
+    `sealing` and `opening` are the parameters of messages that are encrypted and decrypted, with their tags: the last
+    one given, and the one of the message that was kept.
 
     Every buffer is larger than any capacity that is claimed for it, so a module that overruns a short one damages
     nothing.
@@ -33,6 +37,11 @@ class Lane:
             Room.NUMBERS.value, memoryview(ffi.buffer(self._counted))[ffi.sizeof("CK_ULONG") :]
         )
         self.bytes = new(Room.BYTES.value, CAPACITY[Room.BYTES])
+        self.interfaces = new(Room.INTERFACES.value, CAPACITY[Room.INTERFACES])
+        self.rooms = {Room.NUMBERS: self.numbers, Room.BYTES: self.bytes, Room.INTERFACES: self.interfaces}
+        self.interface_out = new("CK_INTERFACE_PTR *")
+        self.tag, self.kept_tag = (new("CK_BYTE[]", TAG_BITS // 8) for _ in range(2))
+        self.sealing, self.opening = map(message_parameter, (self.tag, self.kept_tag))
         self.slot_of_event = new("CK_SLOT_ID *")
         self.handle: CData = new("CK_SESSION_HANDLE *")
         self.list_out = new("CK_FUNCTION_LIST_PTR_PTR")

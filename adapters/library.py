@@ -5,10 +5,10 @@ from functools import cache
 from typing import Final, TypeAlias
 
 from ..model.call import code_text
-from ..model.interface import SIGNATURES
+from ..model.interface import COVERED, SIGNATURES
 from ..model.vocabulary import CKR, Version
 from .base import ModuleUnusable
-from .cryptoki import CData, ffi, new, prototype
+from .cryptoki import CData, c_string, ffi, new, prototype
 
 Functions: TypeAlias = Mapping[str, CData | None]
 """The functions that a module's list has a place for, by name; None where it holds NULL."""
@@ -29,11 +29,22 @@ _SINCE_2_01 = """
     C_GetFunctionStatus C_CancelFunction C_WaitForSlotEvent
 """
 
-APPENDED: Final[Mapping[Version, tuple[str, ...]]] = {Version.V2_01: tuple(_SINCE_2_01.split())}
+_SINCE_3_0 = """
+    C_GetInterfaceList C_GetInterface C_LoginUser C_SessionCancel
+    C_MessageEncryptInit C_EncryptMessage C_EncryptMessageBegin C_EncryptMessageNext C_MessageEncryptFinal
+    C_MessageDecryptInit C_DecryptMessage C_DecryptMessageBegin C_DecryptMessageNext C_MessageDecryptFinal
+    C_MessageSignInit C_SignMessage C_SignMessageBegin C_SignMessageNext C_MessageSignFinal
+    C_MessageVerifyInit C_VerifyMessage C_VerifyMessageBegin C_VerifyMessageNext C_MessageVerifyFinal
+"""
+
+APPENDED: Final[Mapping[Version, tuple[str, ...]]] = {
+    Version.V2_01: tuple(_SINCE_2_01.split()),
+    Version.V3_0: tuple(_SINCE_3_0.split()),
+}
 """The functions that a version appended to the list, in the order of their pointers (chapter 3.6).
 
-Versions that appended none have no row: up to v2.40 the list is that of v2.01. What v3.0 and later ones append is a row
-more each. Such a list is a type of its own, which C_GetInterface hands out; that of C_GetFunctionList ends where v2.40
+Versions that appended none have no row: up to v2.40 the list is that of v2.01, and that of v3.1 is that of v3.0. The
+lists since v3.0 are types of their own, which C_GetInterface hands out; that of C_GetFunctionList ends where v2.40
 ends, whatever version it says.
 """
 
@@ -55,17 +66,118 @@ def _pointer(name: str) -> str:
 
 _LIST: Final = listed(Version.V2_40)
 
+NAME: Final = "PKCS 11"
+"""The name of the interfaces that the standard defines."""
+
+INTERFACES: Final = tuple(v for v in COVERED if not v <= Version.V2_40)
+"""The versions whose interfaces can be called: the lists of older ones are what C_GetFunctionList gives."""
+
+
+def interface_of(version: Version) -> Version | None:
+    """The version of the interface through which a module is held to a version, None for the list of all modules."""
+    return version if version in INTERFACES else None
+
+
+def _struct(version: Version) -> str:
+    """The type of a version's list."""
+    return f"CK_FUNCTION_LIST_{version.name.removeprefix('V')}"
+
+
 ffi.cdef(declaration("CK_FUNCTION_LIST", _LIST))
+for _version in INTERFACES:
+    ffi.cdef(declaration(_struct(_version), listed(_version)))
 
 
 @cache
-def load(library: str) -> Functions:
-    """The functions of a module. A library stays loaded, once loaded.
+def load(library: str, interface: Version | None = None) -> Functions:
+    """The functions of a module: those of the list that C_GetFunctionList gives, or of an interface of a version.
 
-    What the list says of its version counts for nothing: there are lists that say 0.0 or 3.0, and all are alike.
+    A library stays loaded, once loaded. What the first list says of its version counts for nothing: there are lists
+    that say 0.0 or 3.0, and all are alike. An interface has to be of the version that it was asked for, since its list
+    is as long as its version says.
 
     Raises:
-        ModuleUnusable: if there is no such library, or it hands out no function list.
+        ModuleUnusable: if there is no such library, it hands out no function list, or has no such interface.
+    """
+    handle = _opened(library)
+    if interface is not None:
+        version = _struct(interface)
+        functions = ffi.cast(f"struct {version} *", _interface(library, handle, interface))
+        return {name: getattr(functions, name) or None for name in listed(interface) if name in SIGNATURES}
+    out = new("CK_FUNCTION_LIST_PTR_PTR")
+    code = handle.C_GetFunctionList(out)
+    if code != CKR.OK or not out[0]:
+        given = code_text(code) if code != CKR.OK else "CKR_OK and a NULL list"
+        raise ModuleUnusable(f"{library}: C_GetFunctionList gives {given}; the module needs mending")
+    return {name: getattr(out[0], name) or None for name in _LIST if name in SIGNATURES}
+
+
+def offered(library: str) -> tuple[Version, ...]:
+    """The versions of the interfaces that a module lists and that can be called, the oldest first.
+
+    Raises:
+        ModuleUnusable: if there is no such library, or it is no module.
+    """
+    handle = _opened(library)
+    if not hasattr(handle, "C_GetInterfaceList"):
+        return ()
+    count = new("CK_ULONG *")
+    if handle.C_GetInterfaceList(ffi.NULL, count) != CKR.OK:
+        return ()
+    most = count[0] = min(count[0], _MOST)
+    interfaces = new("CK_INTERFACE[]", most)
+    if handle.C_GetInterfaceList(interfaces, count) != CKR.OK:
+        return ()
+    found = {said(x) for x in interfaces[0 : min(count[0], most)] if is_standard(x)}
+    return tuple(v for v in INTERFACES if v.number in found)
+
+
+_MOST: Final = 64
+"""Interfaces of a module that are looked at, at most."""
+
+
+def is_standard(interface: CData) -> bool:
+    """Whether an interface is one of the standard's, with a list."""
+    named = bool(interface.pInterfaceName and interface.pFunctionList)
+    return named and ffi.string(ffi.cast("char *", interface.pInterfaceName)) == NAME.encode()
+
+
+def said(interface: CData) -> tuple[int, int]:
+    """The version that the list of an interface says, with which every list begins."""
+    version: CData = ffi.cast("CK_VERSION *", interface.pFunctionList)
+    return version.major, version.minor
+
+
+def _interface(library: str, handle: CData, version: Version) -> CData:
+    """The list of an interface of a version.
+
+    Raises:
+        ModuleUnusable: if there is none, or it is not what it was asked for.
+    """
+    instead = f"choose --spec {Version.V2_40}, or one of the versions that C_GetInterfaceList lists"
+    if not hasattr(handle, "C_GetInterface"):
+        raise ModuleUnusable(f"{library}: has no C_GetInterface, and so no interface of {version}; {instead}")
+    out, wanted = new("CK_INTERFACE_PTR *"), new("CK_VERSION *", version.number)
+    code = handle.C_GetInterface(c_string(NAME), wanted, out, 0)
+    if code != CKR.OK or not out[0]:
+        given = code_text(code) if code != CKR.OK else "CKR_OK and a NULL interface"
+        raise ModuleUnusable(f"{library}: C_GetInterface gives {given} for version {version}; {instead}")
+    if not is_standard(out[0]):
+        raise ModuleUnusable(
+            f"{library}: C_GetInterface gives an interface without the name or without a list; {instead}"
+        )
+    if said(out[0]) != version.number:
+        given = ".".join(map(str, said(out[0])))
+        raise ModuleUnusable(f"{library}: C_GetInterface gives a list of version {given} for {version}; {instead}")
+    return out[0].pFunctionList
+
+
+@cache
+def _opened(library: str) -> CData:
+    """A library that is loaded, and stays so.
+
+    Raises:
+        ModuleUnusable: if there is none, or it is no module.
     """
     try:
         handle: CData = ffi.dlopen(library)
@@ -73,17 +185,10 @@ def load(library: str) -> Functions:
         reason = str(error).removeprefix(f"cannot load library '{library}': ").removeprefix(f"{library}: ")
         reason = reason.partition(".  Additionally, ctypes")[0]
         raise ModuleUnusable(f"{library}: cannot be loaded ({reason}); give the path of a PKCS#11 module") from None
+    if not hasattr(handle, "C_GetFunctionList"):
+        raise ModuleUnusable(f"{library}: has no C_GetFunctionList; give the path of a PKCS#11 module")
     _LOADED.append(handle)
-    try:
-        get_list = handle.C_GetFunctionList
-    except AttributeError:
-        raise ModuleUnusable(f"{library}: has no C_GetFunctionList; give the path of a PKCS#11 module") from None
-    out = new("CK_FUNCTION_LIST_PTR_PTR")
-    code = get_list(out)
-    if code != CKR.OK or not out[0]:
-        given = code_text(code) if code != CKR.OK else "CKR_OK and a NULL list"
-        raise ModuleUnusable(f"{library}: C_GetFunctionList gives {given}; the module needs mending")
-    return {name: getattr(out[0], name) or None for name in _LIST if name in SIGNATURES}
+    return handle
 
 
 _LOADED: list[CData] = []

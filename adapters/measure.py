@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..model.call import code_text
-from ..model.vocabulary import CKF, CKR, CKU
+from ..model.vocabulary import CKF, CKR, CKU, Version
 from .base import ModuleUnusable
 from .callbacks import notify
 from .cryptoki import CData, c_string, count, ffi, new, threaded_args, unpadded
 from .journal import note
-from .library import load
+from .library import load, offered
 
 _CAPACITY = 1024
 
@@ -45,13 +45,14 @@ class MeasuredSlot:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A module and its slots. Versions are written `major.minor`."""
+    """A module and its slots. Versions are written `major.minor`; `interfaces` are those that can be called (v3.0)."""
 
     cryptoki_version: str
     manufacturer: str
     library_description: str
     library_version: str
     slots: tuple[MeasuredSlot, ...]
+    interfaces: tuple[Version, ...] = ()
 
 
 class Library:
@@ -103,6 +104,8 @@ def measure(library: str, init_reserved: str | None = None) -> Measured:
     Raises:
         ModuleUnusable: if the library does not load or does not initialise.
     """
+    note("C_GetInterfaceList")
+    interfaces = offered(library)
     with initialized(library, init_reserved) as module:
         info, numbers, length = new("CK_INFO *"), new("CK_SLOT_ID[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
         module.demand("C_GetInfo", info)
@@ -113,6 +116,7 @@ def measure(library: str, init_reserved: str | None = None) -> Measured:
             unpadded(info.libraryDescription),
             _version(info.libraryVersion),
             tuple(_slot(module, number) for number in numbers[0 : min(length[0], _CAPACITY)]),
+            interfaces,
         )
 
 

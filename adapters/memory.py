@@ -7,13 +7,14 @@ from .cryptoki import CData, ffi
 
 
 class Room(Enum):
-    """What a call has room for in its output buffer: numbers, or bytes."""
+    """What a call has room for in its output buffer: numbers, bytes, or interfaces."""
 
     NUMBERS = "CK_ULONG[]"
     BYTES = "CK_BYTE[]"
+    INTERFACES = "CK_INTERFACE[]"
 
 
-CAPACITY: Final = {Room.NUMBERS: 1024, Room.BYTES: 65536}
+CAPACITY: Final = {Room.NUMBERS: 1024, Room.BYTES: 65536, Room.INTERFACES: 64}
 """How many units a buffer holds that is large enough for anything."""
 
 

@@ -14,8 +14,7 @@ MGF1_SHA1, MGF1_SHA256 = 1, 2
 DATA_SPECIFIED = 1
 KDF_NULL = 1
 
-_JUNK = b"\xa5\xa5\xa5"
-"""A parameter of a length that no mechanism takes."""
+CKG_NO_GENERATE = 0
 
 _KEPT: list[CData] = []
 """What records point to: cffi frees what nobody holds, and a module may look at it whenever it likes."""
@@ -29,6 +28,10 @@ def kept_records() -> Mapping[int, CData]:
 def _bytes(content: bytes) -> CData:
     _KEPT.append(octets(content))
     return _KEPT[-1]
+
+
+JUNK: Final = _bytes(b"\xa5\xa5\xa5")
+"""A parameter of a length that no mechanism takes."""
 
 
 def _record(kind: str, *members: object) -> CData:
@@ -76,7 +79,7 @@ def _mechanism(mech: Mech, parameter: Parameter) -> CData:
     if parameter == Parameter.IMPOSSIBLE and mech in _IMPOSSIBLE:
         content = _IMPOSSIBLE[mech]()
     elif parameter != Parameter.RIGHT:
-        content = _bytes(_JUNK)
+        content = JUNK
     elif mech in _RIGHT:
         content = _RIGHT[mech]()
     else:
@@ -88,3 +91,15 @@ MECHANISM: Final[Mapping[tuple[Mech, Parameter], CData]] = {
     (mech, parameter): _mechanism(mech, parameter) for mech in Mech for parameter in Parameter
 }
 """A CK_MECHANISM for each mechanism and parameter; a wrong one is three bytes of junk."""
+
+MESSAGE_MECHANISM: Final[Mapping[Mech, CData]] = {
+    mech: _record("CK_MECHANISM", number(mech), ffi.NULL, 0) for mech in Mech
+}
+"""A CK_MECHANISM for each mechanism of messages: the parameter is given with each message."""
+
+_IV = _bytes(bytes(range(IV_BYTES)))
+
+
+def message_parameter(tag: CData) -> CData:
+    """The parameter of a message for authenticated encryption, with the place of the tag that it is verified by."""
+    return _record("CK_GCM_MESSAGE_PARAMS", _IV, IV_BYTES, 0, CKG_NO_GENERATE, tag, TAG_BITS)

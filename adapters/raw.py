@@ -33,12 +33,12 @@ class Raw:
         functions: those of the library, where they are known.
 
     Raises:
-        ModuleUnusable: if the library does not load or has no function list.
+        ModuleUnusable: if the library does not load, has no function list, or no interface of the version.
     """
 
     def __init__(self, library: str, binding: Binding, restore: Callable[[], bool | None] = lambda: None) -> None:
         self.application = Application(binding)
-        self.lane = Lane(self.application, load(library))
+        self.lane = Lane(self.application, load(library, binding.interface))
         self._library = library
         self._restore = restore
 

@@ -75,6 +75,9 @@ def _number(attribute: Attribute) -> int:
 UNKNOWN_TYPE = _number(Attribute.UNKNOWN)
 """An attribute type that no one defines."""
 
+UNIQUE_ID = b"p11conform"
+"""The unique ID that no object is given."""
+
 TRUE, FALSE = b"\1", b"\0"
 KEY_BYTES = 32
 """Length of the secret keys that are generated or derived."""
@@ -236,6 +239,7 @@ _INSTEAD: Mapping[Flaw, Callable[[Kind], dict[int, bytes]]] = {
     Flaw.READ_ONLY: lambda _: {CKA.LOCAL: TRUE},
     Flaw.INCONSISTENT: _inconsistent,
     Flaw.FOREIGN: lambda kind: {_foreign(kind): number(0)},
+    Flaw.UNIQUE_ID: lambda _: {_number(Attribute.UNIQUE_ID): UNIQUE_ID},
 }
 _AGAIN: Mapping[Flaw, Callable[[bytes], bytes]] = {
     Flaw.TWICE: lambda label: label,
@@ -284,6 +288,7 @@ _LEGAL: Mapping[Attribute, bytes] = {
     Attribute.PRIVATE: FALSE,
     Attribute.EXTRACTABLE: FALSE,
     Attribute.FOREIGN: number(0),
+    Attribute.UNIQUE_ID: UNIQUE_ID,
 }
 """Values of attributes that a call sets, where it is not TRUE nor depends on the object."""
 

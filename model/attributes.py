@@ -105,6 +105,7 @@ ATTRIBUTES: Mapping[Attribute, AttributeFacts] = {
         ),
         AttributeFacts(Attribute.MODIFIABLE, 0x170, _EVERYWHERE, "4.4 CKA_MODIFIABLE", boolean=True),
         AttributeFacts(Attribute.LOCAL, 0x163, KEYS, "4.7 CKA_LOCAL", read_only=True, boolean=True),
+        AttributeFacts(Attribute.UNIQUE_ID, 0x004, _EVERYWHERE, "4.4 of v3.0 CKA_UNIQUE_ID"),
         AttributeFacts(Attribute.FOREIGN, None, (), "4.1.1 rule 5"),
         AttributeFacts(Attribute.UNKNOWN, 0x7FFF_FFF0, (), "4.1.1 rule 1"),
         AttributeFacts(Attribute.SEVERAL, None, (), "5.7 C_GetAttributeValue"),

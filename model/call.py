@@ -108,6 +108,7 @@ class Flaw(IntEnum):
     that must be there (CKA_CLASS). INCONSISTENT: values that cannot hold together (key type against mechanism or
     class). FOREIGN: an attribute of another class (CKA_MODULUS on a secret key). TWICE: an attribute twice with one
     value. TWO_VALUES: an attribute twice with two values. NULL: the NULL pointer with a count of 1. EMPTY: count 0.
+    UNIQUE_ID: CKA_UNIQUE_ID, which only the token sets (v3.0).
     """
 
     NONE = 0
@@ -121,6 +122,7 @@ class Flaw(IntEnum):
     TWO_VALUES = 8
     NULL = 9
     EMPTY = 10
+    UNIQUE_ID = 11
 
 
 class Attribute(IntEnum):
@@ -143,6 +145,7 @@ class Attribute(IntEnum):
     FOREIGN = 9
     UNKNOWN = 10
     SEVERAL = 11
+    UNIQUE_ID = 12
 
 
 class Setting(IntEnum):
@@ -169,6 +172,41 @@ class Many(IntEnum):
     ZERO = 2
 
 
+class Cancel(IntEnum):
+    """The flags of C_SessionCancel: none, one for each kind of operation, all of them, or one that no one defines."""
+
+    NOTHING = 0
+    ENCRYPT = 1
+    DECRYPT = 2
+    DIGEST = 3
+    SIGN = 4
+    SIGN_RECOVER = 5
+    VERIFY = 6
+    VERIFY_RECOVER = 7
+    FIND_OBJECTS = 8
+    MESSAGE_ENCRYPT = 9
+    MESSAGE_DECRYPT = 10
+    MESSAGE_SIGN = 11
+    MESSAGE_VERIFY = 12
+    EVERYTHING = 13
+    UNKNOWN = 14
+
+
+class Interface(IntEnum):
+    """What C_GetInterface asks for: the interface in use, by name and version, or another way.
+
+    ANY has no name and no version, STANDARD the name alone. The others have one thing that no interface has: a name, a
+    version, or a flag.
+    """
+
+    OWN = 0
+    ANY = 1
+    STANDARD = 2
+    UNKNOWN_NAME = 3
+    UNKNOWN_VERSION = 4
+    UNKNOWN_FLAG = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Args:
     """The arguments of a call. A function uses the fields that its `uses` names; defaults are the harmless values.
@@ -177,7 +215,9 @@ class Args:
     past the last is an ID that no slot has. `object`, `key` and `other_key` count through the objects, one
     past the last is handle 0; an index of no object, or of one that is gone, is a handle that is not valid. `null`
     puts NULL where the function needs a pointer that is not a PIN, not the buffer of a list or an output, not a
-    template and not input data. `reserved` gives a pointer where NULL is demanded.
+    template and not input data. `reserved` gives a pointer where NULL is demanded. `named` gives C_LoginUser the name
+    of a user that no token has. `last` says that a part of a message is its last (`CKF_END_OF_MESSAGE`, or a pointer
+    for the signature or to it).
     """
 
     session: SessionIndex = 0
@@ -212,6 +252,10 @@ class Args:
     signature: Data = Data.KEPT
     null: bool = False
     reserved: bool = False
+    cancel: Cancel = Cancel.NOTHING
+    interface: Interface = Interface.OWN
+    named: bool = False
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A C_ function: section of v2.40, parameters, and the codes that its return-value list names, by version."""
+    """A C_ function: section, parameters, and the codes that its return-value list names, by version.
+
+    The section is that of v2.40; of a function that came later, that of the version that brought it ("5.9 of v3.0").
+    Versions without the function have no list of it.
+    """
 
     name: str
     section: str
@@ -39,7 +43,12 @@ class Signature:
     @property
     def uses_token(self) -> bool:
         """Whether 5.1.3 applies: the function uses a particular token, as those do that list codes of one removed."""
-        return self.takes_session or CKR.DEVICE_REMOVED in self.listed[Version.V2_01]
+        return self.takes_session or CKR.DEVICE_REMOVED in self.listed[self.since]
+
+    @property
+    def since(self) -> Version:
+        """The version that brought the function."""
+        return min(self.listed, key=lambda version: version.number)
 
 
 def _codes(*names: str) -> frozenset[CKR]:
@@ -53,19 +62,41 @@ def _f(
     group: str,
     more: str,
     *,
+    since: Version = Version.V2_01,
     since_2_20: str = "",
     since_2_40: str = "",
+    since_3_0: str = "",
+    since_3_2: str = "",
     only_2_01: str = "",
+    asynchronous: bool = True,
 ) -> Signature:
+    """A function with its lists; `more` and `group` are of the first version, the others add to it.
+
+    v3.2 lists two codes more for every function with a session, but for those that are not `asynchronous`. The lists
+    of v3.1 are taken to be those of v3.0: its headers have the same functions.
+    """
     fields = (part.rsplit(" ", 1) for part in parameters.split(", "))
+    takes_session = parameters.startswith("CK_SESSION_HANDLE ")
+    added = {
+        Version.V2_20: since_2_20,
+        Version.V2_40: since_2_40,
+        Version.V3_0: since_3_0,
+        Version.V3_1: "",
+        Version.V3_2: f"{since_3_2} {'OPERATION_ACTIVE PENDING' if takes_session and asynchronous else ''}",
+    }
     return Signature(
         name,
         section,
         tuple(Parameter(kind, field) for kind, field in fields),
         {
-            Version.V2_01: _codes(group, more, only_2_01),
-            Version.V2_20: _codes(group, more, since_2_20),
-            Version.V2_40: _codes(group, more, since_2_20, since_2_40),
+            version: _codes(
+                group,
+                more,
+                *(codes for earlier, codes in added.items() if earlier <= version),
+                only_2_01 if version is Version.V2_01 else "",
+            )
+            for version in Version
+            if since <= version
         },
     )
 
@@ -154,6 +185,7 @@ _ROWS = (
         TOKEN,
         "SESSION_COUNT SESSION_PARALLEL_NOT_SUPPORTED SESSION_READ_WRITE_SO_EXISTS SLOT_ID_INVALID TOKEN_NOT_PRESENT TOKEN_NOT_RECOGNIZED TOKEN_WRITE_PROTECTED",
         since_2_20="ARGUMENTS_BAD",
+        since_3_2="SESSION_ASYNC_NOT_SUPPORTED",
     ),
     _f("C_CloseSession", "5.6", "CK_SESSION_HANDLE hSession", SESSION, ""),
     _f("C_CloseAllSessions", "5.6", "CK_SLOT_ID slotID", TOKEN, "SLOT_ID_INVALID TOKEN_NOT_PRESENT"),
@@ -199,6 +231,7 @@ _ROWS = (
         "ATTRIBUTE_READ_ONLY ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID SESSION_READ_ONLY TEMPLATE_INCOMPLETE TEMPLATE_INCONSISTENT TOKEN_WRITE_PROTECTED USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD DOMAIN_PARAMS_INVALID PIN_EXPIRED",
         since_2_40="CURVE_NOT_SUPPORTED",
+        since_3_2="PARAMETER_SET_NOT_SUPPORTED",
     ),
     _f(
         "C_CopyObject",
@@ -267,6 +300,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE USER_NOT_LOGGED_IN",
         since_2_20="PIN_EXPIRED",
+        since_3_0="OPERATION_CANCEL_FAILED",
     ),
     _f(
         "C_Encrypt",
@@ -299,6 +333,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD PIN_EXPIRED",
+        since_3_0="OPERATION_CANCEL_FAILED",
     ),
     _f(
         "C_Decrypt",
@@ -331,6 +366,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD PIN_EXPIRED",
+        since_3_0="OPERATION_CANCEL_FAILED",
     ),
     _f(
         "C_Digest",
@@ -370,6 +406,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD PIN_EXPIRED",
+        since_3_0="OPERATION_CANCEL_FAILED",
     ),
     _f(
         "C_Sign",
@@ -378,6 +415,7 @@ _ROWS = (
         SESSION,
         "BUFFER_TOO_SMALL DATA_INVALID DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED",
         since_2_20="ARGUMENTS_BAD FUNCTION_REJECTED USER_NOT_LOGGED_IN",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_SignUpdate",
@@ -386,6 +424,7 @@ _ROWS = (
         SESSION,
         "DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED",
         since_2_20="ARGUMENTS_BAD USER_NOT_LOGGED_IN",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_SignFinal",
@@ -394,6 +433,7 @@ _ROWS = (
         SESSION,
         "BUFFER_TOO_SMALL DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED",
         since_2_20="ARGUMENTS_BAD FUNCTION_REJECTED USER_NOT_LOGGED_IN",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_SignRecoverInit",
@@ -402,6 +442,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD PIN_EXPIRED",
+        since_3_0="OPERATION_CANCEL_FAILED",
     ),
     _f(
         "C_SignRecover",
@@ -410,6 +451,7 @@ _ROWS = (
         SESSION,
         "BUFFER_TOO_SMALL DATA_INVALID DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED",
         since_2_20="ARGUMENTS_BAD USER_NOT_LOGGED_IN",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_VerifyInit",
@@ -418,6 +460,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD PIN_EXPIRED",
+        since_3_0="OPERATION_CANCEL_FAILED",
     ),
     _f(
         "C_Verify",
@@ -426,6 +469,7 @@ _ROWS = (
         SESSION,
         "DATA_INVALID DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED SIGNATURE_INVALID SIGNATURE_LEN_RANGE",
         since_2_20="ARGUMENTS_BAD",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_VerifyUpdate",
@@ -434,6 +478,7 @@ _ROWS = (
         SESSION,
         "DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED",
         since_2_20="ARGUMENTS_BAD",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_VerifyFinal",
@@ -442,6 +487,7 @@ _ROWS = (
         SESSION,
         "DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED SIGNATURE_INVALID SIGNATURE_LEN_RANGE",
         since_2_20="ARGUMENTS_BAD",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_VerifyRecoverInit",
@@ -450,6 +496,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD PIN_EXPIRED",
+        since_3_0="OPERATION_CANCEL_FAILED",
     ),
     _f(
         "C_VerifyRecover",
@@ -458,6 +505,7 @@ _ROWS = (
         SESSION,
         "BUFFER_TOO_SMALL DATA_INVALID DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED SIGNATURE_INVALID SIGNATURE_LEN_RANGE",
         since_2_20="ARGUMENTS_BAD",
+        since_3_0="TOKEN_RESOURCE_EXCEEDED",
     ),
     _f(
         "C_DigestEncryptUpdate",
@@ -508,6 +556,7 @@ _ROWS = (
         "ATTRIBUTE_READ_ONLY ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID FUNCTION_CANCELED MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE SESSION_READ_ONLY TEMPLATE_INCOMPLETE TEMPLATE_INCONSISTENT TOKEN_WRITE_PROTECTED USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD DOMAIN_PARAMS_INVALID PIN_EXPIRED",
         since_2_40="CURVE_NOT_SUPPORTED",
+        since_3_2="PARAMETER_SET_NOT_SUPPORTED",
     ),
     _f(
         "C_WrapKey",
@@ -525,6 +574,7 @@ _ROWS = (
         "ATTRIBUTE_READ_ONLY ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID BUFFER_TOO_SMALL FUNCTION_CANCELED MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE SESSION_READ_ONLY TEMPLATE_INCOMPLETE TEMPLATE_INCONSISTENT TOKEN_WRITE_PROTECTED UNWRAPPING_KEY_HANDLE_INVALID UNWRAPPING_KEY_SIZE_RANGE UNWRAPPING_KEY_TYPE_INCONSISTENT USER_NOT_LOGGED_IN WRAPPED_KEY_INVALID WRAPPED_KEY_LEN_RANGE",
         since_2_20="ARGUMENTS_BAD DOMAIN_PARAMS_INVALID PIN_EXPIRED",
         since_2_40="CURVE_NOT_SUPPORTED",
+        since_3_2="PARAMETER_SET_NOT_SUPPORTED",
     ),
     _f(
         "C_DeriveKey",
@@ -550,6 +600,7 @@ _ROWS = (
         SESSION,
         "FUNCTION_CANCELED OPERATION_ACTIVE RANDOM_NO_RNG USER_NOT_LOGGED_IN",
         since_2_20="ARGUMENTS_BAD",
+        since_3_2="SEED_RANDOM_REQUIRED",
     ),
     _f(
         "C_GetFunctionStatus",
@@ -558,6 +609,7 @@ _ROWS = (
         "",
         "CRYPTOKI_NOT_INITIALIZED FUNCTION_FAILED FUNCTION_NOT_PARALLEL GENERAL_ERROR HOST_MEMORY",
         since_2_20="SESSION_CLOSED SESSION_HANDLE_INVALID",
+        since_3_2="OK",
     ),
     _f(
         "C_CancelFunction",
@@ -566,6 +618,7 @@ _ROWS = (
         "",
         "CRYPTOKI_NOT_INITIALIZED FUNCTION_FAILED FUNCTION_NOT_PARALLEL GENERAL_ERROR HOST_MEMORY",
         since_2_20="SESSION_CLOSED SESSION_HANDLE_INVALID",
+        since_3_2="OK",
     ),
     _f(
         "C_WaitForSlotEvent",
@@ -575,7 +628,214 @@ _ROWS = (
         "CRYPTOKI_NOT_INITIALIZED NO_EVENT",
         since_2_20="ARGUMENTS_BAD",
     ),
+    _f(
+        "C_GetInterfaceList",
+        "5.4 of v3.0",
+        "CK_INTERFACE_PTR pInterfaceList, CK_ULONG_PTR pulCount",
+        UNIVERSAL,
+        "ARGUMENTS_BAD BUFFER_TOO_SMALL",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_GetInterface",
+        "5.4 of v3.0",
+        "CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK_INTERFACE_PTR_PTR ppInterface, CK_FLAGS flags",
+        UNIVERSAL,
+        "ARGUMENTS_BAD BUFFER_TOO_SMALL",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_SessionCancel",
+        "5.6 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_FLAGS flags",
+        TOKEN,
+        "OPERATION_CANCEL_FAILED TOKEN_NOT_PRESENT",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_LoginUser",
+        "5.6 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_USER_TYPE userType, CK_UTF8CHAR_PTR pPin, CK_ULONG ulPinLen, CK_UTF8CHAR_PTR pUsername, CK_ULONG ulUsernameLen",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED OPERATION_NOT_INITIALIZED PIN_INCORRECT PIN_LOCKED SESSION_READ_ONLY_EXISTS USER_ALREADY_LOGGED_IN USER_ANOTHER_ALREADY_LOGGED_IN USER_PIN_NOT_INITIALIZED USER_TOO_MANY_TYPES USER_TYPE_INVALID",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_MessageEncryptInit",
+        "5.9 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_OBJECT_HANDLE hKey",
+        SESSION,
+        "FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE OPERATION_CANCEL_FAILED PIN_EXPIRED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_EncryptMessage",
+        "5.9 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pAssociatedData, CK_ULONG ulAssociatedDataLen, CK_BYTE_PTR pPlaintext, CK_ULONG ulPlaintextLen, CK_BYTE_PTR pCiphertext, CK_ULONG_PTR pulCiphertextLen",
+        SESSION,
+        "ARGUMENTS_BAD BUFFER_TOO_SMALL DATA_INVALID DATA_LEN_RANGE FUNCTION_CANCELED",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID OPERATION_NOT_INITIALIZED",
+    ),
+    _f(
+        "C_EncryptMessageBegin",
+        "5.9 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pAssociatedData, CK_ULONG ulAssociatedDataLen",
+        SESSION,
+        "FUNCTION_CANCELED OPERATION_ACTIVE PIN_EXPIRED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID OPERATION_NOT_INITIALIZED",
+    ),
+    _f(
+        "C_EncryptMessageNext",
+        "5.9 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pPlaintextPart, CK_ULONG ulPlaintextPartLen, CK_BYTE_PTR pCiphertextPart, CK_ULONG_PTR pulCiphertextPartLen, CK_FLAGS flags",
+        SESSION,
+        "ARGUMENTS_BAD BUFFER_TOO_SMALL DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID",
+    ),
+    _f(
+        "C_MessageEncryptFinal",
+        "5.9 of v3.0",
+        "CK_SESSION_HANDLE hSession",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED OPERATION_NOT_INITIALIZED",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_MessageDecryptInit",
+        "5.11 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_OBJECT_HANDLE hKey",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE OPERATION_CANCEL_FAILED PIN_EXPIRED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_DecryptMessage",
+        "5.11 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pAssociatedData, CK_ULONG ulAssociatedDataLen, CK_BYTE_PTR pCiphertext, CK_ULONG ulCiphertextLen, CK_BYTE_PTR pPlaintext, CK_ULONG_PTR pulPlaintextLen",
+        SESSION,
+        "AEAD_DECRYPT_FAILED ARGUMENTS_BAD BUFFER_TOO_SMALL ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_CANCEL_FAILED OPERATION_NOT_INITIALIZED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID",
+    ),
+    _f(
+        "C_DecryptMessageBegin",
+        "5.11 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pAssociatedData, CK_ULONG ulAssociatedDataLen",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED OPERATION_ACTIVE PIN_EXPIRED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID OPERATION_NOT_INITIALIZED",
+    ),
+    _f(
+        "C_DecryptMessageNext",
+        "5.11 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pCiphertextPart, CK_ULONG ulCiphertextPartLen, CK_BYTE_PTR pPlaintextPart, CK_ULONG_PTR pulPlaintextPartLen, CK_FLAGS flags",
+        SESSION,
+        "AEAD_DECRYPT_FAILED ARGUMENTS_BAD BUFFER_TOO_SMALL ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID",
+    ),
+    _f(
+        "C_MessageDecryptFinal",
+        "5.11 of v3.0",
+        "CK_SESSION_HANDLE hSession",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED OPERATION_NOT_INITIALIZED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_MessageSignInit",
+        "5.14 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_OBJECT_HANDLE hKey",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE PIN_EXPIRED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_SignMessage",
+        "5.14 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pData, CK_ULONG ulDataLen, CK_BYTE_PTR pSignature, CK_ULONG_PTR pulSignatureLen",
+        SESSION,
+        "ARGUMENTS_BAD BUFFER_TOO_SMALL DATA_INVALID DATA_LEN_RANGE FUNCTION_CANCELED FUNCTION_REJECTED OPERATION_NOT_INITIALIZED TOKEN_RESOURCE_EXCEEDED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID",
+    ),
+    _f(
+        "C_SignMessageBegin",
+        "5.14 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED OPERATION_ACTIVE PIN_EXPIRED TOKEN_RESOURCE_EXCEEDED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID OPERATION_NOT_INITIALIZED",
+    ),
+    _f(
+        "C_SignMessageNext",
+        "5.14 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pDataPart, CK_ULONG ulDataPartLen, CK_BYTE_PTR pSignature, CK_ULONG_PTR pulSignatureLen",
+        SESSION,
+        "ARGUMENTS_BAD BUFFER_TOO_SMALL DATA_LEN_RANGE FUNCTION_CANCELED FUNCTION_REJECTED OPERATION_NOT_INITIALIZED TOKEN_RESOURCE_EXCEEDED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID",
+    ),
+    _f(
+        "C_MessageSignFinal",
+        "5.14 of v3.0",
+        "CK_SESSION_HANDLE hSession",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED FUNCTION_REJECTED OPERATION_NOT_INITIALIZED TOKEN_RESOURCE_EXCEEDED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_MessageVerifyInit",
+        "5.16 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_OBJECT_HANDLE hKey",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED KEY_FUNCTION_NOT_PERMITTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT MECHANISM_INVALID MECHANISM_PARAM_INVALID OPERATION_ACTIVE PIN_EXPIRED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+    ),
+    _f(
+        "C_VerifyMessage",
+        "5.16 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pData, CK_ULONG ulDataLen, CK_BYTE_PTR pSignature, CK_ULONG ulSignatureLen",
+        SESSION,
+        "ARGUMENTS_BAD DATA_INVALID DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED SIGNATURE_INVALID SIGNATURE_LEN_RANGE TOKEN_RESOURCE_EXCEEDED",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID",
+    ),
+    _f(
+        "C_VerifyMessageBegin",
+        "5.16 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen",
+        SESSION,
+        "ARGUMENTS_BAD FUNCTION_CANCELED OPERATION_ACTIVE PIN_EXPIRED USER_NOT_LOGGED_IN",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID OPERATION_NOT_INITIALIZED",
+    ),
+    _f(
+        "C_VerifyMessageNext",
+        "5.16 of v3.0",
+        "CK_SESSION_HANDLE hSession, CK_VOID_PTR pParameter, CK_ULONG ulParameterLen, CK_BYTE_PTR pDataPart, CK_ULONG ulDataPartLen, CK_BYTE_PTR pSignature, CK_ULONG ulSignatureLen",
+        SESSION,
+        "ARGUMENTS_BAD DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED SIGNATURE_INVALID SIGNATURE_LEN_RANGE TOKEN_RESOURCE_EXCEEDED",
+        since=Version.V3_0,
+        since_3_2="MECHANISM_PARAM_INVALID",
+    ),
+    _f(
+        "C_MessageVerifyFinal",
+        "5.16 of v3.0",
+        "CK_SESSION_HANDLE hSession",
+        SESSION,
+        "ARGUMENTS_BAD DATA_LEN_RANGE FUNCTION_CANCELED OPERATION_NOT_INITIALIZED TOKEN_RESOURCE_EXCEEDED",
+        since=Version.V3_0,
+    ),
 )
 
+COVERED = (Version.V2_01, Version.V2_20, Version.V2_40, Version.V3_0)
+"""The versions whose functions are all here."""
+
 SIGNATURES: Mapping[str, Signature] = {row.name: row for row in _ROWS}
-"""The 68 functions of v2.40, in the order of their pointers in CK_FUNCTION_LIST."""
+"""The 68 functions of v2.40, in the order of their pointers in CK_FUNCTION_LIST, and those that came later."""

@@ -221,6 +221,62 @@ _ROWS = (
     Interpretation("A-82", "The handle of an object that is no key: an invalid handle, or a key of no type.", "5.1.6"),
     Interpretation("A-83", "Whether a key can be wrapped by itself is unsaid.", "5.13"),
     Interpretation(
+        "A-88",
+        "A flag of C_SessionCancel that stands for no operation: nothing to cancel, a bad argument, or a failure.",
+        "5.6",
+    ),
+    Interpretation(
+        "A-89",
+        "Where C_SessionCancel ends one half of a dual operation the other half should stay active: does it?",
+        "5.6",
+    ),
+    Interpretation(
+        "A-72",
+        "Does a message-based process keep operations from beginning, or another process, or they it?",
+        "5.9 of v3.0",
+    ),
+    Interpretation(
+        "A-73",
+        "A message at once in the middle of one in parts is forbidden, by no code.",
+        "5.9 of v3.0",
+        ("an error", "any"),
+        {"any": Strength.MAY},
+    ),
+    Interpretation(
+        "A-74",
+        "A Begin while a message is under way in parts: refuse, or drop that message?",
+        "5.9 of v3.0",
+        ("refuse or begin anew", "refuse"),
+        {"refuse": Strength.MUST},
+    ),
+    Interpretation(
+        "A-75",
+        "Does an error end the message that is under way, or the process? It does not end the process of a signature, "
+        "says 5.14; of the others nothing is said.",
+        "5.9 of v3.0",
+    ),
+    Interpretation(
+        "A-76",
+        "C_MessageEncryptInit says that no mechanism ends the process, the other three Inits do not, though one lists "
+        "the code for a process that cannot be cancelled.",
+        "5.11 of v3.0",
+    ),
+    Interpretation(
+        "A-77", "The Final of a process while a message is under way in parts: either answer.", "5.9 of v3.0"
+    ),
+    Interpretation(
+        "A-78",
+        "C_SignMessageNext ends the message unless it 'is a successful call': the sentence elsewhere goes on 'to "
+        "determine the length', without which the message would never end.",
+        "5.14 of v3.0",
+        ("a length query", "literal"),
+        loose=("literal",),
+    ),
+    Interpretation(
+        "A-79", "C_LoginUser does not say what a name is to a token without names, nor none to one with them.", "5.6"
+    ),
+    Interpretation("A-84", "C_GetInterface has no code for an interface that there is not.", "5.4"),
+    Interpretation(
         "A-90",
         "5.1.6 orders the two codes of ciphertext, 5.9 lets decryption return either for a bad length.",
         "5.1.6, 5.9",

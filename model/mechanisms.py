@@ -33,9 +33,20 @@ class Role(IntEnum):
     DERIVE = 9
     GENERATE = 10
     GENERATE_KEY_PAIR = 11
+    MESSAGE_ENCRYPT = 12
+    MESSAGE_DECRYPT = 13
+    MESSAGE_SIGN = 14
+    MESSAGE_VERIFY = 15
 
 
-PUBLIC_ROLES = (Role.ENCRYPT, Role.VERIFY, Role.VERIFY_RECOVER, Role.WRAP)
+PUBLIC_ROLES = (
+    Role.ENCRYPT,
+    Role.VERIFY,
+    Role.VERIFY_RECOVER,
+    Role.WRAP,
+    Role.MESSAGE_ENCRYPT,
+    Role.MESSAGE_VERIFY,
+)
 """Roles that take the public half of a pair."""
 
 
@@ -93,6 +104,8 @@ _CIPHER = (Role.ENCRYPT, Role.DECRYPT)
 _WRAP = (Role.WRAP, Role.UNWRAP)
 _SIGN = (Role.SIGN, Role.VERIFY)
 _RECOVER = (*_SIGN, Role.SIGN_RECOVER, Role.VERIFY_RECOVER)
+_SEALED = (Role.MESSAGE_ENCRYPT, Role.MESSAGE_DECRYPT)
+_SIGNED = (Role.MESSAGE_SIGN, Role.MESSAGE_VERIFY)
 
 _AES = ((Kind.AES,), (Kind.AES,))
 _SECRET = ((Kind.GENERIC_SECRET,), (Kind.GENERIC_SECRET,))
@@ -115,17 +128,26 @@ class Mech(IntEnum):
     UNKNOWN = 0, Mechanism(UNKNOWN_NUMBER)
     SHA_1 = 1, Mechanism(0x220, (Role.DIGEST,), digest=20)
     SHA256 = 2, Mechanism(0x250, (Role.DIGEST,), digest=32)
-    SHA256_HMAC = 3, Mechanism(0x251, _SIGN, *_SECRET, signature=32)
-    AES_ECB = 4, Mechanism(0x1081, _CIPHER, *_AES, _WRAP, block=16, ciphertext=32)
-    AES_CBC = 5, Mechanism(0x1082, _CIPHER, *_AES, _WRAP, parameter=True, block=16, ciphertext=32)
+    SHA256_HMAC = 3, Mechanism(0x251, (*_SIGN, *_SIGNED), *_SECRET, signature=32)
+    AES_ECB = 4, Mechanism(0x1081, _CIPHER, *_AES, (*_WRAP, *_SEALED), block=16, ciphertext=32)
+    AES_CBC = 5, Mechanism(0x1082, _CIPHER, *_AES, (*_WRAP, *_SEALED), parameter=True, block=16, ciphertext=32)
     AES_CBC_PAD = (
         6,
-        Mechanism(0x1085, (*_CIPHER, *_WRAP), *_AES, parameter=True, block=16, padded=True, ciphertext=48),
+        Mechanism(0x1085, (*_CIPHER, *_WRAP), *_AES, _SEALED, parameter=True, block=16, padded=True, ciphertext=48),
     )
-    AES_CTR = 7, Mechanism(0x1086, _CIPHER, *_AES, _WRAP, parameter=True, varied=True, ciphertext=32)
+    AES_CTR = 7, Mechanism(0x1086, _CIPHER, *_AES, (*_WRAP, *_SEALED), parameter=True, varied=True, ciphertext=32)
     AES_GCM = (
         8,
-        Mechanism(0x1087, _CIPHER, *_AES, _WRAP, parameter=True, varied=True, authenticates=True, ciphertext=48),
+        Mechanism(
+            0x1087,
+            (*_CIPHER, *_SEALED),
+            *_AES,
+            _WRAP,
+            parameter=True,
+            varied=True,
+            authenticates=True,
+            ciphertext=48,
+        ),
     )
     AES_KEY_WRAP = 9, Mechanism(0x2109, _WRAP, *_AES, _CIPHER, block=8, authenticates=True)
     RSA_PKCS = (
@@ -134,6 +156,7 @@ class Mech(IntEnum):
             0x1,
             (*_CIPHER, *_RECOVER, *_WRAP),
             *_RSA,
+            (*_SEALED, *_SIGNED),
             parts=False,
             padded=True,
             longest=RSA_BYTES - 11,
@@ -147,7 +170,7 @@ class Mech(IntEnum):
             0x3,
             (*_CIPHER, *_RECOVER),
             *_RSA,
-            _WRAP,
+            (*_WRAP, *_SEALED, *_SIGNED),
             parts=False,
             longest=RSA_BYTES,
             number_input=True,
@@ -161,6 +184,7 @@ class Mech(IntEnum):
             0x9,
             (*_CIPHER, *_WRAP),
             *_RSA,
+            _SEALED,
             parameter=True,
             varied=True,
             parts=False,
@@ -169,9 +193,12 @@ class Mech(IntEnum):
             ciphertext=RSA_BYTES,
         ),
     )
-    RSA_PKCS_PSS = 13, Mechanism(0xD, _SIGN, *_RSA, parameter=True, varied=True, parts=False, signature=RSA_BYTES)
-    SHA256_RSA_PKCS = 14, Mechanism(0x40, _SIGN, *_RSA, signature=RSA_BYTES)
-    ECDSA = 15, Mechanism(0x1041, _SIGN, *_EC, parts=False, signature=64)
+    RSA_PKCS_PSS = (
+        13,
+        Mechanism(0xD, _SIGN, *_RSA, _SIGNED, parameter=True, varied=True, parts=False, signature=RSA_BYTES),
+    )
+    SHA256_RSA_PKCS = 14, Mechanism(0x40, (*_SIGN, *_SIGNED), *_RSA, signature=RSA_BYTES)
+    ECDSA = 15, Mechanism(0x1041, _SIGN, *_EC, _SIGNED, parts=False, signature=64)
     ECDH1_DERIVE = 16, Mechanism(0x1050, (Role.DERIVE,), private=(Kind.EC_PRIVATE,), parameter=True, varied=True)
     GENERIC_SECRET_KEY_GEN = 17, Mechanism(0x350, (Role.GENERATE,), makes=(Kind.GENERIC_SECRET,))
     AES_KEY_GEN = 18, Mechanism(0x1080, (Role.GENERATE,), makes=(Kind.AES,))
@@ -242,5 +269,9 @@ NOUNS: Mapping[Role, str] = {
     Role.DERIVE: "deriving",
     Role.GENERATE: "generating a key",
     Role.GENERATE_KEY_PAIR: "generating a pair",
+    Role.MESSAGE_ENCRYPT: "encrypting messages",
+    Role.MESSAGE_DECRYPT: "decrypting messages",
+    Role.MESSAGE_SIGN: "signing messages",
+    Role.MESSAGE_VERIFY: "verifying messages",
 }
 """Names of the roles in conditions."""

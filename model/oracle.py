@@ -104,28 +104,24 @@ def build(
         name: replace(
             f,
             effects=tuple(replace(e, certain=e.certain and not _loose(e, chosen)) for e in f.effects),
-            rules=tuple(
-                replace(r, strength=_strength(r, chosen))
-                for r in f.rules
-                if r.since <= version <= r.until and not _void(r, chosen)
-            ),
+            rules=tuple(replace(r, strength=_strength(r, chosen)) for r in f.rules if not _void(r, chosen)),
         )
-        for name, f in _rows(events)
+        for name, f in _rows(events, version)
     }
-    orders = {name: order(name, version, chosen) for name in TABLE}
+    orders = {name: order(name, version, chosen) for name in TABLE if name in functions}
     return Model(version, chosen, functions, {name: orders.get(name, _NO_ORDER) for name in functions})
 
 
 _NO_ORDER = Order({}, {}, {})
 
 
-def _rows(events: bool) -> Iterator[tuple[str, Function]]:
-    """The table, and where events can happen what that adds to it."""
-    if not events:
-        yield from TABLE.items()
-        return
-    yield from ((name, exposed(f)) for name, f in TABLE.items())
-    yield from EVENTS.items()
+def _rows(events: bool, version: Version) -> Iterator[tuple[str, Function]]:
+    """The table in a version, and where events can happen what that adds to it."""
+    for name, f in TABLE.items():
+        if f.signature.since <= version:
+            yield name, (exposed(f) if events else f).of(version)
+    if events:
+        yield from EVENTS.items()
 
 
 def plan_of(model: Model, function: str) -> Plan:

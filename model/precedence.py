@@ -196,8 +196,10 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
 EITHER: Mapping[str, frozenset[CKR]] = {
     "C_Decrypt": frozenset({CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID}),
     "C_DecryptFinal": frozenset({CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID}),
+    "C_DecryptMessage": frozenset({CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID}),
+    "C_DecryptMessageNext": frozenset({CKR.ENCRYPTED_DATA_LEN_RANGE, CKR.ENCRYPTED_DATA_INVALID}),
 }
-"""Codes of one function that its own text lets stand for each other, against a relation of 5.1.6 (5.9, A-90)."""
+"""Codes of a function that its own text lets stand for each other, against a relation of 5.1.6 (5.9, 5.11 of v3.0)."""
 
 EITHER_READING = ("A-90", "either")
 """The reading under which they do."""

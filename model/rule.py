@@ -1,9 +1,10 @@
 """The shapes that the rule table is made of."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
+from itertools import filterfalse
 from typing import Any, Final, TypeVar
 
 from .call import Args, Call, combine, domain
@@ -46,11 +47,11 @@ class Rule:
     """A row of the table: when the condition holds, the code applies.
 
     `id` names the situation: short, stable and ours, the same in every function and for every code that may stand for
-    it, so that a row is told by its function, its id and its code. `place` is where a reader lays the finger, in v2.40:
-    the section and, where that is long, the entry, the paragraph or the note ("5.1.6 CKR_PIN_INCORRECT"). `says` is one
-    sentence of our own on what stands there. `reading` names the interpretation that the row depends on. The row holds
-    in the versions from `since` to `until`, both included. One that is `unguarded` holds whether or not what its
-    function is `given` does.
+    it, so that a row is told by its function, its id and its code. `place` is where a reader lays the finger, in v2.40,
+    or in a later version that it names ("5.9 of v3.0"): the section and, where that is long, the entry, the paragraph
+    or the note ("5.1.6 CKR_PIN_INCORRECT"). `says` is one sentence of our own on what stands there. `reading` names the
+    interpretation that the row depends on. The row holds in the versions from `since` to `until`, both included. One
+    that is `unguarded` holds whether or not what its function is `given` does.
     """
 
     id: str
@@ -101,7 +102,8 @@ def only_where(given: Condition, change: Change) -> Change:
 class Effect:
     """What a call changes when it returns one of `on`; where not `certain`, the text lets it happen or not.
 
-    `id` names what happens, as that of a row does a situation: one for all functions.
+    `id` names what happens, as that of a row does a situation: one for all functions. It happens from the version
+    `since` on.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Effect:
     on: frozenset[CKR] = frozenset({CKR.OK})
     certain: bool = True
     reading: str | None = None
+    since: Version = Version.V2_01
 
     @property
     def name(self) -> str:
@@ -139,6 +142,10 @@ def at_least(need: int) -> range:
     return range(need, ULONGS)
 
 
+Later = Mapping[str, Mapping[Any, Any]]
+"""Values that arguments have in a version and after it: by name, each with the one that it is to versions before."""
+
+
 def never(s: State, a: Args) -> bool:
     """A condition that no call meets."""
     return False
@@ -148,12 +155,12 @@ def never(s: State, a: Args) -> bool:
 class Function:
     """All that the model says of one C_ function.
 
-    `given` is what every row takes for granted that is not `unguarded`, mostly that the session handle is valid; it
-    is a part of their conditions once the table is made. `uses` names the fields of `Args` that it has; `domains`
-    the values worth giving one where those of its type are too many or begin with one that is not harmless here.
-    Calls are made with at most `deviations` arguments that are not the first of their domain. `out_of_scope` marks
-    calls that the model cannot follow, and that nobody should make of it. `returns_ok` is False for the functions
-    that 5.1.1 bars from CKR_OK.
+    `given` is what every row takes for granted that is not `unguarded`, mostly that the session handle is valid; it is
+    a part of their conditions once the table is made. `uses` names the fields of `Args` that it has; `domains` the
+    values worth giving one where those of its type are too many or begin with one that is not harmless here; `later`
+    those that a version brought. Calls are made with at most `deviations` arguments that are not the first of their
+    domain. `out_of_scope` marks calls that the model cannot follow, and that nobody should make of it. `returns_ok` is
+    False for the functions that 5.1.1 bars from CKR_OK.
     """
 
     name: str
@@ -164,12 +171,15 @@ class Function:
     out_of_scope: Condition = never
     returns_ok: bool = True
     domains: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    later: Mapping[Version, Later] = field(default_factory=dict)
     deviations: int = 3
     given: Condition | None = None
 
     def domain(self, name: str, s: State) -> tuple[Any, ...]:
         """Every value that an argument takes in a state's scope, the harmless one first."""
-        return self.domains.get(name) or domain(name, s)
+        values = self.domains.get(name) or domain(name, s)
+        unheard = {value for added in self.later.values() for value in added.get(name, ())}
+        return tuple(filterfalse(unheard.__contains__, values)) if unheard else values
 
     def calls(self, s: State) -> Iterator[Call]:
         """Every call worth making in a state's scope."""
@@ -180,6 +190,29 @@ class Function:
     def happens(self) -> frozenset[str]:
         """The ids of its effects."""
         return frozenset(e.id for e in self.effects)
+
+    def of(self, version: Version) -> "Function":
+        """The function as a version of the standard has it: its rows and effects, and what its arguments may be."""
+        domains = dict(self.domains)
+        for since, values in self.later.items():
+            if since <= version:
+                domains |= {name: (*domains[name], *values[name]) for name in domains.keys() & values.keys()}
+        return replace(
+            self,
+            rules=tuple(r for r in self.rules if r.since <= version <= r.until),
+            effects=tuple(e for e in self.effects if e.since <= version),
+            domains=domains,
+            later={since: values for since, values in self.later.items() if not since <= version},
+        )
+
+    def known(self, args: Args) -> Args:
+        """The arguments as the function's version takes them: in place of what came later, what that is to it."""
+        was: dict[str, Any] = {
+            name: added.get(value := getattr(args, name), value)
+            for values in self.later.values()
+            for name, added in values.items()
+        }
+        return replace(args, **was)
 
     @property
     def signature(self) -> Signature:

@@ -119,9 +119,35 @@ class Operation:
     key: ObjectIndex = 0
 
 
+class Messages(IntEnum):
+    """What a message-based process does to each of its messages (v3.0: 5.9, 5.11, 5.14, 5.16); NONE: there is none."""
+
+    NONE = 0
+    ENCRYPT = 1
+    DECRYPT = 2
+    SIGN = 3
+    VERIFY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The message-based process of a session (v3.0), with the mechanism and the key it was begun with.
+
+    `parted` says that a message is under way in parts: its Begin was called, and its end not yet.
+    """
+
+    kind: Messages = Messages.NONE
+    parted: bool = False
+    mechanism: Mech = Mech.UNKNOWN
+    key: ObjectIndex = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """The operations of a session, one of each kind at most."""
+    """The operations of a session, one of each kind at most, and one message-based process at most.
+
+    The standard lets processes of several kinds be; no call is made that begins one beside another.
+    """
 
     encrypt: Operation = Operation()
     decrypt: Operation = Operation()
@@ -131,6 +157,7 @@ class Operations:
     verify: Operation = Operation()
     verify_recover: Operation = Operation()
     search: Search = Search.NONE
+    process: Process = Process()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +299,11 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the model knows. `saved`, `ciphertext`, `signature` and `wrapped` are outputs that were kept."""
+    """Everything the model knows.
+
+    `saved`, `ciphertext`, `signature`, `wrapped` and `message` are outputs that were kept; the last is what became of a
+    message, a ciphertext or a signature.
+    """
 
     initialized: bool = False
     slots: tuple[Slot, ...] = (Slot(),)
@@ -282,6 +313,7 @@ class State:
     ciphertext: Kept = Kept()
     signature: Kept = Kept()
     wrapped: Kept = Kept()
+    message: Kept = Kept()
 
 
 _Item = TypeVar("_Item")

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .chapters import (
+    cancelling,
     ciphers,
     digests,
     dual,
     general,
     keys,
+    messages,
     objects,
     parallel,
     randomness,
@@ -25,11 +27,13 @@ CHAPTERS = (
     general,
     slots,
     sessions,
+    cancelling,
     objects,
     searches,
     ciphers,
     digests,
     signatures,
+    messages,
     dual,
     keys,
     randomness,

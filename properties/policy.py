@@ -355,7 +355,12 @@ class _Case:
     def gives_right_pin(self, user: CKU) -> bool:
         """Whether the PIN in the call is surely that of the user."""
         now = {slot.so_pin if user is CKU.SO else slot.user_pin for slot in self.slots} - {Pin.NULL}
-        return {self.call.args.pin} == (now or {RIGHT_PIN[user]})
+        return self.names_nobody and {self.call.args.pin} == (now or {RIGHT_PIN[user]})
+
+    @property
+    def names_nobody(self) -> bool:
+        """Whether the call gives no user's name: to a user of another name the right PIN may be a wrong one."""
+        return not self.call.args.named
 
 
 def _careful(case: _Case) -> bool:
@@ -420,7 +425,7 @@ def _may_count(case: _Case, user: CKU) -> bool:
     if user not in case.users or not case.names(user):
         return False
     if case.level < Level.PINS:
-        return case.call.args.pin == RIGHT_PIN[user]
+        return case.names_nobody and case.call.args.pin == RIGHT_PIN[user]
     if case.gives_right_pin(user):
         return True
     return user is CKU.USER and not any(slot.user_failed for slot in case.slots)
@@ -434,6 +439,6 @@ def _expendable(case: _Case) -> bool:
     a, touch = case.call.args, case.touch
     if touch.counts and "user" in case.uses and a.user == CKU.INVALID:
         return False
-    if CKU.SO in touch.counts and a.pin != Pin.SO:
+    if CKU.SO in touch.counts and (a.pin != Pin.SO or not case.names_nobody):
         return False
     return "so_pin" not in touch.writes or (a.pin == Pin.SO and "new_pin" not in case.uses)

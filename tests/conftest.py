@@ -196,7 +196,7 @@ def _operations(draw: st.DrawFn) -> Operations:
         field: Operation(draw(st.sampled_from(Phase)), draw(st.sampled_from(_MECHANISMS[field])), draw(_KEYS))
         for field in sorted(kinds)
     }
-    return Operations(**active, search=draw(st.sampled_from(Search)))
+    return replace(Operations(search=draw(st.sampled_from(Search))), **active)  # type: ignore[arg-type]
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import INIT, LOGIN_SO, ONE_SLOT, OPEN, OPEN_RO, Step, after, codes
+from test_messages import READINGS as OF_MESSAGES
 
 from p11conform.model.call import Args, Buffer, Call, Data
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
@@ -110,9 +111,13 @@ def test_reading(id: str, reading: str, initial: State, setup: tuple[Step, ...],
     assert seen == codes(expected)
 
 
+OF_EVENTS = {("A-90", "ordered"), ("A-91", "if it asks the token")}
+"""Those that tests/test_events.py has, about what happens beside the calls."""
+
+
 def test_every_choice_is_told_apart() -> None:
     """Each reading of each question that has several is in the list above, or is the default, tested elsewhere."""
-    chosen = {(id, reading) for id, reading, *_ in READINGS}
+    chosen = {(id, reading) for id, reading, *_ in (*READINGS, *OF_MESSAGES)} | OF_EVENTS
     open_questions = [i for i in INTERPRETATIONS.values() if len(i.readings) > 1]
     assert [(i.id, r) for i in open_questions for r in i.readings[1:] if (i.id, r) not in chosen] == []
     assert {id for id, _ in chosen} == {i.id for i in open_questions}

@@ -197,7 +197,17 @@ def test_what_functions_do_to_a_token_follows_from_their_effects() -> None:
     assert functions("writes") == {"C_InitToken", "C_InitPIN", "C_SetPIN"}
     assert functions("makes") == functions("makes_kept") == MAKERS == set(filter(makes_objects, TABLE))
     assert functions("changes") == CHANGERS
-    assert functions("counts") == {"C_InitToken", "C_SetPIN", "C_Login"}
+    assert functions("counts") == {"C_InitToken", "C_SetPIN", "C_Login", "C_LoginUser"}
+
+
+def test_a_right_pin_is_not_tried_under_a_name_that_the_token_may_not_have() -> None:
+    for level in STRANGERS:
+        policy = on_token(level, frozenset(CKU))
+        for user, pin in ((CKU.USER, Pin.USER), (CKU.SO, Pin.SO)):
+            plain = Args(user=user, pin=pin)
+            allowed_named = policy(ONE_SLOT, Call("C_LoginUser", replace(plain, named=True)))
+            assert policy(ONE_SLOT, Call("C_LoginUser", plain))
+            assert not allowed_named or (level >= Level.PINS and user is CKU.USER), "where a wrong one may be given"
 
 
 STRANGERS = [level for level in Level if level is not Level.OURS]

@@ -8,16 +8,36 @@ import pytest
 from conftest import CORE, restricted
 
 from p11conform.model.call import Args
+from p11conform.model.chapters.conditions import session_valid
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors
-from p11conform.model.state import Login, Object, Phase, Pin, Session, Slot, State
+from p11conform.model.rule import only_where
+from p11conform.model.state import (
+    Login,
+    Mech,
+    Messages,
+    Object,
+    Operations,
+    Phase,
+    Pin,
+    Process,
+    Session,
+    Slot,
+    State,
+    put_session,
+)
+from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.properties.proofs.checks import Outcome, Trace, prove, prove_together, reach, reach_event
 from p11conform.properties.proofs.invariants import (
     CATALOGUE,
+    closed_sessions_hold_nothing,
+    handles_name_objects,
     invariants,
     login_needs_a_session,
+    messages_in_parts_are_of_a_process,
     no_read_only_session_beside_so,
     sessions_of_a_token_agree,
+    there_are_messages,
     user_logs_in_with_a_pin,
 )
 from p11conform.properties.proofs.symbolic import System
@@ -55,17 +75,52 @@ def without(function: str, code: CKR) -> Model:
     return model
 
 
+def test_invariants_of_messages_hold() -> None:
+    """Those that came with v3.0, and those about operations, with the functions that begin and end such things."""
+    names = CORE | {name for name, f in TABLE.items() if not f.signature.since <= Version.V2_40} - {"C_LoginUser"}
+    model = restricted(build(Version.V3_0, SO_ALONE), names)
+    claimed = [i for i in invariants(model) if i.claimed is there_are_messages or "operation" in i.sentence]
+    assert len(claimed) >= 6
+    lemmas = [i for i in CATALOGUE if i.predicate in (closed_sessions_hold_nothing, handles_name_objects)]
+    proofs = prove_together(System(model, ONE), {i.name: i.predicate for i in (*claimed, *lemmas)})
+    assert {name for name, proof in proofs.items() if proof.outcome is not Outcome.PROVED} == set()
+
+
+def test_a_message_that_outlives_its_process_is_found() -> None:
+    def forgetful(s: State, a: Args) -> State:
+        session = s.sessions[a.session]
+        return put_session(s, a.session, replace(session, operations=replace(session.operations, process=LEFT)))
+
+    model = build(Version.V3_0)
+    ending = next(e for e in model.functions["C_MessageSignFinal"].effects if e.id == "process-ended")
+    broken = restricted(
+        model.with_effect("C_MessageSignFinal", ending, replace(ending, change=only_where(session_valid, forgetful))),
+        {"C_Initialize", "C_OpenSession", "C_MessageSignFinal"},
+    )
+    start = replace(ONE, initialized=True, sessions=(BEGUN,))
+    proof = prove(System(broken, start), messages_in_parts_are_of_a_process)
+    assert proof.outcome is Outcome.VIOLATED
+    assert [call.function for call, _ in proof.trace] == ["C_MessageSignFinal"]
+
+
+ONE = State(slots=(Slot(),), sessions=(Session(),), objects=(Object(),))
+LEFT = Process(parted=True)
+BEGUN = Session(True, 0, True, Operations(process=Process(Messages.SIGN, False, Mech.SHA256_HMAC, 0)))
+
+
 @pytest.mark.parametrize("version", [Version.V2_01, Version.V2_20, Version.V2_40], ids=str)
 def test_invariants_hold(version: Version) -> None:
     claimed = invariants(system(version).model)
-    assert len(claimed) >= len(CATALOGUE) - (version is Version.V2_01)
+    of_messages = sum(i.claimed is there_are_messages for i in CATALOGUE)
+    assert len(claimed) >= len(CATALOGUE) - of_messages - (version is Version.V2_01)
     proofs = prove_together(system(version), {i.name: i.predicate for i in claimed})
     assert {name for name, proof in proofs.items() if proof.outcome is not Outcome.PROVED} == set()
 
 
 def test_what_a_reading_gives_up_is_not_claimed_and_does_not_hold() -> None:
     model = build()
-    left = {x.predicate for x in CATALOGUE} - {x.predicate for x in invariants(model)}
+    left = {x.predicate for x in CATALOGUE if x.claimed is not there_are_messages}
+    left -= {x.predicate for x in invariants(model)}
     assert left == {no_read_only_session_beside_so, sessions_of_a_token_agree}
     assert all(prove(System(restricted(model), INITIAL), x).outcome is Outcome.VIOLATED for x in left)
 

@@ -52,7 +52,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
     def make(**functions: Callable[..., int]) -> Raw:
         listed = {name: functions.get(name, lambda *_: CKR.OK) for name in SIGNATURES}
-        monkeypatch.setattr(raw_module, "load", lambda _: listed)
+        monkeypatch.setattr(raw_module, "load", lambda *_: listed)
         return Raw("scripted", Binding((5, 9), pins=PINS))
 
     return make

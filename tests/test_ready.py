@@ -14,7 +14,6 @@ from p11conform.adapters import objects as objects_module
 from p11conform.adapters import raw as raw_module
 from p11conform.adapters.application import Initialization
 from p11conform.adapters.base import Binding, Ready
-from p11conform.adapters.calls.table import CALLS
 from p11conform.adapters.cryptoki import ffi, padded
 from p11conform.adapters.handles import Handles
 from p11conform.adapters.kept import CIPHERTEXT, Kept
@@ -45,7 +44,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
     def make(**functions: Callable[..., int] | None) -> Raw:
         listed = {name: functions.get(name, lambda *_: CKR.OK) for name in SIGNATURES}
-        monkeypatch.setattr(raw_module, "load", lambda _: listed)
+        monkeypatch.setattr(raw_module, "load", lambda *_: listed)
         return Raw("scripted", BINDING)
 
     return make
@@ -527,9 +526,10 @@ AGAIN = {"C_OpenSession": 5, "C_CreateObject": 5, "C_DigestInit": 5, "C_EncryptI
 
 def _some(rng: random.Random, raw: Raw, every_call: Sequence[Call]) -> list[Call]:
     """Calls of every function, some of which come more often."""
-    by_function = {name: [c for c in every_call if c.function == name and raw.supports(c)] for name in CALLS}
-    names = [*CALLS, *(name for name, times in AGAIN.items() for _ in range(times))]
-    return [rng.choice(by_function[name]) for name in (*CALLS, *rng.choices(names, k=DIFFERENT))]
+    every = dict.fromkeys(c.function for c in every_call)
+    by_function = {name: [c for c in every_call if c.function == name and raw.supports(c)] for name in every}
+    names = [*every, *(name for name, times in AGAIN.items() for _ in range(times))]
+    return [rng.choice(by_function[name]) for name in (*every, *rng.choices(names, k=DIFFERENT))]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -541,7 +541,7 @@ def test_a_module_cannot_tell_ready_calls_from_others(
     chances = [Chance(seed) for _ in range(2)]
     adapters = []
     for chance in chances:
-        monkeypatch.setattr(raw_module, "load", lambda _, listed=chance.functions: listed)
+        monkeypatch.setattr(raw_module, "load", lambda *_, listed=chance.functions: listed)
         adapters.append(Raw("chance", BINDING))
     plain, quick = adapters
     calls = _some(rng, plain, every_call)
@@ -593,7 +593,7 @@ def _compare(seed: int, soft: module.Module, every_call: Sequence[Call], out: Co
     harmless = [c for c in every_call if c.args.mechanism in MAKERS.get(c.function, KEYLESS)]
     calls = [*START, *_some(rng, raw, harmless)]
     quickly = raw.ready(calls)
-    counted = dict.fromkeys(CALLS, 0)
+    counted = dict.fromkeys((c.function for c in every_call), 0)
     for _ in range(SEQUENCES):
         numbers = [*range(len(START))]
         while len(numbers) < LENGTH:

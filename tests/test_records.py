@@ -77,25 +77,25 @@ print(json.dumps({
 FUNCTION = {
     "model/interface.py": (
         r'    _f\(\n        "C_CancelFunction",(?:\n        .*)+\n    \),\n',
-        '    _f("C_MessageSignFinal", "5.15", "CK_SESSION_HANDLE hSession", SESSION, "OPERATION_NOT_INITIALIZED"),\n',
+        '    _f("C_DigestXofFinal", "5.15", "CK_SESSION_HANDLE hSession", SESSION, "OPERATION_NOT_INITIALIZED"),\n',
     ),
     "model/chapters/parallel.py": (
         r'C_CANCEL_FUNCTION = _legacy\("C_CancelFunction"\)\n',
         """
 
-def no_message_signed(s: State, a: Args) -> bool:
+def nothing_squeezed(s: State, a: Args) -> bool:
     return True
 
 
-C_MESSAGE_SIGN_FINAL = Function(
-    "C_MessageSignFinal",
+C_DIGEST_XOF_FINAL = Function(
+    "C_DigestXofFinal",
     ("session",),
     (
         *SESSION,
         Rule(
-            "no-message-signed",
+            "nothing-squeezed",
             CKR.OPERATION_NOT_INITIALIZED,
-            no_message_signed,
+            nothing_squeezed,
             "5.1.6 CKR_OPERATION_NOT_INITIALIZED",
             "There is no operation to end, for none was begun.",
         ),
@@ -105,9 +105,9 @@ C_MESSAGE_SIGN_FINAL = Function(
 """,
     ),
 }
-"""C_MessageSignFinal of v3.0, which fails as long as nobody calls C_MessageSignInit, among functions like it."""
+"""C_DigestXofFinal of a draft of v3.3, which fails as long as nobody begins a digest, among functions like it."""
 
-LISTED = ("model/chapters/parallel.py", "C_CANCEL_FUNCTION)", "C_CANCEL_FUNCTION, C_MESSAGE_SIGN_FINAL)")
+LISTED = ("model/chapters/parallel.py", "C_CANCEL_FUNCTION)", "C_CANCEL_FUNCTION, C_DIGEST_XOF_FINAL)")
 IMPORTS = (
     ("model/chapters/parallel.py", "from .common import LIBRARY", "from .common import LIBRARY, SESSION"),
     ("model/chapters/parallel.py", "import session_invalid", "import session_invalid, session_valid"),
@@ -131,13 +131,13 @@ from p11conform.properties.proofs.symbolic import System
 from p11conform.properties.run.campaign import Budget, check
 from p11conform.properties.search.setups import situations
 
-NEW = "C_MessageSignFinal"
+NEW = "C_DigestXofFinal"
 model = build()
 start = State(True, (Slot(login=Login.USER),), (Session(True, 0, True), Session()), (Object(),))
 unused = State(False, (Slot(),), (Session(),) * 2, (Object(),))
 few = {name: model.functions[name] for name in ("C_Initialize", "C_OpenSession", "C_Finalize", NEW)}
 small = replace(model, functions=few)
-row = next(r for r in few[NEW].rules if r.id == "no-message-signed")
+row = next(r for r in few[NEW].rules if r.id == "nothing-squeezed")
 system = System(small, start)
 found = system.meeting(system.space(), NEW, [session_valid, row.when])
 given = []
@@ -148,7 +148,7 @@ def called(*words):
     return CKR.OPERATION_NOT_INITIALIZED
 
 
-raw.load = lambda _: {name: called if name == NEW else lambda *_: CKR.OK for name in SIGNATURES}
+raw.load = lambda *_: {name: called if name == NEW else lambda *_: CKR.OK for name in SIGNATURES}
 adapter = raw.Raw("scripted", Binding((5,)))
 results = check(small, unused, Simulated(small.without(NEW, row), unused), budget=Budget(calls=2000, seconds=600))
 print(json.dumps({
@@ -157,13 +157,13 @@ print(json.dumps({
     "looked at": sum(NEW in place.functions for _, place in situations(model, unused)) > 5,
     "supported": adapter.supports(Call(NEW)),
     "called": adapter.call(Call(NEW)).code == CKR.OPERATION_NOT_INITIALIZED and len(given[0]) == 1,
-    "declared": "(*C_MessageSignFinal)(CK_SESSION_HANDLE" in declaration("L", [NEW]),
+    "declared": "(*C_DigestXofFinal)(CK_SESSION_HANDLE" in declaration("L", [NEW]),
     "findings": sorted({name for f in results.findings for name in f.functions}),
     "sound": len(check(small, unused, Simulated(small, unused), budget=Budget(calls=2000, seconds=600)).findings),
     "proved": found is not None and CKR.OK not in permitted(model, *found),
     "lifted": [name for name in few if system.transition(name)],
     "page": [line for line in page().splitlines() if NEW in line and line.startswith("#")],
-    "row": [line for line in page().splitlines() if "no-message-signed" in line] != [],
+    "row": [line for line in page().splitlines() if "nothing-squeezed" in line] != [],
 }))
 """
 
@@ -205,7 +205,7 @@ def test_a_kind_added_by_its_record_alone_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_function_added_by_its_records_alone_is_whole(tmp_path: Path) -> None:
-    """C_MessageSignFinal is called, tried everywhere, judged, found out where it lies, lifted and shown."""
+    """C_DigestXofFinal is called, tried everywhere, judged, found out where it lies, lifted and shown."""
     assert added(tmp_path, FUNCTION, OF_FUNCTION, LISTED, *IMPORTS) == {
         "permitted": ["OPERATION_NOT_INITIALIZED"],
         "closed": True,
@@ -213,10 +213,10 @@ def test_a_function_added_by_its_records_alone_is_whole(tmp_path: Path) -> None:
         "supported": True,
         "called": True,
         "declared": True,
-        "findings": ["C_MessageSignFinal"],
+        "findings": ["C_DigestXofFinal"],
         "sound": 0,
         "proved": True,
-        "lifted": ["C_Initialize", "C_OpenSession", "C_Finalize", "C_MessageSignFinal"],
-        "page": ["## C_MessageSignFinal"],
+        "lifted": ["C_Initialize", "C_OpenSession", "C_Finalize", "C_DigestXofFinal"],
+        "page": ["## C_DigestXofFinal"],
         "row": True,
     }

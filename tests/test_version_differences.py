@@ -9,16 +9,17 @@ from click.testing import CliRunner
 from conftest import CORE, restricted
 
 from p11conform.commands import versions as command
-from p11conform.model.call import Call
+from p11conform.model.call import Call, Flaw
+from p11conform.model.interface import COVERED
 from p11conform.model.oracle import Model, applicable, build, in_scope, may_succeed, permitted
 from p11conform.model.state import Object, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.options import SPECS
 from p11conform.properties.search.goals import all_calls, explore
 from p11conform.properties.search.setups import likeliest
-from p11conform.properties.text.versions import COVERED, Comparison, compare
+from p11conform.properties.text.versions import Comparison, compare
 
-V2_01, V2_20, V2_40 = COVERED
+V2_01, V2_20, V2_40, V3_0 = COVERED[:4]
 OBJECTS = frozenset({"C_GenerateKey", "C_CopyObject", "C_DestroyObject", "C_SetAttributeValue"})
 BLANK = Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL)
 INITIAL = State(slots=(Slot(), Slot(user_pin_to_be_changed=True), BLANK), objects=(Object(),) * 2)
@@ -125,6 +126,25 @@ def test_a_relation_of_one_version_alone_is_a_difference() -> None:
     assert (d.function, d.old_rows, d.new_rows) == ("C_GetSessionInfo", (), ())
     assert [(r.higher, r.lower) for r in d.relations] == [pair]
     assert d.old - d.new == {CKR.ARGUMENTS_BAD}
+
+
+NEW_IN_3 = frozenset({"C_DigestInit", "C_EncryptInit", "C_SetAttributeValue", "C_GetAttributeValue", "C_Sign"})
+
+
+def test_what_v3_0_turned_round_is_found() -> None:
+    old, new = (restricted(build(v), CORE | OBJECTS | NEW_IN_3 | {"C_SessionCancel"}) for v in (V2_40, V3_0))
+    found = compare(old, new, INITIAL)
+    assert found.come == ("C_SessionCancel",)
+    assert found.gone == ()
+    told = {(d.function, r.id): d for d in found.differences for r in (*d.old_rows, *d.new_rows)}
+    for name in ("C_DigestInit", "C_EncryptInit"):
+        assert CKR.OK in told[name, "nothing-to-cancel"].new - told[name, "mechanism-null"].old
+        assert CKR.OPERATION_CANCEL_FAILED in told[name, "cancel-may-fail"].new
+    set_it = told["C_SetAttributeValue", "unique-id-set"]
+    assert CKR.OK in set_it.old - set_it.new
+    read = [(CKR.OK in d.old, CKR.OK in d.new) for d in found.differences if d.function == "C_GetAttributeValue"]
+    assert (False, True) in read
+    assert told["C_GenerateKey", "unique-id-set"].calls[-1].args.flaw is Flaw.UNIQUE_ID
 
 
 def test_a_row_that_no_call_shows_is_named() -> None:

@@ -115,8 +115,7 @@ def arguments(app: Application, lane: Lane, concrete: Concrete, a: Args) -> Argu
     given = concrete.build(app, lane, a)
     if concrete.room is None:
         return given
-    buffer = lane.numbers if concrete.room is Room.NUMBERS else lane.bytes
-    return *given, NULL if a.buffer == Buffer.NULL else buffer, pointer(a, lane.length)
+    return *given, NULL if a.buffer == Buffer.NULL else lane.rooms[concrete.room], pointer(a, lane.length)
 
 
 def blank(app: Application, lane: Lane, concrete: Concrete, a: Args) -> Blank | None:
@@ -132,20 +131,23 @@ def called(app: Application, lane: Lane, concrete: Concrete, a: Args, function: 
         return function
     if concrete.too_short is not None:
         return concrete.too_short(app, lane, a, function)
-    return function if concrete.room is None else _length_asked(function)
+    return function if concrete.room is None else length_asked(function)
 
 
-def _length_asked(function: _Function) -> _Function:
+def length_asked(function: _Function, after: int = 0) -> _Function:
     """A function that ends in an output buffer and its length word, called with a buffer that is too short (5.2).
+
+    So many words may come `after` the two.
 
     A short buffer is one unit shorter than what a length query says. A query that fails may have ended an operation, so
     that its code is the answer: the call itself would only see what the query left.
     """
 
     def ask_and_call(*words: CData) -> int:
-        *given, buffer, length = words
+        at = len(words) - after - 2
+        buffer, length = words[at : at + 2]
         length[0] = 0
-        code = function(*given, NULL, length)
+        code = function(*words[:at], NULL, *words[at + 1 :])
         if code in TELLS_LENGTH:
             length[0] = max(0, min(length[0], len(buffer)) - 1)
             code = function(*words)

@@ -1,17 +1,20 @@
 """General, slot and token, and session functions (5.4 to 5.6)."""
 
 from collections.abc import Mapping, Sized
+from functools import cache, reduce
+from operator import or_
 from typing import Final
 
-from ...model.call import Args, Blob, Buffer, StateKey
+from ...model.call import Args, Blob, Buffer, Cancel, Interface, StateKey
 from ...model.mechanisms import Role
-from ...model.vocabulary import CKF, CKR
+from ...model.vocabulary import CKF, CKR, Version
 from ..application import Application
 from ..base import Binding
 from ..callbacks import cancel, init_args, notify
-from ..cryptoki import count, ffi, new, padded, unpadded
+from ..cryptoki import CData, c_string, count, ffi, new, padded, unpadded
 from ..handles import Place
 from ..lane import NULL, Lane
+from ..library import NAME, is_standard, said
 from ..memory import CAPACITY, Blank, Room, block, junk, record, word
 from ..parameters import number
 from ..templates import number as ulong
@@ -104,6 +107,48 @@ def _c_get_function_list(_app: Application, lane: Lane, a: Args) -> Arguments:
 
 def _c_get_slot_list(_app: Application, _lane: Lane, a: Args) -> Arguments:
     return (a.token_present,)
+
+
+def _no_words(_app: Application, _lane: Lane, _a: Args) -> Arguments:
+    return ()
+
+
+_NO_SUCH_NAME: Final = c_string("p11conform knows no such interface")
+_NO_SUCH_VERSION: Final = new("CK_VERSION *", (99, 99))
+_NO_SUCH_FLAG: Final = 1 << 30
+_STANDARD: Final = c_string(NAME)
+
+
+def _c_get_interface(app: Application, lane: Lane, a: Args) -> Arguments:
+    name = {Interface.ANY: NULL, Interface.UNKNOWN_NAME: _NO_SUCH_NAME}.get(a.interface, _STANDARD)
+    version = {Interface.OWN: _version(own_version(app.binding)), Interface.UNKNOWN_VERSION: _NO_SUCH_VERSION}
+    flags = _NO_SUCH_FLAG if a.interface == Interface.UNKNOWN_FLAG else 0
+    return name, version.get(a.interface, NULL), pointer(a, lane.interface_out), flags
+
+
+def own_version(binding: Binding) -> Version:
+    """The version of the interface that the module is called through."""
+    return binding.interface or Version.V2_40
+
+
+@cache
+def _version(version: Version) -> CData:
+    return new("CK_VERSION *", version.number)
+
+
+def _no_interface(_app: Application, lane: Lane, _a: Args) -> Blank:
+    return block(lane.interface_out, bytes(ffi.sizeof("void *")))
+
+
+def _interface_given(app: Application, lane: Lane, a: Args) -> Outputs:
+    """Whether an interface was given, and is what was asked for."""
+    if a.null:
+        return ()
+    given = lane.interface_out[0]
+    fits = given and is_standard(given)
+    if fits and a.interface == Interface.OWN:
+        fits = said(given) == own_version(app.binding).number
+    return (("matches", int(bool(fits))),)
 
 
 _LISTED: Final = 16
@@ -256,6 +301,30 @@ def _state_restored(app: Application, _lane: Lane, a: Args) -> Outputs:
     return ()
 
 
+def _c_session_cancel(app: Application, _lane: Lane, a: Args) -> Arguments:
+    return session(app, a), _FLAGS[a.cancel]
+
+
+_EVERY_FLAG: Final[Mapping[Cancel, int]] = {
+    flag: CKF[flag.name] for flag in Cancel if flag not in (Cancel.NOTHING, Cancel.EVERYTHING, Cancel.UNKNOWN)
+}
+_FLAGS: Final[Mapping[Cancel, int]] = {
+    **_EVERY_FLAG,
+    Cancel.NOTHING: 0,
+    Cancel.EVERYTHING: reduce(or_, _EVERY_FLAG.values()),
+    Cancel.UNKNOWN: 1 << 30,
+}
+"""The flags of C_SessionCancel; an unknown one is a bit that no version has a meaning for."""
+
+_NOBODY: Final = c_string("nobody that p11conform knows of")
+"""The name of a user that no token has."""
+
+
+def _c_login_user(app: Application, lane: Lane, a: Args) -> Arguments:
+    name = (_NOBODY, len(_NOBODY) - 1) if a.named else (NULL, 0)
+    return *_c_login(app, lane, a), *name
+
+
 def _c_login(app: Application, lane: Lane, a: Args) -> Arguments:
     return session(app, a), a.user, *lane.pins[a.pin]
 
@@ -272,6 +341,8 @@ CALLS: Final[Mapping[str, Concrete]] = {
     "C_Finalize": Concrete(_c_finalize, _finalized, _finalize_returned, heeded={CKR.CRYPTOKI_NOT_INITIALIZED}),
     "C_GetInfo": Concrete(_c_get_info),
     "C_GetFunctionList": Concrete(_c_get_function_list),
+    "C_GetInterfaceList": Concrete(_no_words, room=Room.INTERFACES),
+    "C_GetInterface": Concrete(_c_get_interface, _interface_given, blank=_no_interface),
     "C_GetSlotList": Concrete(
         _c_get_slot_list, _slot_list, length, Room.NUMBERS, _no_slots, _few_slots, {CKR.BUFFER_TOO_SMALL}
     ),
@@ -290,5 +361,7 @@ CALLS: Final[Mapping[str, Concrete]] = {
     "C_GetOperationState": Concrete(of_session, _operation_state, room=Room.BYTES),
     "C_SetOperationState": Concrete(_c_set_operation_state, _state_restored, remembers=True),
     "C_Login": Concrete(_c_login, pins=("pin",)),
+    "C_LoginUser": Concrete(_c_login_user, pins=("pin",)),
+    "C_SessionCancel": Concrete(_c_session_cancel),
     "C_Logout": Concrete(of_session, _logged_out),
 }

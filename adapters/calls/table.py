@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...model.interface import SIGNATURES
-from . import keys, objects, operations, sessions
+from . import keys, messages, objects, operations, sessions
 from .concrete import Concrete, of_session
 
 _OF_SESSION_ALONE: Final = {
@@ -18,4 +18,5 @@ CALLS: Final[Mapping[str, Concrete]] = {
     **objects.CALLS,
     **operations.CALLS,
     **keys.CALLS,
+    **messages.CALLS,
 }

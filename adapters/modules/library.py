@@ -10,7 +10,7 @@ from typing import Final
 
 from ...model.call import Call, Observation
 from ...model.state import Pin
-from ...model.vocabulary import CKR, CKU
+from ...model.vocabulary import CKR, CKU, Version
 from ..base import Binding, ModuleUnusable, risk
 from ..isolated import NO_ENVIRONMENT, Isolated, Kind, ask_once, login_isolated, measure_isolated
 from ..measure import Measured, MeasuredSlot
@@ -25,6 +25,7 @@ class Request:
     `makes_objects` says that objects are made on the token, and destroyed again; `changes_pins` that the user PIN may
     be changed and given wrongly, so that others than the given ones are needed; `expendable` that the token may be
     initialised anew, for which both PINs are needed. The SO PIN may be empty: there are tokens that begin with none.
+    `interface` is the version of the interface that is wanted (v3.0), None for the list that every module has.
     """
 
     library: str
@@ -37,6 +38,7 @@ class Request:
     changes_pins: bool = False
     expendable: bool = False
     timeout: float = 10.0
+    interface: Version | None = None
 
     @property
     def given(self) -> tuple[tuple[CKU, bytes], ...]:
@@ -71,6 +73,17 @@ def choose(measured: Measured, request: Request) -> MeasuredSlot:
     raise ModuleUnusable(f"{request.library}: {problem}; choose with --slot or --token-label from: {known}")
 
 
+def see_that_offered(module: str, measured: Measured, interface: Version | None) -> None:
+    """See that a module offers an interface of a version, where one is wanted.
+
+    Raises:
+        ModuleUnusable: if it does not.
+    """
+    if interface is not None and interface not in measured.interfaces:
+        offered = " or ".join(map(str, (Version.V2_40, *measured.interfaces)))
+        raise ModuleUnusable(f"{module}: offers no interface of version {interface}; choose --spec {offered}")
+
+
 def provision(request: Request) -> tuple[Module, Measured]:
     """A module of the user's, measured in a child process, with the PINs tried once.
 
@@ -83,6 +96,7 @@ def provision(request: Request) -> tuple[Module, Measured]:
     if request.expendable and None in (request.so_pin, request.user_pin):
         raise ModuleUnusable(f"{request.library}: to initialise the token again both PINs are needed; give them")
     measured = measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout)
+    see_that_offered(request.library, measured, request.interface)
     slot = choose(measured, request)
     for user, _ in request.given:
         _see_that_tries_are_left(request, slot, user)
@@ -97,6 +111,7 @@ def provision(request: Request) -> tuple[Module, Measured]:
         labels=(slot.label,),
         pins={pin.name: value for pin, value in known.items() if value is not None},
         init_reserved=request.init_reserved,
+        interface=request.interface,
     )
     module = Module(
         name=request.library,

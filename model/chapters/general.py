@@ -1,9 +1,10 @@
 """Section 5.4: general purpose functions."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ..call import Args, InitArgs
-from ..rule import Effect, Function, Rule, Strength
+from ..call import Args, Buffer, InitArgs, Interface
+from ..rule import Effect, Function, Output, Rule, Strength
 from ..state import Login, Object, Session, State, carry_saved, map_objects
 from ..vocabulary import CKR, Version
 from .common import LIBRARY, NULL_POINTER
@@ -166,4 +167,64 @@ C_GET_INFO = Function("C_GetInfo", ("null",), (*LIBRARY, *NULL_POINTER))
 
 C_GET_FUNCTION_LIST = Function("C_GetFunctionList", ("null",), NULL_POINTER)
 
-FUNCTIONS = (C_INITIALIZE, C_FINALIZE, C_GET_INFO, C_GET_FUNCTION_LIST)
+
+# Interfaces.
+
+
+def interfaces_do_not_fit(s: State, a: Args) -> bool:
+    return a.buffer == Buffer.SHORT and not a.null
+
+
+C_GET_INTERFACE_LIST = Function(
+    "C_GetInterfaceList",
+    ("buffer", "null"),
+    (
+        *NULL_POINTER,
+        Rule(
+            "interfaces-do-not-fit",
+            CKR.BUFFER_TOO_SMALL,
+            interfaces_do_not_fit,
+            "5.4 of v3.0 C_GetInterfaceList, second way to call",
+            "A list that has no room for all interfaces gets this code; their number was told before.",
+        ),
+    ),
+)
+
+
+def no_such_interface(s: State, a: Args) -> bool:
+    unknown = (Interface.UNKNOWN_NAME, Interface.UNKNOWN_VERSION, Interface.UNKNOWN_FLAG)
+    return any(a.interface == x for x in unknown)
+
+
+def matches(s: State, a: Args) -> Sequence[int]:
+    return () if a.interface == Interface.ANY else (1,)
+
+
+C_GET_INTERFACE = Function(
+    "C_GetInterface",
+    ("interface", "null"),
+    (
+        *NULL_POINTER,
+        Rule(
+            "no-such-interface",
+            CKR.ARGUMENTS_BAD,
+            no_such_interface,
+            "5.4 of v3.0 C_GetInterface, ways to specify an interface",
+            "What is returned has to match name, version and flags; where nothing does, no code is given for it.",
+            Strength.INFERRED,
+            "A-84",
+        ),
+        Rule(
+            "no-such-interface",
+            CKR.BUFFER_TOO_SMALL,
+            no_such_interface,
+            "5.4 of v3.0 C_GetInterface, list of return values",
+            "The list has the code, and no buffer is given that could be too small.",
+            Strength.UNSAID,
+            "A-84",
+        ),
+    ),
+    outputs=(Output("matches", matches, "5.4 of v3.0 C_GetInterface, ways to specify an interface"),),
+)
+
+FUNCTIONS = (C_INITIALIZE, C_FINALIZE, C_GET_INFO, C_GET_FUNCTION_LIST, C_GET_INTERFACE_LIST, C_GET_INTERFACE)

@@ -35,6 +35,7 @@ from .objects import (
     ATTRIBUTE_PERHAPS_MISSING,
     ATTRIBUTES_INCONSISTENT,
     FRESH,
+    GIVEN_UNIQUE_ID,
     MAKING,
     SECOND_LABEL,
     TEMPLATE_CODES,
@@ -44,7 +45,7 @@ from .objects import (
     object_not_followed,
     unknown_curve,
 )
-from .operations import TELLS_LENGTH, lost_key_in_use, something_active, unsettle_searches
+from .operations import PROCESS_ACTIVE, TELLS_LENGTH, lost_key_in_use, something_active, unsettle_searches
 
 V2_40 = Version.V2_40
 
@@ -64,6 +65,7 @@ _CRYPTOGRAPHY = (
         Strength.MAY,
         "A-48",
     ),
+    PROCESS_ACTIVE,
     Rule(
         "callback-may-cancel",
         CKR.FUNCTION_CANCELED,
@@ -343,6 +345,7 @@ C_GENERATE_KEY = Function(
         "mechanism": _generating(Role.GENERATE, Mech.AES_KEY_GEN, Mech.AES_ECB),
         "flaw": _MADE_FLAWS,
     },
+    later=GIVEN_UNIQUE_ID,
     deviations=2,
     given=session_valid,
 )
@@ -406,6 +409,7 @@ C_GENERATE_KEY_PAIR = Function(
         "mechanism": _generating(Role.GENERATE_KEY_PAIR, Mech.EC_KEY_PAIR_GEN, Mech.AES_KEY_GEN),
         "flaw": _MADE_FLAWS,
     },
+    later=GIVEN_UNIQUE_ID,
     deviations=2,
     given=session_valid,
 )
@@ -772,6 +776,7 @@ C_UNWRAP_KEY = Function(
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
     },
+    later=GIVEN_UNIQUE_ID,
     deviations=2,
     given=session_valid,
 )
@@ -824,6 +829,7 @@ C_DERIVE_KEY = Function(
         "kind": SECRET_KEYS,
         "flaw": _MADE_FLAWS,
     },
+    later=GIVEN_UNIQUE_ID,
     deviations=2,
     given=session_valid,
 )

@@ -1,6 +1,6 @@
 """Section 5.7: object management, but for the search; and what every function that makes an object checks (4.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..attributes import (
@@ -15,7 +15,7 @@ from ..attributes import (
     possesses,
 )
 from ..call import Args, Attribute, Buffer, Flaw, Setting
-from ..rule import Condition, Effect, Function, Output, Rule, Strength
+from ..rule import Condition, Effect, Function, Later, Output, Rule, Strength, never
 from ..state import Kind, Login, Object, Origin, Pin, State, Trait, put_object
 from ..vocabulary import CKR, Version
 from .common import NULL_POINTER, PIN_TO_BE_CHANGED, SESSION, USER_FOR_LOOKING, or_arguments_bad
@@ -23,7 +23,7 @@ from .conditions import object_reachable, pin_to_be_changed, session_valid, slot
 from .operations import forget_outputs, lost_key_in_use, unsettle_searches
 from .sessions import fresh_handle
 
-V2_20, V2_40 = Version.V2_20, Version.V2_40
+V2_20, V2_40, V3_0 = Version.V2_20, Version.V2_40, Version.V3_0
 TEMPLATE_CODES = (
     CKR.ATTRIBUTE_READ_ONLY,
     CKR.ATTRIBUTE_TYPE_INVALID,
@@ -282,6 +282,26 @@ _TEMPLATE = (
 """What a template can have wrong, of a new object or of a copy."""
 
 
+UNIQUE_ID_SET = Rule(
+    "unique-id-set",
+    CKR.ATTRIBUTE_READ_ONLY,
+    never,
+    "4.4.1 of v3.0",
+    "Only the token sets the unique ID of an object; whoever tries to has to fail with this code.",
+    since=V3_0,
+    unguarded=True,
+)
+"""A row for what gives an object attributes, which a condition is to be given."""
+
+
+def unique_id_given(s: State, a: Args) -> bool:
+    return a.flaw == Flaw.UNIQUE_ID
+
+
+GIVEN_UNIQUE_ID: Mapping[Version, Later] = {V3_0: {"flaw": {Flaw.UNIQUE_ID: Flaw.UNKNOWN_TYPE}}}
+"""What a template can have wrong since v3.0."""
+
+
 def attribute_type_unknown(s: State, a: Args) -> bool:
     return a.flaw == Flaw.UNKNOWN_TYPE
 
@@ -306,6 +326,7 @@ _PERHAPS_UNSUPPORTED = any_of(
 """A token may refuse any object for reasons of its own."""
 
 _NEW = (
+    replace(UNIQUE_ID_SET, when=unique_id_given),
     Rule(
         "attribute-type-unknown",
         CKR.ATTRIBUTE_TYPE_INVALID,
@@ -570,8 +591,9 @@ C_CREATE_OBJECT = Function(
     out_of_scope=object_not_followed,
     domains={
         # For private keys that are created, those of one algorithm stand.
-        "kind": tuple(k for k in dict.fromkeys((Kind.AES, *KINDS)) if k != Kind.EC_PRIVATE)
+        "kind": tuple(k for k in dict.fromkeys((Kind.AES, *KINDS)) if k != Kind.EC_PRIVATE),
     },
+    later=GIVEN_UNIQUE_ID,
     given=session_valid,
 )
 
@@ -593,6 +615,13 @@ def copy_changes_fixed_attribute(s: State, a: Args) -> bool:
 
 def attribute_named_unknown(s: State, a: Args) -> bool:
     return a.attribute == Attribute.UNKNOWN or a.attribute == Attribute.FOREIGN
+
+
+def unique_id_named(s: State, a: Args) -> bool:
+    return a.attribute == Attribute.UNIQUE_ID
+
+
+_NAMED_UNIQUE_ID: Mapping[Version, Later] = {V3_0: {"attribute": {Attribute.UNIQUE_ID: Attribute.UNKNOWN}}}
 
 
 def copy_not_plain(s: State, a: Args) -> bool:
@@ -617,6 +646,7 @@ _COPYING = (
         Strength.UNSAID,
         "A-40",
     ),
+    replace(UNIQUE_ID_SET, when=unique_id_named),
     Rule(
         "attribute-read-only",
         CKR.ATTRIBUTE_READ_ONLY,
@@ -702,6 +732,7 @@ C_COPY_OBJECT = Function(
         ),
         "flaw": (Flaw.NONE, Flaw.BAD_VALUE, Flaw.TWICE, Flaw.TWO_VALUES, Flaw.NULL, Flaw.EMPTY),
     },
+    later=_NAMED_UNIQUE_ID,
     deviations=2,
     given=session_valid,
 )
@@ -887,6 +918,7 @@ C_GET_ATTRIBUTE_VALUE = Function(
         Output("given", value_given, "5.7 C_GetAttributeValue, case 1", on=frozenset({CKR.ATTRIBUTE_SENSITIVE})),
     ),
     out_of_scope=object_of_another_token,
+    later=_NAMED_UNIQUE_ID,
     given=session_valid,
 )
 
@@ -900,6 +932,10 @@ def changing_prohibited(s: State, a: Args) -> bool:
 
 def attribute_read_only(s: State, a: Args) -> bool:
     return object_valid(s, a) and is_read_only(a.attribute)
+
+
+def unique_id_of_object_named(s: State, a: Args) -> bool:
+    return object_valid(s, a) and a.attribute == Attribute.UNIQUE_ID
 
 
 def value_of_key_set(s: State, a: Args) -> bool:
@@ -932,6 +968,7 @@ _CHANGING = (
         Strength.INFERRED,
         "A-13",
     ),
+    replace(UNIQUE_ID_SET, when=unique_id_of_object_named, unguarded=False),
     Rule(
         "attribute-read-only",
         CKR.ATTRIBUTE_READ_ONLY,
@@ -1055,6 +1092,7 @@ C_SET_ATTRIBUTE_VALUE = Function(
             Attribute.UNKNOWN,
         )
     },
+    later=_NAMED_UNIQUE_ID,
     given=session_valid,
 )
 

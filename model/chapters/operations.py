@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from ..attributes import PAIRS, PUBLIC_KEYS
 from ..call import Args, Buffer, Data, Parameter
@@ -44,9 +44,11 @@ from ..state import (
     Kind,
     Login,
     Mech,
+    Messages,
     Operation,
     Operations,
     Phase,
+    Process,
     Search,
     State,
     Trait,
@@ -78,7 +80,33 @@ from .conditions import (
     slot_of,
 )
 
-V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
+V2_01, V2_20, V2_40, V3_0 = Version.V2_01, Version.V2_20, Version.V2_40, Version.V3_0
+
+
+class Use(Protocol):
+    """What a key is used for by what an Init begins: an operation (`Activity`) or a message-based process."""
+
+    @property
+    def section(self) -> str:
+        """Where the standard speaks of it."""
+
+    @property
+    def role(self) -> Role:
+        """The use of mechanisms."""
+
+    @property
+    def noun(self) -> str:
+        """Its name in conditions."""
+
+    @property
+    def init(self) -> str:
+        """The function that begins it."""
+
+    @property
+    def usage(self) -> str:
+        """The attribute of a key that permits it, less the prefix."""
+
+    def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +140,11 @@ class Activity:
     def init(self) -> str:
         """The function that begins it."""
         return f"{self.stem}Init"
+
+    @property
+    def usage(self) -> str:
+        """The attribute of a key that permits it."""
+        return self.role.name
 
 
 _PLAINTEXT = (CKR.DATA_INVALID, CKR.DATA_LEN_RANGE)
@@ -213,6 +246,32 @@ def something_active(s: State, a: Args) -> bool:
     return o.search != Search.NONE or _running(o, (k.field for k in ACTIVITIES))
 
 
+def process_active(s: State, a: Args) -> bool:
+    """A message-based process, which no function but its own knows of."""
+    return session_valid(s, a) and s.sessions[a.session].operations.process.kind != Messages.NONE
+
+
+PROCESS_ACTIVE = Rule(
+    "process-active",
+    CKR.OPERATION_ACTIVE,
+    process_active,
+    "5.1.6 CKR_OPERATION_ACTIVE",
+    "Whether what a message-based process is of counts as an operation that keeps others from beginning is not said.",
+    Strength.MAY,
+    "A-72",
+    since=V3_0,
+)
+"""For functions that begin something else, or do cryptography at once."""
+
+
+def process_dropped(s: State, a: Args) -> State:
+    """The message-based process of the session ends."""
+    if not session_valid(s, a):
+        return s
+    session = s.sessions[a.session]
+    return put_session(s, a.session, replace(session, operations=replace(session.operations, process=Process())))
+
+
 # Beginning an operation: the mechanism and its parameter.
 
 
@@ -289,7 +348,7 @@ def _no_mechanism_rows(k: Activity) -> Iterable[Rule]:
     for code, strength in ((CKR.MECHANISM_INVALID, Strength.INFERRED), (CKR.MECHANISM_PARAM_INVALID, Strength.UNSAID)):
         yield Rule("mechanism-null", code, pointer_null, place, says, strength, "A-27", until=V2_40, unguarded=True)
     idle, busy = not_active(k), active(k)
-    for code in (CKR.ARGUMENTS_BAD, CKR.OPERATION_NOT_INITIALIZED):
+    for code in NOTHING_TO_CANCEL:
         yield Rule(
             "nothing-to-cancel",
             code,
@@ -310,12 +369,21 @@ def _no_mechanism_rows(k: Activity) -> Iterable[Rule]:
     )
 
 
-def _where_given(rows: Iterable[Rule]) -> Iterable[Rule]:
+NOTHING_TO_CANCEL = (
+    CKR.ARGUMENTS_BAD,
+    CKR.MECHANISM_INVALID,
+    CKR.MECHANISM_PARAM_INVALID,
+    CKR.OPERATION_NOT_INITIALIZED,
+)
+"""What an Init may say where it is to end what is active, and nothing is."""
+
+
+def where_given(rows: Iterable[Rule]) -> Iterable[Rule]:
     """Rows that look at the mechanism, where there is one."""
     return (replace(r, when=Guarded(mechanism_given, r.when)) for r in rows)
 
 
-def _key_beside_nothing_rows(k: Activity) -> Iterable[Rule]:
+def key_beside_nothing_rows(k: Use) -> Iterable[Rule]:
     """What may be said of the key where there is no mechanism to use it with, or, since v3.0, no need of a key."""
     for when, codes in (
         (key_invalid, (CKR.KEY_HANDLE_INVALID, CKR.OBJECT_HANDLE_INVALID)),
@@ -391,7 +459,7 @@ def key_hidden_row(strength: Strength) -> Rule:
 
 
 @cache
-def key_of_wrong_type(k: Activity) -> Condition:
+def key_of_wrong_type(k: Use) -> Condition:
     """The mechanism takes neither the key nor its other half."""
     own, either = with_role(k.role), (*_TAKEN[k.role], *_TAKEN_OTHERWISE[k.role])
     return named(
@@ -401,7 +469,7 @@ def key_of_wrong_type(k: Activity) -> Condition:
 
 
 @cache
-def key_of_wrong_half(k: Activity) -> Condition:
+def key_of_wrong_half(k: Use) -> Condition:
     """The mechanism takes the other half of the pair."""
     other = _TAKEN_OTHERWISE[k.role]
     return named(
@@ -411,16 +479,16 @@ def key_of_wrong_half(k: Activity) -> Condition:
 
 
 @cache
-def key_with_foreign_mechanism(k: Activity) -> Condition:
+def key_with_foreign_mechanism(k: Use) -> Condition:
     """A key and a mechanism of another use."""
     own = with_role(k.role)
     others = tuple(mech for mech in MECHANISMS if mech not in own)
     return named(f"key and mechanism not for {k.noun}", lambda s, a: key_valid(s, a) and one_of(a.mechanism, others))
 
 
-def _key_type_rows(k: Activity) -> tuple[Rule, ...]:
+def _key_type_rows(k: Use) -> tuple[Rule, ...]:
     place = "5.1.6 CKR_KEY_TYPE_INCONSISTENT"
-    return (
+    rows = (
         Rule(
             "key-of-wrong-type",
             CKR.KEY_TYPE_INCONSISTENT,
@@ -457,10 +525,12 @@ def _key_type_rows(k: Activity) -> tuple[Rule, ...]:
             "A-25",
         ),
     )
+    halves = any(mechs for _, mechs in _TAKEN_OTHERWISE[k.role])
+    return rows if halves else tuple(r for r in rows if r.id != "key-of-wrong-half")
 
 
 @cache
-def key_without_usage(k: Activity) -> Condition:
+def key_without_usage(k: Use) -> Condition:
     """No mechanism has this use for keys of the kind, so that they lack the attribute for it."""
     kinds = tuple(kind for kind, mechs in _TAKEN[k.role] if mechs)
     return named(
@@ -470,14 +540,14 @@ def key_without_usage(k: Activity) -> Condition:
 
 
 @cache
-def key_usage_denied(k: Activity) -> Condition:
+def key_usage_denied(k: Use) -> Condition:
     """The key's attribute for this use is FALSE."""
     return named(
         f"key not permitted for {k.noun}", lambda s, a: key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
     )
 
 
-def _key_usage_rows(k: Activity) -> tuple[Rule, ...]:
+def _key_usage_rows(k: Use) -> tuple[Rule, ...]:
     return (
         Rule(
             "key-without-usage",
@@ -492,7 +562,7 @@ def _key_usage_rows(k: Activity) -> tuple[Rule, ...]:
             "key-usage-denied",
             CKR.KEY_FUNCTION_NOT_PERMITTED,
             key_usage_denied(k),
-            f"{k.section} {k.init}, on CKA_{k.role.name}",
+            f"{k.section} {k.init}, on CKA_{k.usage}",
             "The attribute of the key that stands for this use has to be true.",
         ),
     )
@@ -512,14 +582,14 @@ _KEY_SIZE_ROWS = tuple(
 
 
 @cache
-def key_public(k: Activity) -> Condition:
+def key_public(k: Use) -> Condition:
     """A public key that the mechanism takes, which may be looked at closely."""
     return named(
         f"public key given for {k.noun}", lambda s, a: key_valid(s, a) and one_of(s.objects[a.key].kind, PUBLIC_KEYS)
     )
 
 
-def _public_key_rows(k: Activity) -> Iterable[Rule]:
+def _public_key_rows(k: Use) -> Iterable[Rule]:
     if k.role in (Role.VERIFY, Role.VERIFY_RECOVER):
         yield Rule(
             "public-key-given",
@@ -532,14 +602,13 @@ def _public_key_rows(k: Activity) -> Iterable[Rule]:
         )
 
 
-def _key_rows(k: Activity) -> Iterable[Rule]:
-    yield from _where_given(
+def key_rows(k: Use) -> Iterable[Rule]:
+    """Rows about the key that something is begun with, where there is a mechanism."""
+    yield from where_given(
         (*KEY_HANDLE_ROWS, *or_arguments_bad(*_key_type_rows(k), *_key_usage_rows(k)), *_public_key_rows(k))
     )
     yield from _KEY_SIZE_ROWS
     yield key_hidden_row(Strength.MAY)
-    yield from _parameter_rows(with_role(k.role))
-    yield from _key_beside_nothing_rows(k)
 
 
 # Beginning an operation: what is active already.
@@ -609,14 +678,14 @@ SURRENDER = Rule(
 _NOT_ERRORS = frozenset(
     {CKR.OK, CKR.BUFFER_TOO_SMALL, CKR.SESSION_HANDLE_INVALID, CKR.CRYPTOKI_NOT_INITIALIZED, CKR.CANCEL}
 )
-_DOUBTFUL = frozenset(
+DOUBTFUL = frozenset(
     {*ENVIRONMENT, CKR.FUNCTION_NOT_SUPPORTED, CKR.OPERATION_ACTIVE, CKR.USER_NOT_LOGGED_IN, CKR.PIN_EXPIRED}
 )
 """Errors that may have come from beside the operation: a stub's, the device's, or a guard's before it (A-71)."""
 
 ERRORS = frozenset(CKR) - _NOT_ERRORS
-_ARGUMENT_ERRORS = frozenset({CKR.ARGUMENTS_BAD})
-_PLAIN_ERRORS = ERRORS - _DOUBTFUL - _ARGUMENT_ERRORS
+ARGUMENT_ERRORS = frozenset({CKR.ARGUMENTS_BAD})
+PLAIN_ERRORS = ERRORS - DOUBTFUL - ARGUMENT_ERRORS
 
 DISPLACING = frozenset({CKR.OK, *ERRORS} - {CKR.OPERATION_ACTIVE})
 """Codes of an Init that may have dropped what was active before it, as some libraries do even where it fails."""
@@ -659,9 +728,10 @@ def init(k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
         (
             *SESSION,
             *_no_mechanism_rows(k),
-            *_where_given(mechanism_rows(k.role)),
-            *(_key_rows(k) if k.keyed else ()),
+            *where_given(mechanism_rows(k.role)),
+            *((*key_rows(k), *_parameter_rows(with_role(k.role)), *key_beside_nothing_rows(k)) if k.keyed else ()),
             *_activity_rows(k),
+            PROCESS_ACTIVE,
             USER_REQUIRED,
             PIN_TO_BE_CHANGED,
             SURRENDER,
@@ -674,6 +744,15 @@ def init(k: Activity, mechanisms: tuple[Mech, ...]) -> Function:
                 DISPLACING,
                 certain=False,
                 reading="A-16",
+            ),
+            Effect(
+                "process-displaced",
+                process_dropped,
+                "5.1.6 CKR_OPERATION_ACTIVE",
+                DISPLACING,
+                certain=False,
+                reading="A-72",
+                since=V3_0,
             ),
             Effect("operation-begun", started(k), f"{k.section} {k.init}, first sentence"),
         ),
@@ -747,7 +826,7 @@ def _whole_after_parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
         )
 
 
-_UNFORESEEN = (
+UNFORESEEN = (
     CKR.OPERATION_NOT_INITIALIZED,
     CKR.OPERATION_ACTIVE,
     CKR.MECHANISM_INVALID,
@@ -805,7 +884,7 @@ def _parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
             Strength.UNSAID,
             "A-11",
         )
-    for code in dict.fromkeys((*_UNFORESEEN, *k.unfit)) if k.keyed else ():
+    for code in dict.fromkeys((*UNFORESEEN, *k.unfit)) if k.keyed else ():
         yield Rule(
             "parts-unforeseen",
             code,
@@ -932,6 +1011,27 @@ _KEY_LOST = (
 )
 
 
+_EXHAUSTIBLE = (SIGNING, SIGNING_RECOVERABLY, VERIFYING, RECOVERING)
+"""Kinds whose functions list CKR_TOKEN_RESOURCE_EXCEEDED, but for those for two operations at once."""
+
+
+def _resource_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
+    if k in _EXHAUSTIBLE and not shape.dual:
+        yield replace(RESOURCE_EXCEEDED, when=active(k))
+
+
+RESOURCE_EXCEEDED = Rule(
+    "resource-perhaps-exceeded",
+    CKR.TOKEN_RESOURCE_EXCEEDED,
+    never,
+    "5.13 to 5.16 of v3.0, lists of return values",
+    "The lists have the code, and nothing says what it is for.",
+    Strength.MAY,
+    since=V3_0,
+)
+"""A row for functions that sign or verify, which a condition is to be given."""
+
+
 @cache
 def key_lost(k: Activity) -> Condition:
     """The key of the operation was destroyed or hidden meanwhile."""
@@ -984,6 +1084,7 @@ def refusals(k: Activity, shape: Shape, exact: tuple[Mech, ...] = ()) -> tuple[R
         *_data_rows(k, shape),
         *_buffer_rows(k, shape, exact),
         *_key_and_user_rows(k),
+        *_resource_rows(k, shape),
         USER_REQUIRED,
         PIN_TO_BE_CHANGED,
         SURRENDER,
@@ -1187,10 +1288,10 @@ def ends(k: Activity, shape: Shape) -> tuple[Effect, ...]:
     return (
         Effect("operation-goes-on-or-ends", success, place),
         *nothing_came,
-        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, _PLAIN_ERRORS),
-        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, _ARGUMENT_ERRORS, reading="A-15"),
-        Effect("operation-perhaps-ended", ended(k), place, ERRORS - _DOUBTFUL, certain=False, reading="A-11"),
-        Effect("operation-perhaps-ended", ended(k), place, _DOUBTFUL, certain=False, reading="A-71"),
+        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, PLAIN_ERRORS),
+        Effect("operation-ended-by-error", ended_if_sure(k, shape.step), place, ARGUMENT_ERRORS, reading="A-15"),
+        Effect("operation-perhaps-ended", ended(k), place, ERRORS - DOUBTFUL, certain=False, reading="A-11"),
+        Effect("operation-perhaps-ended", ended(k), place, DOUBTFUL, certain=False, reading="A-71"),
     )
 
 
@@ -1250,7 +1351,7 @@ TELLS_LENGTH: Final = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
 
 def forget_outputs(s: State) -> State:
     """`s` without outputs that later calls can rely on: for use when keys go, whose numbers others may take."""
-    return replace(s, ciphertext=Kept(), signature=Kept(), wrapped=Kept())
+    return replace(s, ciphertext=Kept(), signature=Kept(), wrapped=Kept(), message=Kept())
 
 
 # What calls of other chapters do to operations.
@@ -1271,11 +1372,14 @@ def unsettle_searches(s: State) -> State:
 
 
 def lost_key_in_use(s: State, number: int) -> bool:
-    """Whether an operation, or a saved one, still goes by a key of this number.
+    """Whether an operation, a saved one, or a message-based process still goes by a key of this number.
 
     Where the key is no more, no new object may take the number: it would be mistaken for the key.
     """
     held = ((x.open, x.operations) for x in s.sessions)
+    processes = ((x.open, x.operations.process) for x in s.sessions)
+    if any(there & (p.kind != Messages.NONE) & (p.key == number) for there, p in processes):
+        return True
     return any(
         there & (o.phase != Phase.NONE) & (o.key == number)
         for there, operations in (*held, (s.saved.valid, s.saved.operations))

@@ -6,7 +6,7 @@ from ..state import State
 from ..vocabulary import CKR, Version
 from .common import PIN_TO_BE_CHANGED, SESSION, USER_REQUIRED, arguments_bad
 from .conditions import callback_may_cancel, session_valid, slot_of
-from .operations import data_empty, data_null, something_active
+from .operations import PROCESS_ACTIVE, data_empty, data_null, something_active
 
 V2_20, V2_40 = Version.V2_20, Version.V2_40
 
@@ -51,6 +51,7 @@ _ROWS = (
         Strength.MAY,
         "A-48",
     ),
+    PROCESS_ACTIVE,
     USER_REQUIRED,
     PIN_TO_BE_CHANGED,
     Rule(

@@ -18,7 +18,7 @@ from .common import (
     or_arguments_bad,
 )
 from .conditions import session_valid, slot_of
-from .operations import DISPLACING, ERRORS, all_dropped, something_active
+from .operations import DISPLACING, ERRORS, PROCESS_ACTIVE, all_dropped, something_active
 
 
 def _search(s: State, a: Args) -> Search:
@@ -86,6 +86,7 @@ C_FIND_OBJECTS_INIT = Function(
             Strength.MAY,
             "A-16",
         ),
+        PROCESS_ACTIVE,
         PIN_TO_BE_CHANGED,
         USER_FOR_LOOKING,
     ),

@@ -13,6 +13,7 @@ from ..state import (
     Operations,
     Phase,
     Pin,
+    Process,
     Saved,
     Search,
     Session,
@@ -44,9 +45,9 @@ from .conditions import (
     token_asks_for_pin,
     token_there,
 )
-from .operations import end_all_operations, forget_outputs, unsettle_searches
+from .operations import end_all_operations, forget_outputs, process_dropped, unsettle_searches
 
-V2_01, V2_20, V2_40 = Version.V2_01, Version.V2_20, Version.V2_40
+V2_01, V2_20, V2_40, V3_0 = Version.V2_01, Version.V2_20, Version.V2_40, Version.V3_0
 
 
 # C_OpenSession.
@@ -306,11 +307,16 @@ def state_does_not_fit(s: State, a: Args) -> bool:
 
 
 def save_state(s: State, a: Args) -> State:
-    """A search and the operations with recovery are not in it."""
+    """A search, the operations with recovery and a message-based process are not in it."""
     if a.buffer == Buffer.NULL:
         return s
     session = s.sessions[a.session]
-    left_out = {"sign_recover": Operation(), "verify_recover": Operation(), "search": Search.NONE}
+    left_out = {
+        "sign_recover": Operation(),
+        "verify_recover": Operation(),
+        "search": Search.NONE,
+        "process": Process(),
+    }
     operations = replace(session.operations, **left_out)  # type: ignore[arg-type]
     return replace(s, saved=Saved(True, session.slot, session.rw, s.slots[session.slot].login, operations))
 
@@ -516,7 +522,9 @@ def saved_key_lost(s: State, a: Args) -> bool:
 def restore_state(s: State, a: Args) -> State:
     if not restorable(s, a):
         return s
-    return put_session(s, a.session, replace(s.sessions[a.session], operations=s.saved.operations))
+    session = s.sessions[a.session]
+    operations = replace(s.saved.operations, process=session.operations.process)
+    return put_session(s, a.session, replace(session, operations=operations))
 
 
 def restore_nothing(s: State, a: Args) -> State:
@@ -563,6 +571,14 @@ C_SET_OPERATION_STATE = Function(
     effects=(
         Effect("state-restored", restore_state, "5.6 C_SetOperationState, first and last paragraphs"),
         Effect("nothing-restored", restore_nothing, "5.6 C_SetOperationState, last paragraph", certain=False),
+        Effect(
+            "process-displaced",
+            process_dropped,
+            "5.6 C_SetOperationState, first and last paragraphs",
+            certain=False,
+            reading="A-72",
+            since=V3_0,
+        ),
     ),
     given=session_valid,
 )
@@ -947,6 +963,39 @@ C_LOGIN = Function(
 )
 
 
+# C_LoginUser.
+
+
+def user_named(s: State, a: Args) -> bool:
+    return a.named and login_attempted(s, a)
+
+
+def no_user_named(s: State, a: Args) -> bool:
+    return not a.named and login_attempted(s, a)
+
+
+_USER_NAME = tuple(
+    Rule(id, code, when, "5.6 of v3.0 C_LoginUser, on pUsername", says, Strength.UNSAID, "A-79")
+    for id, when, says in (
+        (
+            "user-named",
+            user_named,
+            "Nothing is said of a token that has no user of the name, or whose users have no names.",
+        ),
+        ("no-user-named", no_user_named, "Nothing is said of there being no name, where users may have some."),
+    )
+    for code in (CKR.PIN_INCORRECT, CKR.USER_TYPE_INVALID, CKR.ARGUMENTS_BAD)
+)
+
+C_LOGIN_USER = replace(
+    C_LOGIN,
+    name="C_LoginUser",
+    uses=(*C_LOGIN.uses, "named"),
+    rules=(*C_LOGIN.rules, *_USER_NAME),
+)
+"""C_Login with the name of a user beside the type, of which everything holds that holds of C_Login."""
+
+
 # C_Logout.
 
 
@@ -995,5 +1044,6 @@ FUNCTIONS = (
     C_GET_OPERATION_STATE,
     C_SET_OPERATION_STATE,
     C_LOGIN,
+    C_LOGIN_USER,
     C_LOGOUT,
 )

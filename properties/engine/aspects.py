@@ -1,7 +1,7 @@
 """What of a state is worth telling apart when it is asked what was tried where."""
 
 from ...model.chapters.operations import ACTIVITIES
-from ...model.state import Login, Phase, Pin, Search, State
+from ...model.state import Login, Messages, Phase, Pin, Search, State
 
 _ACTIVE = tuple(k.field for k in ACTIVITIES)
 
@@ -14,6 +14,7 @@ def aspect(s: State) -> int:
     """
     sessions = [x for x in s.sessions if x.open]
     kinds = {(x.rw, s.slots[x.slot].login) for x in sessions}
+    processes = (x.operations.process for x in sessions)
     active = {(name, getattr(x.operations, name).phase) for x in sessions for name in _ACTIVE}
     return hash(
         (
@@ -23,6 +24,7 @@ def aspect(s: State) -> int:
             tuple((name in {n for n, phase in active if phase == far}) for name in _ACTIVE for far in _BEGUN),
             any(x.operations.search != Search.NONE for x in sessions),
             tuple(any(x.known and x.private == private for x in s.objects) for private in (False, True)),
+            *sorted({(p.kind, p.parted) for p in processes if p.kind != Messages.NONE}),
         )
     )
 

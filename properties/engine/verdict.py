@@ -12,7 +12,7 @@ from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
 from ...model.precedence import Relation
 from ...model.rule import Effect, Rule
-from ...model.state import Phase, Search, State
+from ...model.state import Messages, Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 from .packed import leaves
 
@@ -33,7 +33,8 @@ def built_up(s: State) -> tuple[int, ...]:
     """How much there is of objects with a handle and of operations; what comes after tells equals apart."""
     active = sum(getattr(x.operations, k.field).phase != Phase.NONE for x in s.sessions for k in ACTIVITIES)
     searching = sum(x.operations.search != Search.NONE for x in s.sessions)
-    return (sum(x.known for x in s.objects) + active + searching, *leaves(s))
+    processing = sum(x.operations.process.kind != Messages.NONE for x in s.sessions)
+    return (sum(x.known for x in s.objects) + active + searching + processing, *leaves(s))
 
 
 class Outcome(Enum):

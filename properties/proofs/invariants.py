@@ -6,12 +6,14 @@ from itertools import combinations
 
 from ...model.attributes import KEYS
 from ...model.chapters.conditions import session_state
+from ...model.chapters.messages import MESSAGINGS
 from ...model.mechanisms import NOT_FOLLOWED, with_role
 from ...model.oracle import Model
 from ...model.state import (
     Kept,
     Login,
     Mech,
+    Messages,
     Operation,
     Operations,
     Phase,
@@ -47,9 +49,14 @@ def null_is_no_pin(model: Model) -> bool:
     return model.version >= Version.V2_20
 
 
+def there_are_messages(model: Model) -> bool:
+    """Message-based processes came with v3.0; before it there are none to speak of."""
+    return model.version >= Version.V3_0
+
+
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """A property of every reachable state, and the section of v2.40 that it follows from.
+    """A property of every reachable state, and the section that it follows from: of v2.40, or of a version it names.
 
     `claimed` says of which models: not every version, nor every reading, has each.
     """
@@ -92,11 +99,12 @@ def sessions_of_a_token_agree(s: State) -> bool:
 
 def _active(o: Operations) -> bool:
     kinds = (o.encrypt, o.decrypt, o.digest, o.sign, o.sign_recover, o.verify, o.verify_recover)
-    return o.search != Search.NONE or any(x.phase != Phase.NONE for x in kinds)
+    searching_or_processing = o.search != Search.NONE or o.process.kind != Messages.NONE
+    return searching_or_processing or any(x.phase != Phase.NONE for x in kinds)
 
 
 def operations_need_a_session(s: State) -> bool:
-    """An operation is active in open sessions only."""
+    """An operation, a search or a message-based process is active in open sessions only."""
     return all(x.open or not _active(x.operations) for x in s.sessions)
 
 
@@ -266,6 +274,33 @@ def only_keys_are_wrapped(s: State) -> bool:
     return not s.wrapped.valid or any(s.wrapped.kind == kind for kind in KEYS)
 
 
+_MESSAGE_ROLES = {m.kind: m.role for m in MESSAGINGS}
+
+
+def messages_in_parts_are_of_a_process(s: State) -> bool:
+    """A message is under way in parts only where there is a message-based process that it is of."""
+    return all(x.operations.process.kind != Messages.NONE or not x.operations.process.parted for x in s.sessions)
+
+
+def processes_have_a_mechanism_for_it(s: State) -> bool:
+    """A message-based process goes by a mechanism that does to messages what the process does."""
+    return all(
+        x.operations.process.kind != kind or any(x.operations.process.mechanism == mech for mech in _serving(role))
+        for x in s.sessions
+        for kind, role in _MESSAGE_ROLES.items()
+    )
+
+
+def saved_states_hold_no_process(s: State) -> bool:
+    """A saved state is of no message-based process."""
+    return not s.saved.valid or s.saved.operations.process.kind == Messages.NONE
+
+
+def messages_are_of_mechanisms_for_them(s: State) -> bool:
+    """What became of a message was made by a mechanism that encrypts or signs messages."""
+    return _made_by(s.message, Role.MESSAGE_ENCRYPT) or _made_by(s.message, Role.MESSAGE_SIGN)
+
+
 CATALOGUE = (
     Invariant(no_read_only_session_beside_so, "5.6", the_so_is_alone),
     Invariant(login_needs_a_session, "5.6"),
@@ -300,6 +335,10 @@ CATALOGUE = (
     Invariant(signatures_are_of_signing_mechanisms, "5.11"),
     Invariant(wrapped_keys_are_of_wrapping_mechanisms, "5.13"),
     Invariant(only_keys_are_wrapped, "5.13"),
+    Invariant(messages_in_parts_are_of_a_process, "5.9 of v3.0", there_are_messages),
+    Invariant(processes_have_a_mechanism_for_it, "5.9 of v3.0", there_are_messages),
+    Invariant(saved_states_hold_no_process, "5.6", there_are_messages),
+    Invariant(messages_are_of_mechanisms_for_them, "5.9 of v3.0", there_are_messages),
 )
 """Every invariant that some model has; some are proved by an induction only together with others.
 

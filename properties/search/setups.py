@@ -12,10 +12,11 @@ from typing import Any
 from ...model.attributes import KINDS
 from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
 from ...model.chapters import digests, dual, general, randomness, searches, sessions, slots
+from ...model.chapters.messages import MESSAGINGS, Messaging
 from ...model.environment import EVENTS
 from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
 from ...model.oracle import Model, following, in_scope, may_succeed
-from ...model.state import Exposed, Kind, Mech, Pin, Role, State, Trait
+from ...model.state import Exposed, Kind, Mech, Messages, Pin, Role, State, Trait
 from ...model.table import TABLE, functions_where
 from ...model.vocabulary import CKR, CKU
 from ..engine.verdict import built_up
@@ -65,7 +66,7 @@ _ENDINGS = ("Init", "", "Update", "Final")
 _ROLES: Mapping[Role, tuple[str, ...]] = {
     role: tuple(name for ending in _ENDINGS if (name := f"C_{_verb(role)}{ending}") in TABLE)
     for role in Role
-    if role is not Role.DIGEST and f"C_{_verb(role)}Init" in TABLE
+    if role not in (Role.DIGEST, *(m.role for m in MESSAGINGS)) and f"C_{_verb(role)}Init" in TABLE
 }
 """The functions of each operation with a key."""
 
@@ -83,8 +84,11 @@ OBJECTS = SEARCHES | functions_where(lambda f: "object" in f.uses)
 BEGINNING = functions_where(lambda f: any(id.endswith("-begun") for id in f.happens))
 """Functions that begin an operation."""
 
-_GOING_ON = {name: name.removesuffix("Init") for name in BEGINNING}
-"""What does at once all that was begun."""
+_GOING_ON = {name: name.removesuffix("Init") for name in BEGINNING} | {m.init: m.final for m in MESSAGINGS}
+"""What does at once all that was begun, or ends it."""
+
+LOGGING_IN = functions_where(lambda f: "user" in f.uses)
+CANCELLING = functions_where(lambda f: "cancel" in f.uses)
 
 _WRAPPING = frozenset(f"C_{_verb(role)}Key" for role in (Role.WRAP, Role.UNWRAP))
 _READING = functions_where(lambda f: "object" in f.uses and not f.effects)
@@ -100,6 +104,10 @@ def going_on(way: Way) -> Way:
 
 _OF_SESSIONS = frozenset(f.name for chapter in (general, slots, sessions) for f in chapter.FUNCTIONS)
 """Functions that the search finds its own way to."""
+
+_OF_MESSAGES: Mapping[Messages, frozenset[str]] = {
+    m.kind: frozenset((m.init, m.whole, m.begin, m.next, m.final)) for m in MESSAGINGS
+}
 
 _ENDING = functions_where(lambda f: not {"logged-out", "session-closed", "sessions-closed"}.isdisjoint(f.happens))
 """Functions that end what others rest on."""
@@ -240,9 +248,10 @@ def _several() -> Iterator[Place]:
     for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
         yield Place((*keys, *pair), DUAL | KEYED)
         yield Place((*keys, *pair, _c("C_Logout")), DUAL)
+        yield Place((*keys, *pair), CANCELLING)
         asked = tuple(_c(_GOING_ON[x.function], buffer=Buffer.NULL) for x in pair if x is not verify)
         yield Place((*keys, *pair, *asked), DUAL)
-    yield Place((*keys, sign), frozenset({"C_Login"}))
+    yield Place((*keys, sign), LOGGING_IN)
     for operation in (encrypt, sign):
         keyed = (*keys, operation, _c("C_GetOperationState"))
         yield Place(keyed, STATES)
@@ -276,6 +285,46 @@ def _several() -> Iterator[Place]:
     yield Place((*USER, *hidden, digest), DIGESTS)
 
 
+def _keyed_for(m: Messaging) -> tuple[Mechanism, Way, int]:
+    """A mechanism for messages of a kind, a way to its key, and the number of the key."""
+    mechanism = next(x for x in MECHANISMS.values() if m.role in x.roles)
+    return mechanism, _maker(mechanism), 0
+
+
+def _process(m: Messaging) -> Way:
+    """A message-based process is begun, once there is a key."""
+    mechanism, _, key = _keyed_for(m)
+    return (_c(m.init, mechanism=mechanism.mech, key=key),)
+
+
+def _messages() -> Iterator[Place]:
+    """Places where messages are processed (v3.0): before the first, in the middle of one, where something is lost."""
+    before = {Messages.DECRYPT: Messages.ENCRYPT, Messages.VERIFY: Messages.SIGN}
+    by_kind = {m.kind: m for m in MESSAGINGS}
+    for m in MESSAGINGS:
+        names = _OF_MESSAGES[m.kind]
+        ready: Way = (*USER, *_keyed_for(m)[1])
+        if m.kind in before:
+            first = by_kind[before[m.kind]]
+            ready = (*ready, *_process(first), _c(first.whole), _c(first.final))
+        begun = (*ready, *_process(m))
+        inside = (*begun, _c(m.begin))
+        yield Place(begun, names | EVERYWHERE | OPERATIONS | STATES)
+        yield Place(inside, names | CANCELLING)
+        yield Place((*inside, _c(m.next, last=False)), names)
+        yield Place((*begun, _c(m.whole), _c(m.begin)), names)
+        yield Place((*begun, _c("C_DestroyObject", object=0)), names)
+        yield Place((*begun, _c("C_Logout")), names)
+        noticed = (BEGIN[0], _c("C_OpenSession", notify=True), *ready[2:], *_process(m))
+        yield Place(noticed, names)
+        yield Place((*noticed, _c(m.begin)), names)
+    encrypt = (*USER, *AES, _c("C_EncryptInit", mechanism=Mech.AES_CBC, key=0))
+    yield Place(encrypt, frozenset(m.init for m in MESSAGINGS))
+    signed = by_kind[Messages.SIGN]
+    rsa = _c(signed.init, mechanism=Mech.SHA256_RSA_PKCS, key=1)
+    yield Place((*USER, *RSA, rsa), _OF_MESSAGES[Messages.SIGN])
+
+
 def _elsewhere(initial: State) -> Iterator[Place]:
     """Other slots, where they have facts that the first has not."""
     for slot, facts in enumerate(initial.slots):
@@ -306,7 +355,15 @@ def _befallen(initial: State) -> Iterator[Place]:
 def places(initial: State) -> Iterator[Place]:
     """All places worth looking around from."""
     yield from _befallen(initial)
-    yield from (*_operations(), *_objects(), *_searches(), *_wrapping(), *_several(), *_elsewhere(initial))
+    yield from (
+        *_operations(),
+        *_objects(),
+        *_searches(),
+        *_wrapping(),
+        *_several(),
+        *_messages(),
+        *_elsewhere(initial),
+    )
 
 
 def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:

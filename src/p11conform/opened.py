@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from . import subject
+from .adapters.isolated import Kind
+from .adapters.library import interface_of
 from .adapters.modules import registry
 from .adapters.modules.library import Request
 from .crew import Crew
@@ -41,8 +43,11 @@ def opened(opening: Opening, model: Model, seed: int) -> subject.Subject:
 def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
     if opening.module == subject.SIMULATED:
         return subject.simulated(model, seed)
+    interface = interface_of(model.version)
+    if interface is not None and opening.kind is Kind.PYKCS11:
+        fail(f"--adapter pykcs11: calls no interface of version {interface}; leave it out, or choose --spec 2.40")
     if opening.module in registry.names():
-        return subject.own_module(opening.module, opening.kind, opening.timeout, opening.faults)
+        return subject.own_module(opening.module, opening.kind, opening.timeout, opening.faults, interface)
     request = Request(
         library=opening.module,
         slot=opening.slot,
@@ -51,6 +56,7 @@ def _measured(opening: Opening, model: Model, seed: int) -> subject.Subject:
         so_pin=opening.so_pin,
         init_reserved=opening.init_reserved,
         timeout=opening.timeout,
+        interface=interface,
     )
     return subject.user_module(request, opening.kind, opening.level, opening.faults)
 

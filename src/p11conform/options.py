@@ -13,12 +13,13 @@ from .adapters.faults import Fault, read_fault
 from .adapters.isolated import Kind
 from .adapters.modules import registry
 from .exits import fail
+from .model.interface import COVERED
 from .model.oracle import Model, build
 from .model.vocabulary import Version
 from .properties.policy import Level
 
 DEFAULT_SEED: Final = 11
-SPECS: Final = [str(v) for v in (Version.V2_01, Version.V2_20, Version.V2_40)]
+SPECS: Final = [str(v) for v in COVERED]
 
 MOST_JOBS: Final = 64
 """Workers that a machine is asked for at most: each is a process of some 200 MB."""

@@ -24,7 +24,7 @@ from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model
 from .model.state import LIMIT_UNKNOWN, Mech, Object, Pin, Slot, State
 from .model.state import Kind as Kinds
-from .model.vocabulary import CKF, CKR, CKU
+from .model.vocabulary import CKF, CKR, CKU, Version
 from .properties.engine.verdict import Outcome, Steps, follow
 from .properties.policy import Level, Rights
 from .properties.reports.findings import Finding
@@ -101,11 +101,15 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
     )
 
 
-def own_module(name: str, kind: Kind, timeout: float, given: Sequence[Fault] = ()) -> Subject:
+def own_module(
+    name: str, kind: Kind, timeout: float, given: Sequence[Fault] = (), interface: Version | None = None
+) -> Subject:
     """A module of the registry, with tokens of our own in a private directory, and the faults that it is given.
 
+    It is called through an interface of a version, where one is named.
+
     Raises:
-        ModuleUnusable: if it is not installed or cannot be provisioned.
+        ModuleUnusable: if it is not installed, cannot be provisioned, or offers no such interface.
     """
     module = registry.provider(name).provision()
     try:
@@ -116,9 +120,11 @@ def own_module(name: str, kind: Kind, timeout: float, given: Sequence[Fault] = (
             timeout,
             namespaces=module.namespaces,
         )
+        library.see_that_offered(name, measured, interface)
     except BaseException:
         module.discard()
         raise
+    module = replace(module, binding=replace(module.binding, interface=interface))
     return _subject(_faulty(module, given), measured, Rights(Level.OURS), kind, timeout)
 
 

@@ -12,14 +12,14 @@ import click
 
 from ..exits import Exit, fail
 from ..model.environment import STEPS, expose
-from ..model.interface import SIGNATURES
+from ..model.interface import COVERED, SIGNATURES
 from ..model.oracle import build
 from ..model.precedence import EXPLICIT, RELATIONS
 from ..model.table import TABLE
 from ..model.vocabulary import CKR
 from ..properties.reports.findings import show_call
 from ..properties.reports.results import read_report
-from ..properties.search.goals import Witness, witnesses
+from ..properties.search.goals import Goal, Witness, witnesses
 from ..properties.search.orders import shown
 from ..properties.text.lint import NO_ROW
 from ..subject import SIMULATED_STATE
@@ -68,7 +68,7 @@ def _section(code: CKR, way: Witness | None, seen: Mapping[str, list[str]]) -> I
         yield f"Success, of every function but {', '.join(n for n, f in TABLE.items() if not f.returns_ok)} (5.1.1)."
     else:
         listed = [n for n, s in SIGNATURES.items() if any(code in codes for codes in s.listed.values())]
-        why = next((text for codes, text in NO_ROW.items() if code in codes), "No function of v2.40 has it.")
+        why = next((text for codes, text in NO_ROW.items() if code in codes), "No function has it.")
         yield f"No rule yields it. {why}" + (f" Listed for {len(listed)} functions." if listed else "")
     yield from _relations(code)
     if way is not None:
@@ -106,6 +106,9 @@ def _orders() -> Iterator[str]:
 def page(observed: Mapping[str, list[str]]) -> str:
     """The whole page, as Markdown; `observed` gives the codes seen, by module."""
     ways = _ways(witnesses(build(), SIMULATED_STATE))
+    newest = build(COVERED[-1])
+    later = [Goal(f.name, k) for f in newest.functions.values() for k, r in enumerate(f.rules) if r.code not in ways]
+    ways = {**ways, **_ways(witnesses(newest, SIMULATED_STATE, wanted=later))}
     lines = [_HEAD.rstrip("\n")]
     for code in CKR:
         lines += _section(code, ways.get(code), observed)

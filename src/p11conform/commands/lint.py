@@ -10,13 +10,13 @@ from rich.table import Table
 
 from ..console import Display, out
 from ..files import try_place, write_json
+from ..model.interface import COVERED
 from ..model.oracle import Model, permitted
 from ..model.state import State
 from ..options import model_of, readings_option
 from ..properties.reports.findings import show_call
 from ..properties.text.lint import Entry, Kind, Lint, lint
 from ..properties.text.overlaps import Meeting
-from ..properties.text.versions import COVERED
 from ..subject import SIMULATED_STATE
 
 NAMED = 4

@@ -22,7 +22,8 @@ _HEAD = """\
 
 Written by `./run docs` from `model/`; change that, not this page.
 
-A row reads: where the condition holds, the code applies. Sections are those of PKCS#11 v2.40.
+A row reads: where the condition holds, the code applies. Sections are those of PKCS#11 v2.40, or of the later
+version that is named with them.
 
 | strength | what the text says | forbids success |
 |---|---|---|
@@ -48,19 +49,28 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _versions(rule: Rule) -> str:
-    if rule.since is _OLDEST:
-        return "all" if rule.until is _NEWEST else f"up to {rule.until}"
-    return f"from {rule.since}" if rule.until is _NEWEST else f"{rule.since} to {rule.until}"
+def _versions(since: Version, until: Version = _NEWEST) -> str:
+    if since is _OLDEST:
+        return "all" if until is _NEWEST else f"up to {until}"
+    return f"from {since}" if until is _NEWEST else f"{since} to {until}"
 
 
 def _rule(r: Rule) -> tuple[str, ...]:
-    return str(r.code), r.id, r.condition, r.strength.value, r.place, r.says, _versions(r), r.reading or ""
+    return (
+        str(r.code),
+        r.id,
+        r.condition,
+        r.strength.value,
+        r.place,
+        r.says,
+        _versions(r.since, r.until),
+        r.reading or "",
+    )
 
 
 def _effect(e: Effect) -> tuple[str, ...]:
     certain = "yes" if e.certain else "or nothing changes"
-    return e.id, e.name, ", ".join(map(str, sorted(e.on))), certain, e.place, e.reading or ""
+    return e.id, e.name, ", ".join(map(str, sorted(e.on))), certain, e.place, _versions(e.since), e.reading or ""
 
 
 _ROW = ("code", "id", "when", "strength", "section", "what it says", "versions", "interpretation")
@@ -69,13 +79,17 @@ _ROW = ("code", "id", "when", "strength", "section", "what it says", "versions",
 def _function(f: Function) -> Iterator[str]:
     yield from ("", f"## {f.name}", "")
     given = ", ".join(f"`{name}`" for name in f.uses)
-    yield f"Section {f.signature.section}. Arguments of the model: {given}."
+    since = f.signature.since
+    came = "" if since is _OLDEST else f" It came with v{since}, and so do its rows."
+    yield f"Section {f.signature.section}.{came} Arguments of the model: {given}."
     if not f.returns_ok:
         yield "It never returns CKR_OK."
     if f.out_of_scope is not never:
         yield f"Not followed by the model, and so never called, when {_words(f.out_of_scope.__name__)}."
     yield from _table(_ROW, map(_rule, f.rules))
-    yield from _table(("id", "effect", "on", "certain", "section", "interpretation"), map(_effect, f.effects))
+    yield from _table(
+        ("id", "effect", "on", "certain", "section", "versions", "interpretation"), map(_effect, f.effects)
+    )
     yield from _table(("output", "section"), ((_words(o.name), o.place) for o in f.outputs))
 
 

@@ -9,13 +9,14 @@ import click
 from ..console import Display, out
 from ..exits import fail
 from ..files import try_place, write_json
+from ..model.interface import COVERED
 from ..model.oracle import Model
 from ..model.precedence import Relation
 from ..model.rule import Rule
 from ..model.vocabulary import CKR, Version
 from ..options import model_of, readings_option
 from ..properties.reports.findings import explain_rule, show_call
-from ..properties.text.versions import COVERED, Comparison, Difference, compare
+from ..properties.text.versions import Comparison, Difference, compare
 from ..subject import SIMULATED_STATE
 
 
@@ -75,9 +76,12 @@ def _text(found: Comparison, old: Model, new: Model) -> Iterator[str]:
         for model, codes in ((old, x.old), (new, x.new)):
             if codes:
                 yield f"{x.function}: listed in {model.version} only: {_listed(codes)}"
+    for model, names in ((old, found.gone), (new, found.come)):
+        if names:
+            yield f"functions of {model.version} only: {', '.join(names)}"
     for name, rule, version in found.idle:
         yield f"{name}: no difference seen by a rule of {version} only: {explain_rule(rule)}"
-    if not (found.differences or found.lists or found.idle):
+    if not (found.differences or found.lists or found.idle or found.gone or found.come):
         yield f"{old.version} and {new.version}: nothing differs"
     else:
         n = len(found.differences)
@@ -104,6 +108,8 @@ def comparison_json(found: Comparison, old: Model, new: Model) -> dict[str, Any]
         "lists": [
             {"function": x.function, "old": list(_names(x.old)), "new": list(_names(x.new))} for x in found.lists
         ],
+        "old_functions": list(found.gone),
+        "new_functions": list(found.come),
         "no_difference_seen": [
             {"function": name, "version": str(version), **_rules((rule,))[0]} for name, rule, version in found.idle
         ],

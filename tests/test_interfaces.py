@@ -1,0 +1,155 @@
+"""Compiled modules with interfaces: which list is called, and that none is called beyond its end."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from p11conform.adapters.base import Binding, ModuleUnusable
+from p11conform.adapters.isolated import Isolated, Kind
+from p11conform.adapters.library import INTERFACES, interface_of, listed
+from p11conform.adapters.modules import registry
+from p11conform.model.call import Args, Call, Ending, Interface
+from p11conform.model.interface import COVERED, SIGNATURES
+from p11conform.model.vocabulary import CKR, Version
+
+Compiled = Callable[..., str]
+VENDOR, OLD = 0x80000000, 0x80000000 + 1000
+V2_40, V3_0 = Version.V2_40, Version.V3_0
+READ = """
+import json, sys
+from p11conform.adapters.base import ModuleUnusable
+from p11conform.adapters.cryptoki import ffi
+from p11conform.adapters.library import load, offered
+from p11conform.model.vocabulary import Version
+wanted = Version(sys.argv[2]) if sys.argv[2:] else None
+try:
+    functions = load(sys.argv[1], wanted)
+    told = {n: f and ffi.cast("CK_RV (*)(void)", f)() for n, f in functions.items()}
+except ModuleUnusable as error:
+    told = str(error)
+json.dump([told, [str(v) for v in offered(sys.argv[1])]], sys.stdout)
+"""
+
+
+def read(library: str, *version: str) -> tuple[dict[str, int | None] | str, list[str]]:
+    """What each function of a list returns, or why there is none, and the versions that the module offers."""
+    package = Path(sys.modules["p11conform"].__path__[0]).parent
+    command = (sys.executable, "-c", READ, library, *version)
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    told, offered = json.loads(ran.stdout)
+    return told, offered
+
+
+def test_each_version_has_the_functions_of_the_model() -> None:
+    for version in COVERED:
+        assert {*listed(version)} == {name for name, x in SIGNATURES.items() if version in x.listed}
+    assert [interface_of(v) for v in COVERED] == [v if v in INTERFACES else None for v in COVERED]
+    assert interface_of(V2_40) is None
+
+
+def test_a_module_is_called_through_the_list_of_the_version(compiled: Compiled) -> None:
+    library = compiled("interfaces", OFFERED=300, LENGTH=92)
+    told, offered = read(library, "3.0")
+    assert isinstance(told, dict)
+    assert [*told.values()] == [VENDOR + place for place in range(92)]
+    assert told["C_GetInterfaceList"] == VENDOR + 68
+    assert offered == ["3.0"]
+    told, _ = read(library)
+    assert isinstance(told, dict)
+    assert [*told.values()] == [OLD + place for place in range(68)], "v2.40 and older have the old list"
+
+
+def test_null_pointers_are_known_as_such(compiled: Compiled) -> None:
+    told, _ = read(compiled("interfaces", OFFERED=300, LENGTH=92, EVERY=2), "3.0")
+    assert isinstance(told, dict)
+    assert [*told.values()] == [None if place % 2 else VENDOR + place for place in range(92)]
+
+
+@pytest.mark.parametrize(
+    ("macros", "why"),
+    [
+        ({"OFFERED": 240, "LENGTH": 68}, "C_GetInterface gives CKR_ARGUMENTS_BAD for version 3.0"),
+        ({"OFFERED": 302, "LENGTH": 104}, "C_GetInterface gives CKR_ARGUMENTS_BAD for version 3.0"),
+        ({"OFFERED": 300, "SAID": 240, "LENGTH": 68}, "a list of version 2.40 for 3.0"),
+        ({"OFFERED": 300, "SAID": 0, "LENGTH": 0}, "a list of version 0.0 for 3.0"),
+        ({"OFFERED": 300, "SAID": 302, "LENGTH": 68}, "a list of version 3.2 for 3.0"),
+        ({"OFFERED": 300, "LENGTH": 92, "LIE": 1}, "without the name or without a list"),
+        ({"OFFERED": 300, "LENGTH": 92, "LIE": 2}, "without the name or without a list"),
+        ({"OFFERED": 300, "LENGTH": 92, "LIE": 3}, "CKR_OK and a NULL interface"),
+        ({"OFFERED": 300, "LENGTH": 92, "LIE": 4}, "C_GetInterface gives CKR_ARGUMENTS_BAD"),
+        ({"OFFERED": 300, "LENGTH": 92, "NO_INTERFACES": 1}, "has no C_GetInterface"),
+    ],
+)
+def test_what_is_no_interface_of_the_version_is_not_called(
+    compiled: Compiled, macros: dict[str, int], why: str
+) -> None:
+    library = compiled("interfaces", **macros)
+    told, _ = read(library, "3.0")
+    assert isinstance(told, str)
+    assert why in told
+    assert "choose --spec 2.40" in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("macros", "offered"),
+    [
+        ({"OFFERED": 240, "LENGTH": 68}, []),
+        ({"OFFERED": 300, "LENGTH": 92, "LIE": 1}, []),
+        ({"OFFERED": 300, "LENGTH": 92, "LIE": 2}, []),
+        ({"OFFERED": 399, "LENGTH": 92}, []),
+        ({"OFFERED": 300, "LENGTH": 92, "NO_INTERFACES": 1}, []),
+    ],
+)
+def test_only_what_can_be_called_counts_as_offered(
+    compiled: Compiled, macros: dict[str, int], offered: list[str]
+) -> None:
+    assert read(compiled("interfaces", **macros))[1] == offered
+
+
+def test_a_module_under_test_is_called_through_its_interface(compiled: Compiled) -> None:
+    library = compiled("interfaces", OFFERED=300, LENGTH=92, EVERY=2)
+    place = listed(V3_0).index
+    with Isolated(Kind.RAW, library, Binding((1,), interface=V3_0)) as module:
+        module.reset(False)
+        assert module.supports(Call("C_MessageSignFinal"))
+        for name in ("C_MessageSignFinal", "C_SessionCancel", "C_MessageEncryptInit"):
+            seen = module.call(Call(name))
+            if place(name) % 2:
+                assert seen.ending is Ending.ABSENT
+            else:
+                assert seen.code == VENDOR + place(name)
+    with Isolated(Kind.RAW, library, Binding((1,))) as module:
+        assert not module.supports(Call("C_MessageSignFinal"))
+        assert module.supports(Call("C_Logout"))
+
+
+def test_a_module_without_the_interface_cannot_be_tested(compiled: Compiled) -> None:
+    with pytest.raises(ModuleUnusable, match="choose --spec"):
+        Isolated(Kind.RAW, compiled("interfaces", OFFERED=240, LENGTH=68), Binding((1,), interface=V3_0))
+
+
+@pytest.mark.module
+def test_softokn_gives_the_interface_that_was_asked_for() -> None:
+    provider = registry.provider("nss")
+    if provider.obstacle() is not None:
+        pytest.skip("needs NSS softokn")
+    module = provider.provision()
+    try:
+        binding = replace(module.binding, interface=V3_0)
+        with Isolated(Kind.RAW, module.library, binding, module.environment) as adapter:
+            adapter.reset(False)
+            own = adapter.call(Call("C_GetInterface"))
+            assert (own.code, own.outputs) == (CKR.OK, (("matches", 1),))
+            unknown = adapter.call(Call("C_GetInterface", Args(interface=Interface.UNKNOWN_VERSION)))
+            assert unknown.code != CKR.OK
+            assert adapter.call(Call("C_GetInterfaceList")).code == CKR.OK
+    finally:
+        module.discard()
