@@ -168,7 +168,7 @@ ANSWERS = {
         (*USER, create(SECRET), step("C_DestroyObject", hSession=S, hObject=KEY), init("C_EncryptInit", CKM_AES_ECB)),
         WRONG,
     ),
-    "a call that is not told in full is not held against anybody": ((*BEGIN, step("C_Sign")), PERMITTED),
+    "a call that is not told in full is not held against anybody": ((*BEGIN, step("C_Sign")), UNKNOWN),
     "nor is one whose answer is not told": ((*BEGIN, step("C_Sign", "?", hSession=S)), UNKNOWN),
     "nor a function that the model does not have": ((*BEGIN, step("C_Vendor", hSession=S)), UNKNOWN),
     "after the end there is nothing": ((*BEGIN, step("C_Finalize", pReserved=None), digest()), WRONG),

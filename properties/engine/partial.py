@@ -62,7 +62,7 @@ class TooMany(Exception):
     """There are more cases than are worth following."""
 
 
-MOST_CASES: Final = 600
+MOST_CASES: Final = 1_200
 """Ways that are followed, at most, before a call is given up."""
 
 
