@@ -209,7 +209,12 @@ def traits_for_reading(type: int, thing: Thing) -> Values:
 
 
 _BOOLEAN: Final = frozenset(x.number for x in ATTRIBUTES.values() if x.boolean and x.number is not None)
-_NUMBERED: Final = {x.number: x.attribute for x in ATTRIBUTES.values() if x.number is not None}
+_LATER: Final = frozenset({Attribute.UNIQUE_ID})
+"""Attributes that came with a version that a module need not have, whatever version it is judged by."""
+
+_NUMBERED: Final = {
+    x.number: x.attribute for x in ATTRIBUTES.values() if x.number is not None and x.attribute not in _LATER
+}
 _VALUE_IS_CKA_VALUE: Final = frozenset(
     {Kind.DATA, Kind.CERTIFICATE, Kind.EC_PRIVATE, *(k.kind for k in KINDS.values() if k.cls is Class.SECRET_KEY)}
 )
