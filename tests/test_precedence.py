@@ -153,7 +153,6 @@ def test_an_order_that_should_be_followed_only_advises(function: str, high: str,
 
 
 UNDECIDED = [
-    ("C_Sign", "DEVICE_REMOVED", "SESSION_CLOSED"),
     ("C_Sign", "DEVICE_REMOVED", "DEVICE_MEMORY"),
     ("C_Sign", "DEVICE_REMOVED", "DEVICE_ERROR"),
     ("C_Sign", "DEVICE_REMOVED", "TOKEN_NOT_PRESENT"),
