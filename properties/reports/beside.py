@@ -78,7 +78,8 @@ def cells(report: Report) -> Mapping[str, Cell]:
         if function in CHAPTER_OF:
             pairs[CHAPTER_OF[function]].append((function, seen))
     calls: Counter[str] = Counter()
-    for (function, _), times in zip(report["coverage"]["pairs"], report["coverage"]["times"], strict=True):
+    # Older reports do not count.
+    for (function, _), times in zip(report["coverage"]["pairs"], report["coverage"].get("times", ()), strict=False):
         calls[CHAPTER_OF.get(function, "")] += times
     findings = Counter(CHAPTER_OF.get(f["function"], "") for f in report["findings"])
     return {
