@@ -376,6 +376,27 @@ def test_absurdly_many_workers_are_refused() -> None:
     assert_one_line(p11conform("check", "softhsm2", "--jobs", "5000"), 2, "--jobs 5000", "at most 64")
 
 
+@pytest.mark.parametrize(
+    ("args", "holds"),
+    [
+        (("--jobs", "2"), "name 2 by --token-label"),
+        (("--jobs", "2", "--token-label", "a"), "1 can be had"),
+        (("--token-label", "a", "--token-label", "b"), "give --jobs 2"),
+        (("--jobs", "2", "--slot", "1", "--slot", "1"), "named twice"),
+        (("--jobs", "2", "--slot", "1", "--slot", "2", "--token-label", "a"), "all by the one or all by the other"),
+    ],
+)
+def test_workers_want_tokens_of_their_own(args: tuple[str, ...], holds: str) -> None:
+    assert_one_line(p11conform("check", SHARED_OBJECT, *args), 2, holds)
+
+
+def test_a_profile_and_a_replay_are_of_one_token(tmp_path: Path) -> None:
+    two = ("--token-label", "a", "--token-label", "b")
+    assert_one_line(p11conform("profile", SHARED_OBJECT, *two), 2, "name one")
+    report = written(tmp_path, "report.json", REPORT)
+    assert_one_line(p11conform("replay", report, "--module", SHARED_OBJECT, *two), 2, "name one")
+
+
 def test_replay_goes_on_after_a_trace_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def harmless(*given: Any) -> Any:
         return replace(opened(*given), rights=Rights(Level.SESSION_OBJECTS))
