@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import restricted
 
-from p11conform import cli, options
+from p11conform import checking, cli, options
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
 from p11conform.cli import TRACEBACK
@@ -121,7 +121,7 @@ def test_an_unknown_version_is_refused() -> None:
 
 
 def test_where_the_report_cannot_go_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(check, "opened", lambda *_: pytest.fail("began to work"))
+    monkeypatch.setattr(checking, "opened", lambda *_: pytest.fail("began to work"))
     file = str(tmp_path / "missing" / "report.json")
     assert_one_line(p11conform("check", "simulated", "--json", file), 2, file, "no directory")
 
@@ -364,7 +364,7 @@ def test_an_option_that_would_mean_nothing_is_refused(module: str, args: tuple[s
 def test_an_empty_pin_is_refused_before_it_is_tried(
     tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "opened", lambda *_: pytest.fail("began to work"))
+    monkeypatch.setattr(checking, "opened", lambda *_: pytest.fail("began to work"))
     result = p11conform("check", SHARED_OBJECT, env={variable: ""})
     assert_one_line(result, 2, variable, "empty")
     for option in ("--pin-file", "--so-pin-file"):
@@ -457,7 +457,7 @@ def test_a_fault_of_ours_is_a_line_and_a_traceback_only_on_request(monkeypatch: 
     def faulty(*_: object) -> None:
         raise ZeroDivisionError("odd")
 
-    monkeypatch.setattr(check, "opened", faulty)
+    monkeypatch.setattr(checking, "opened", faulty)
     assert_one_line(p11conform("check", "simulated"), 70, "a fault of p11conform: ZeroDivisionError: odd")
     for shown in (
         p11conform("--traceback", "check", "simulated"),
