@@ -19,7 +19,7 @@ from p11conform import checking, cli, options
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
 from p11conform.cli import TRACEBACK
-from p11conform.commands import check, replay
+from p11conform.commands import replay
 from p11conform.exits import Exit
 from p11conform.model.oracle import build
 from p11conform.opened import opened
