@@ -30,9 +30,9 @@ def running(place: Path) -> list[str]:
     return [" ".join(process.info["cmdline"] or ()) for process in processes(place)]
 
 
-def still_running(place: Path) -> list[str]:
+def still_running(place: Path, patience: float = PATIENCE) -> list[str]:
     """What runs there after a while."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while (left := running(place)) and time.monotonic() < until:
         time.sleep(0.02)
     return left

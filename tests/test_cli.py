@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import restricted
 
-from p11conform import cli, options
+from p11conform import checking, cli, options
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
 from p11conform.cli import TRACEBACK
-from p11conform.commands import check, replay
+from p11conform.commands import replay
 from p11conform.exits import Exit
 from p11conform.model.oracle import build
 from p11conform.opened import opened
@@ -121,7 +121,7 @@ def test_an_unknown_version_is_refused() -> None:
 
 
 def test_where_the_report_cannot_go_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(check, "opened", lambda *_: pytest.fail("began to work"))
+    monkeypatch.setattr(checking, "opened", lambda *_: pytest.fail("began to work"))
     file = str(tmp_path / "missing" / "report.json")
     assert_one_line(p11conform("check", "simulated", "--json", file), 2, file, "no directory")
 
@@ -364,7 +364,7 @@ def test_an_option_that_would_mean_nothing_is_refused(module: str, args: tuple[s
 def test_an_empty_pin_is_refused_before_it_is_tried(
     tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "opened", lambda *_: pytest.fail("began to work"))
+    monkeypatch.setattr(checking, "opened", lambda *_: pytest.fail("began to work"))
     result = p11conform("check", SHARED_OBJECT, env={variable: ""})
     assert_one_line(result, 2, variable, "empty")
     for option in ("--pin-file", "--so-pin-file"):
@@ -374,6 +374,27 @@ def test_an_empty_pin_is_refused_before_it_is_tried(
 
 def test_absurdly_many_workers_are_refused() -> None:
     assert_one_line(p11conform("check", "softhsm2", "--jobs", "5000"), 2, "--jobs 5000", "at most 64")
+
+
+@pytest.mark.parametrize(
+    ("args", "holds"),
+    [
+        (("--jobs", "2"), "name 2 by --token-label"),
+        (("--jobs", "2", "--token-label", "a"), "1 can be had"),
+        (("--token-label", "a", "--token-label", "b"), "give --jobs 2"),
+        (("--jobs", "2", "--slot", "1", "--slot", "1"), "named twice"),
+        (("--jobs", "2", "--slot", "1", "--slot", "2", "--token-label", "a"), "all by the one or all by the other"),
+    ],
+)
+def test_workers_want_tokens_of_their_own(args: tuple[str, ...], holds: str) -> None:
+    assert_one_line(p11conform("check", SHARED_OBJECT, *args), 2, holds)
+
+
+def test_a_profile_and_a_replay_are_of_one_token(tmp_path: Path) -> None:
+    two = ("--token-label", "a", "--token-label", "b")
+    assert_one_line(p11conform("profile", SHARED_OBJECT, *two), 2, "name one")
+    report = written(tmp_path, "report.json", REPORT)
+    assert_one_line(p11conform("replay", report, "--module", SHARED_OBJECT, *two), 2, "name one")
 
 
 def test_replay_goes_on_after_a_trace_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,7 +457,7 @@ def test_a_fault_of_ours_is_a_line_and_a_traceback_only_on_request(monkeypatch: 
     def faulty(*_: object) -> None:
         raise ZeroDivisionError("odd")
 
-    monkeypatch.setattr(check, "opened", faulty)
+    monkeypatch.setattr(checking, "opened", faulty)
     assert_one_line(p11conform("check", "simulated"), 70, "a fault of p11conform: ZeroDivisionError: odd")
     for shown in (
         p11conform("--traceback", "check", "simulated"),

@@ -10,7 +10,7 @@ from typing import Final
 
 from ...model.call import Call, Observation
 from ...model.state import Pin
-from ...model.vocabulary import CKR, CKU, Version
+from ...model.vocabulary import CKF, CKR, CKU, Version
 from ..base import Binding, ModuleUnusable, risk
 from ..isolated import NO_ENVIRONMENT, Isolated, Kind, ask_once, login_isolated, measure_isolated
 from ..measure import Measured, MeasuredSlot
@@ -87,6 +87,9 @@ def see_that_offered(module: str, measured: Measured, interface: Version | None)
 def provision(request: Request) -> tuple[Module, Measured]:
     """A module of the user's, measured in a child process, with the PINs tried once.
 
+    What a check that was killed has left is no hindrance: the user PIN of a token that its SO can initialise anew is
+    not tried, as it is in force after that, and one that p11conform set is put back where it may be.
+
     Raises:
         ModuleUnusable: if the library cannot be used, no token fits, or a PIN is missing, empty, was given wrongly of
             late, or is refused. Nothing is tried before all that is known.
@@ -98,10 +101,6 @@ def provision(request: Request) -> tuple[Module, Measured]:
     measured = measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout)
     see_that_offered(request.library, measured, request.interface)
     slot = choose(measured, request)
-    for user, _ in request.given:
-        _see_that_tries_are_left(request, slot, user)
-    for user, pin in request.given:
-        _try_pin(request, slot, user, pin)
     empty = next((s for s in measured.slots if not s.token_present and s.id != slot.id), None)
     known = {Pin.USER: request.user_pin, Pin.SO: request.so_pin}
     if request.changes_pins or request.expendable:
@@ -113,6 +112,7 @@ def provision(request: Request) -> tuple[Module, Measured]:
         init_reserved=request.init_reserved,
         interface=request.interface,
     )
+    _try_pins(request, slot, binding)
     module = Module(
         name=request.library,
         library=request.library,
@@ -146,14 +146,52 @@ def _see_that_tries_are_left(request: Request, slot: MeasuredSlot, user: CKU) ->
 _PIN_IS_WRONG: Final = (CKR.PIN_INCORRECT, CKR.PIN_INVALID, CKR.PIN_LEN_RANGE, CKR.PIN_LOCKED, CKR.PIN_EXPIRED)
 
 
-def _try_pin(request: Request, slot: MeasuredSlot, user: CKU, pin: bytes) -> None:
-    code = login_isolated(request.library, slot.id, user, pin, NO_ENVIRONMENT, request.init_reserved, request.timeout)
+def _try_pins(request: Request, slot: MeasuredSlot, binding: Binding) -> None:
+    """Try the PINs that the token is to be used with.
+
+    Raises:
+        ModuleUnusable: if one is refused, or may not be tried.
+    """
+    given = dict(request.given)
+    if request.expendable:
+        _see_that_tries_are_left(request, slot, CKU.SO)
+        if _try_pin(request, slot, CKU.SO, given.pop(CKU.SO)):
+            return
+    for user in given:
+        _see_that_tries_are_left(request, slot, user)
+    for user, pin in given.items():
+        try:
+            _try_pin(request, slot, user, pin)
+        except ModuleUnusable:
+            if user is not CKU.USER or not _was_left_changed(request, binding) or not _clear(request, binding)():
+                raise
+
+
+def _was_left_changed(request: Request, binding: Binding) -> bool:
+    """Whether the user PIN is the one that p11conform sets: a check was killed before it put it back."""
+    if not request.changes_pins:
+        return False
+    measured = measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout)
+    flags = next((x.flags for x in measured.slots if x.id == binding.slots[0]), 0)
+    if risk(flags & ~CKF.USER_PIN_COUNT_LOW, CKU.USER) is not None:
+        return False
+    return _log_in(request, binding.slots[0], CKU.USER, binding.pins[Pin.OTHER.name]) == CKR.OK
+
+
+def _log_in(request: Request, slot_id: int, user: CKU, pin: bytes) -> int:
+    return login_isolated(request.library, slot_id, user, pin, NO_ENVIRONMENT, request.init_reserved, request.timeout)
+
+
+def _try_pin(request: Request, slot: MeasuredSlot, user: CKU, pin: bytes) -> bool:
+    """Whether a user can log in; False only for an SO of whom C_InitToken alone can tell."""
+    code = _log_in(request, slot.id, user, pin)
     # Where the SO cannot log in whatever the PIN, only C_InitToken can tell whether it is right.
     if code != CKR.OK and not (user is CKU.SO and request.expendable and code not in _PIN_IS_WRONG):
         name = str(CKR(code)) if code in {int(c) for c in CKR} else f"0x{code:08X}"
         raise ModuleUnusable(
             f"{request.library}: the {WHO[user]} PIN is refused ({name}); check it before you try again"
         )
+    return code == CKR.OK
 
 
 def _way_back(request: Request, binding: Binding) -> Callable[[], bool | None]:

@@ -379,8 +379,8 @@ class Campaign:
         """Calls that wait until last, as NULL pointers like theirs kill."""
         self._last = False
         self._shares: dict[Source, _Share] = {}
-        self._hopeful: set[str] = set()
-        """Functions to whose success a way was found."""
+        self._hopeful: dict[str, int] = {}
+        """Functions to whose success a way was found, and after how many pieces of work."""
         self._null_visits: dict[tuple[str, tuple[str, ...]], Visit] = {}
         """For each function and the arguments that are NULL pointers the first visit that has such a call."""
         self._lost = 0.0
@@ -421,7 +421,8 @@ class Campaign:
                 [self._calls[k] for k in self._spared],
                 self.habits,
                 any(self._policy(self._initial, self._calls[k]) for k in self._calls_of.get("C_Login", ())),
-                self._hopeful,
+                # What is found ahead of time, the further ahead the more work, does not count.
+                {function for function, given in self._hopeful.items() if given <= self._done[Source.DERIVED]},
             ),
             tuple(Unconfirmed(*key, tuple(at)) for key, at in sorted(self.unconfirmed.items())),
             self._lost,
@@ -530,7 +531,9 @@ class Campaign:
                     named = self._named(some)
                     sweeps += [Sweep(self._named(way), named[i : i + SWEEP], look) for i in range(0, len(named), SWEEP)]
             new = search.found[before:]
-            self._hopeful |= {w.goal.function for w in new if w.goal.row is None}
+            for w in new:
+                if w.goal.row is None:
+                    self._hopeful.setdefault(w.goal.function, self._given[Source.DERIVED])
             now = [w for w in new if w.goal.given is None and w.goal.change is None]
             shown += now
             changes.append([w for w in new if w.goal.change is not None])

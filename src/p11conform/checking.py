@@ -1,7 +1,7 @@
 """A check of a module, from its opening to its closing: however it ends, there are results."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,15 +9,16 @@ from typing import Any
 
 from . import subject
 from .adapters.base import ModuleUnusable
+from .adapters.census import Census
 from .console import Display
 from .exits import Exit, Failure
 from .interrupts import ASKED, Interrupted
 from .model.oracle import Model
-from .opened import opened, workers
+from .opened import opened, others, workers
 from .options import Opening
 from .properties.reports.findings import Finding
 from .properties.reports.results import Run
-from .properties.run.campaign import Budget, Campaign, Ended, How, Results
+from .properties.run.campaign import Budget, Campaign, Crew, Ended, How, Results
 from .properties.run.tally import Tally
 
 
@@ -32,13 +33,17 @@ class Outcome:
 
 @dataclass(slots=True)
 class Check:
-    """A check, from the opening of the module to its closing; `tested` is given where it is open already."""
+    """A check, from the opening of the module to its closing; `tested` is given where it is open already.
+
+    It is done by so many `jobs`, by one where none are told; on a `cluster`, by all of its workers.
+    """
 
     model: Model
     opening: Opening
     seed: int
     budget: Budget
-    jobs: int
+    jobs: int | None = None
+    cluster: str | None = None
     display: Display = field(default_factory=Display)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     tested: subject.Subject | None = None
@@ -62,7 +67,7 @@ class Check:
         return Run(
             date=self.began.strftime("%Y-%m-%dT%H:%M:%SZ"),
             budget=self.budget,
-            jobs=self.jobs,
+            jobs=self.jobs or 1,
             rights=rights,
             token=self.tested.token if self.tested else {},
             census=self.census,
@@ -95,67 +100,87 @@ class Check:
 
     def _run(self) -> Results:
         ASKED.look()
-        self.tested = self.tested or opened(self.opening, self.model, self.seed)
-        tested, display = self.tested, self.display
-        self.shown = subject.shown_findings(self.model, tested)
-        for finding in self.shown:
-            display.found(finding)
-        with (
-            _discarding(tested),
-            self._censused(tested),
-            display.context(),
-            workers(self.model, tested, self.jobs, self.opening) as crew,
-        ):
-            # What is there now stays to the end, and need not be looked over for garbage again and again.
-            gc.freeze()
-            self.campaign = Campaign(
-                self.model,
-                tested.initial,
-                crew,
-                policy=tested.rights.policy,
-                seed=self.seed,
-                budget=self.budget,
-                watch=display,
-                found=display.found,
-                asked=lambda: ASKED.name,
-            )
-            ASKED.look()
-            try:
-                return self._whole(self.campaign.run())
-            finally:
-                gc.unfreeze()
+        with self._subjects() as subjects:
+            tested = self.tested = subjects[0]
+            self.jobs = len(subjects)
+            self.shown = subject.shown_findings(self.model, tested)
+            for finding in self.shown:
+                self.display.found(finding)
+            with self._censused(subjects), self.display.context(), workers(self.model, subjects) as crew:
+                return self._worked(tested, crew)
+
+    @contextmanager
+    def _subjects(self) -> Iterator[Sequence[subject.Subject]]:
+        """What is tested, once for each worker, here or on a cluster."""
+        if self.cluster is not None:
+            from .cluster import reached  # here, as dask is an extra
+
+            with reached(self.cluster, self.opening, self.model, self.jobs) as found:
+                yield found
+            return
+        first = self.tested or opened(self.opening, self.model, self.seed)
+        with _discarding(first), others(self.opening, self.model, first, self.jobs or 1) as more:
+            yield (first, *more)
+
+    def _worked(self, tested: subject.Subject, crew: Crew) -> Results:
+        # What is there now stays to the end, and need not be looked over for garbage again and again.
+        gc.freeze()
+        self.campaign = Campaign(
+            self.model,
+            tested.initial,
+            crew,
+            policy=tested.rights.policy,
+            seed=self.seed,
+            budget=self.budget,
+            watch=self.display,
+            found=self.display.found,
+            asked=lambda: ASKED.name,
+        )
+        ASKED.look()
+        try:
+            return self._whole(self.campaign.run())
+        finally:
+            gc.unfreeze()
 
     def _whole(self, results: Results) -> Results:
         """The results with what was found before the campaign."""
         return replace(results, findings=(*self.shown, *results.findings))
 
     @contextmanager
-    def _censused(self, tested: subject.Subject) -> Iterator[None]:
-        """See what the token holds before and after, however it ends; what is left of ours is destroyed."""
-        if tested.census is None:
-            yield
-            return
-        try:
-            before = tested.census()
-        except ModuleUnusable as error:
-            self.census = (f"what the token holds could not be seen: {error}",)
-            yield
-            return
+    def _censused(self, subjects: Sequence[subject.Subject]) -> Iterator[None]:
+        """See what each token holds before and after, however it ends; what is left of ours is destroyed."""
+        told = [(x.token["label"], _counted(x.census)) for x in subjects if x.census is not None]
         try:
             yield
         finally:
-            try:
-                after = tested.census()
-                if any(x.ours for x in before.missing(after)):
-                    after = tested.census(remove=True)
-                self.census = tuple(subject.token_lines(before, after))
-            except ModuleUnusable as error:
-                self.census = (f"what the token holds now could not be seen: {error}",)
+            self.census = tuple(
+                f"{label}: {line}" if len(told) > 1 else line for label, lines in told for line in lines()
+            )
 
     def _so_far(self, ended: Ended) -> Results:
         if self.campaign is not None:
             return self._whole(self.campaign.results(ended))
         return Results(self.model, (), Tally(), self.seed, 0.0, (), ended)
+
+
+def _counted(census: Callable[..., Census]) -> Callable[[], Sequence[str]]:
+    """See what a token holds, and give what tells in the end what has changed of that."""
+    try:
+        before = census()
+    except ModuleUnusable as error:
+        unseen = f"what the token holds could not be seen: {error}"
+        return lambda: [unseen]
+
+    def told() -> Sequence[str]:
+        try:
+            after = census()
+            if any(x.ours for x in before.missing(after)):
+                after = census(remove=True)
+            return subject.token_lines(before, after)
+        except ModuleUnusable as error:
+            return [f"what the token holds now could not be seen: {error}"]
+
+    return told
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from .adapters.base import ModuleUnusable
 from .adapters.isolated import Isolated
@@ -24,6 +25,7 @@ from .messages import (
     Numbered,
     Order,
     Part,
+    Ran,
     Rerun,
     Step,
     Task,
@@ -55,6 +57,26 @@ Open = Callable[..., Isolated]
 """Opens a module in a process: given `program`, what is to run there, and the `briefing` for it."""
 
 
+class Hand(Protocol):
+    """A worker on a module and a token of its own, wherever that is."""
+
+    def do(self, item: Item, seconds: float) -> Done:
+        """Do a piece of work within some seconds."""
+
+    def rerun(self, calls: Sequence[Call], *, fresh: bool) -> Ran:
+        """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
+
+    def tell(self, news: Tell) -> None:
+        """Tell it something before its next piece of work."""
+
+    def close(self) -> None:
+        """Put the token back, and give the module up."""
+
+
+Begin = Callable[[Task, tuple[Call, ...]], Hand]
+"""Begins a worker on a task; the calls are those that have a number from the start."""
+
+
 class RemoteWorker:
     """A worker in a process of its own, and in another one after each death: it has the only driver of the module.
 
@@ -83,7 +105,7 @@ class RemoteWorker:
 
     def tell(self, news: Tell) -> None:
         """Tell it something before its next piece of work."""
-        self._told, self._untold = (_joined(told, news) for told in (self._told, self._untold))
+        self._told, self._untold = (joined(told, news) for told in (self._told, self._untold))
 
     def do(self, item: Item, seconds: float) -> Done:
         """Do a piece of work, and go on with it where the module ended it by a death."""
@@ -147,7 +169,7 @@ class RemoteWorker:
         call = self._calls[number]
         return bool(null_arguments(call, self._task.model.functions[call.function].uses))
 
-    def replay(self, calls: Sequence[Call], *, fresh: bool) -> Replay:
+    def rerun(self, calls: Sequence[Call], *, fresh: bool) -> Ran:
         """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
         with self._lock:
             if fresh:
@@ -162,13 +184,13 @@ class RemoteWorker:
 
                 try:
                     believed = self._ask(Believed, Rerun(tuple(calls)), told)
-                    return self._judged(steps, believed)
+                    return Ran(tuple(steps), believed)
                 except Lost as lost:
                     fatal = self._fatal(lost) if self._undone() is None else ()
                     self._restore()
                     if fatal and lost.doing != FINALIZE.function:
                         believed_before = believed_after(self._task.model, self._task.initial, tuple(steps))
-                        return self._judged([*steps, (fatal[-1], lost.observation)], Believed(believed_before))
+                        return Ran((*steps, (fatal[-1], lost.observation)), Believed(believed_before))
                 except ModuleUnusable:
                     if self._module.journal.doing != FINALIZE.function:
                         raise
@@ -193,7 +215,7 @@ class RemoteWorker:
                 told(message)
 
         if self._process is not self._module.process:
-            self._untold = _joined(self._told, Tell(calls=tuple(self._calls[self._known :])))
+            self._untold = joined(self._told, Tell(calls=tuple(self._calls[self._known :])))
         if self._untold != Tell():
             self._module.work(None, self._untold, heard)
         self._process, self._untold = self._module.process, Tell()
@@ -239,7 +261,7 @@ class RemoteWorker:
         """Add what came of a part of a piece of work; that the token could not be put back holds for what follows."""
         _add(whole, done)
         if done.tally.lowered:
-            self._told = _joined(self._told, Tell(lowered=True))
+            self._told = joined(self._told, Tell(lowered=True))
 
     def _note_death(self, whole: Done, calls: tuple[Call, ...], seen: Observation) -> None:
         """Note the call that the module did not come back from."""
@@ -250,16 +272,6 @@ class RemoteWorker:
         whole.tally.count(model, (), call, verdict, 1)
         whole.failures.append(Failed(calls, (), verdict.cause, call.function, seen.text, whole.tally.calls))
 
-    def _judged(self, steps: Sequence[tuple[Call, Observation]], believed: Believed) -> Replay:
-        """A sequence with the verdict on its last step."""
-        if not steps:
-            return Replay((), (), believed.after)
-        trace, model = tuple(steps), self._task.model
-        verdict, _ = judge(model, believed.before, *trace[-1])
-        if verdict.outcome is Outcome.FAIL and len(trace) <= BLAMED:
-            verdict = blame(model, self._task.initial, trace, verdict)
-        return Replay(trace, (verdict,), believed.after)
-
     def _see_that_it_lives(self, outside: int) -> None:
         if outside > PATIENCE:
             raise self._given_up()
@@ -269,7 +281,19 @@ class RemoteWorker:
         return ModuleUnusable("the module dies between calls, again and again; see that it ends")
 
 
-def _joined(told: Tell, news: Tell) -> Tell:
+def _judged(task: Task, ran: Ran) -> Replay:
+    """A sequence with the verdict on its last step."""
+    trace, model = ran.steps, task.model
+    if not trace:
+        return Replay((), (), ran.believed.after)
+    verdict, _ = judge(model, ran.believed.before, *trace[-1])
+    if verdict.outcome is Outcome.FAIL and len(trace) <= BLAMED:
+        verdict = blame(model, task.initial, trace, verdict)
+    return Replay(trace, (verdict,), ran.believed.after)
+
+
+def joined(told: Tell, news: Tell) -> Tell:
+    """What was told, and what is told after it."""
     return Tell(
         (*told.classes, *news.classes),
         {**told.costs, **news.costs},
@@ -298,26 +322,27 @@ def measure_pace(task: Task, open_module: Open) -> Pace:
         return worker.pace()
 
 
-class Crew:
-    """Workers in processes of their own (implements `campaign.Crew`).
+class Hands:
+    """Workers that share a check (implements `campaign.Crew`).
 
     Args:
         task: what the check is about.
-        modules: open a module each; as many as there are to be workers.
+        workers: begin a worker each.
     """
 
-    def __init__(self, task: Task, modules: Sequence[Open]) -> None:
+    def __init__(self, task: Task, workers: Sequence[Begin]) -> None:
+        self._task = task
         calls = numbered_calls(task.model, task.initial)
         self._at_leave = ExitStack()
-        self._workers: list[RemoteWorker] = []
+        self._workers: list[Hand] = []
         with self._at_leave:
-            for open_module in modules:
-                worker = RemoteWorker(task, calls, open_module)
+            for begin in workers:
+                worker = begin(task, calls)
                 self._at_leave.callback(worker.close)
                 self._workers.append(worker)
-            self._threads = self._at_leave.enter_context(ThreadPoolExecutor(len(modules)))
+            self._threads = self._at_leave.enter_context(ThreadPoolExecutor(len(workers)))
             self._at_leave = self._at_leave.pop_all()
-        self._free: SimpleQueue[RemoteWorker] = SimpleQueue()
+        self._free: SimpleQueue[Hand] = SimpleQueue()
         for worker in self._workers:
             self._free.put(worker)
 
@@ -360,7 +385,7 @@ class Crew:
 
     def replay(self, calls: Sequence[Call], *, fresh: bool = False) -> Replay:
         """Run a sequence from a fresh start; if it is to be `fresh` in a new process, by itself."""
-        return self._workers[0].replay(calls, fresh=fresh)
+        return _judged(self._task, self._workers[0].rerun(calls, fresh=fresh))
 
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
         """Tell all of classes that were seen, and of what functions cost."""
@@ -371,3 +396,15 @@ class Crew:
         """Tell all of calls that are not to be made any more."""
         for worker in self._workers:
             worker.tell(Tell(spare=tuple(sorted(numbers))))
+
+
+class Crew(Hands):
+    """Workers in processes of their own on this machine.
+
+    Args:
+        task: what the check is about.
+        modules: open a module each; as many as there are to be workers.
+    """
+
+    def __init__(self, task: Task, modules: Sequence[Open]) -> None:
+        super().__init__(task, [partial(RemoteWorker, open_module=module) for module in modules])

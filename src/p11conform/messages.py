@@ -122,6 +122,13 @@ class Believed(Struct, frozen=True):
     after: frozenset[State] = frozenset()
 
 
+class Ran(Struct, frozen=True):
+    """A sequence that was run again, with what the module may have been in at its end."""
+
+    steps: tuple[tuple[Call, Observation], ...]
+    believed: Believed
+
+
 _ITEMS: Final[dict[str, type[Item]]] = {kind.__name__: kind for kind in (Visit, Sweep, Tour, Walk, Generated)}
 
 

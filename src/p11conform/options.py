@@ -43,8 +43,21 @@ def module_options(command: Command) -> Command:
         click.option(
             "--adapter", type=click.Choice([k.value for k in Kind]), default=Kind.RAW.value, show_default=True
         ),
-        click.option("--slot", type=int, metavar="ID", help="CK_SLOT_ID of the token, for a library by path."),
-        click.option("--token-label", metavar="LABEL", help="Label of the token, for a library by path."),
+        click.option(
+            "--slot",
+            "slots",
+            type=int,
+            metavar="ID",
+            multiple=True,
+            help="CK_SLOT_ID of the token, for a library by path; once for each worker.",
+        ),
+        click.option(
+            "--token-label",
+            "token_labels",
+            metavar="LABEL",
+            multiple=True,
+            help="Label of the token, for a library by path; once for each worker.",
+        ),
         click.option("--pin-file", type=click.Path(path_type=Path), help="File that holds the user PIN."),
         click.option("--so-pin-file", type=click.Path(path_type=Path), help="File that holds the SO PIN."),
         click.option("--ask-pin", is_flag=True, help=f"Ask for the user PIN. [or in {PIN}]"),
@@ -84,8 +97,8 @@ def module_options(command: Command) -> Command:
 
 
 _BY_PATH_ONLY: Final = {
-    "slot": "--slot",
-    "token_label": "--token-label",
+    "slots": "--slot",
+    "token_labels": "--token-label",
     "pin_file": "--pin-file",
     "so_pin_file": "--so-pin-file",
     "ask_pin": "--ask-pin",
@@ -107,13 +120,23 @@ _GIVES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """How the user names a token; by nothing where there is but one."""
+
+    slot: int | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
-    """How a module is to be opened: the options, with the PINs read. Its text form tells no PIN."""
+    """How a module is to be opened: the options, with the PINs read. Its text form tells no PIN.
+
+    Of several `tokens`, which have the same PINs, each is for a worker of its own.
+    """
 
     module: str
     kind: Kind
-    slot: int | None
-    label: str | None
+    tokens: tuple[Token, ...]
     user_pin: bytes | None
     so_pin: bytes | None
     init_reserved: str | None
@@ -137,15 +160,14 @@ class Opening:
         by_path = module not in subject.known()
         if not by_path:
             for name, option in _BY_PATH_ONLY.items():
-                if given[name] not in (None, False):
+                if given[name] not in (None, False, ()):
                     fail(f"{option} is for a library by path; {module} has tokens of its own, so leave it out")
         elif os.sep not in module and not Path(module).exists():
             fail(f"no module is called {module!r}; give a path or one of: {', '.join(subject.known())}")
         return cls(
             module=module,
             kind=Kind(given["adapter"]),
-            slot=given["slot"],
-            label=given["token_label"],
+            tokens=_tokens(given["slots"], given["token_labels"]),
             user_pin=_read_pin("user", given["pin_file"], given["ask_pin"], PIN, pin) if by_path else None,
             so_pin=_read_so_pin(given, so_pin) if by_path else None,
             init_reserved=given["init_reserved"],
@@ -171,6 +193,19 @@ def _read_faults(module: str, given: Sequence[str]) -> tuple[Fault, ...]:
         except ValueError as error:
             fail(f"--fault {text}: {error}")
     return tuple(found)
+
+
+def _tokens(slots: tuple[int, ...], labels: tuple[str, ...]) -> tuple[Token, ...]:
+    """The tokens that are named: by slots, by labels, or one by both."""
+    if len(slots) == len(labels) == 1:
+        return (Token(slots[0], labels[0]),)
+    if slots and labels:
+        fail("--slot and --token-label: name several tokens all by the one or all by the other")
+    found = (*map(Token, slots), *(Token(label=label) for label in labels))
+    twice = next((x for x in found if found.count(x) > 1), None)
+    if twice is not None:
+        fail(f"{twice.label if twice.slot is None else twice.slot}: this token is named twice; each worker has its own")
+    return found or (Token(),)
 
 
 def _read_pin(name: str, file: Path | None, ask: bool, variable: str, given: str | None) -> bytes | None:
@@ -219,13 +254,32 @@ def model_of(spec: str, readings: tuple[str, ...], *, events: bool = False) -> M
         fail(str(error))
 
 
-def check_jobs(jobs: int, module: str) -> None:
-    """See that so many workers are possible.
+def check_jobs(jobs: int, opening: Opening) -> None:
+    """See that so many workers are possible on this machine, each with a token of its own.
 
     Raises:
         Failure: if they are not.
     """
-    if jobs > 1 and module not in registry.names():
-        fail(f"--jobs {jobs}: {module} has one token; more than one worker is for: {', '.join(registry.names())}")
+    named = len(opening.tokens)
     if jobs > MOST_JOBS:
         fail(f"--jobs {jobs}: at most {MOST_JOBS}; more than {os.cpu_count() or 1} are of little use on this machine")
+    if jobs > 1 and opening.module == subject.SIMULATED:
+        fail(f"--jobs {jobs}: {opening.module} is in this process, with one token; leave it out")
+    if opening.module not in registry.names() and jobs != named:
+        fail(
+            f"--jobs {jobs}: each worker wants a token of its own, and {named} can be had; name {jobs} by "
+            "--token-label or --slot"
+            if jobs > named
+            else f"--jobs {jobs}: {named} tokens are named, each for a worker of its own; give --jobs {named}"
+        )
+
+
+def one_token(opening: Opening) -> Opening:
+    """The opening, of a command for which one token is enough.
+
+    Raises:
+        Failure: if several are named.
+    """
+    if len(opening.tokens) > 1:
+        fail("several tokens are named; name one, as more are for check --jobs")
+    return opening

@@ -10,7 +10,7 @@ from .adapters.isolated import Kind
 from .adapters.modules import registry
 from .checking import Check
 from .console import Display
-from .options import DEFAULT_SEED, Opening
+from .options import DEFAULT_SEED, Opening, Token
 from .properties.policy import Level
 from .properties.reports import phrases, render
 from .properties.reports.results import Difference, difference, load, report_json
@@ -236,10 +236,13 @@ def check(
     name = module if isinstance(module, str) else SIMULATED
     if name not in known() and not Path(name).exists():
         raise ValueError(f"no module is called {name!r}; give a path or one of: {', '.join(known())}")
-    opening = Opening(name, Kind.RAW, slot, token_label, user_pin, so_pin, None, None, timeout, _LEVELS[allow])
+    token = Token(slot, token_label)
+    opening = Opening(name, Kind.RAW, (token,), user_pin, so_pin, None, None, timeout, _LEVELS[allow])
+    if jobs > 1 and (name == SIMULATED or name not in known()):
+        raise ValueError(f"jobs={jobs}: {name} has one token here; more workers are for modules by name")
     budget = Budget(sequences=sequences, seconds=seconds, calls=calls)
     made_of = None if isinstance(module, str) else simulated(module.table, seed, held.start)
-    done = Check(held.table, opening, seed, budget, jobs, _Silent(), tested=made_of)
+    done = Check(held.table, opening, seed, budget, jobs, display=_Silent(), tested=made_of)
     outcome = done.run()
     if outcome.error is not None:
         raise outcome.error

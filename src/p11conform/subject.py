@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from .adapters import faults
@@ -17,7 +18,7 @@ from .adapters.modules.module import Module
 from .adapters.private import private_directory
 from .adapters.simulated import Varied
 from .adapters.wire import TakeCensus
-from .crew import Open
+from .crew import Begin, Open, RemoteWorker
 from .model.call import Args, Call, Ending, Observation, code_text
 from .model.environment import expose
 from .model.mechanisms import FLAGS, MECHANISMS
@@ -42,7 +43,8 @@ class Subject:
     """A module that is ready to be tested.
 
     `about` describes it for the report. `open` gives a fresh adapter, `isolated` one in a process that runs a program
-    of the caller's; None where there is nothing to isolate. `discard` removes what was provisioned. `census` tells what
+    of the caller's; None where there is nothing to isolate. `begin` has a worker begin on it, None where it is in this
+    process. `discard` removes what was provisioned. `census` tells what
     a stranger's token holds; `shown` are sequences that failed while it was made ready.
     """
 
@@ -57,6 +59,7 @@ class Subject:
     """Label and serial number of the token that sessions are opened on."""
     census: Callable[..., Census] | None = None
     shown: tuple[Steps, ...] = ()
+    begin: Begin | None = None
 
 
 OBJECTS = 5
@@ -303,7 +306,7 @@ def token_lines(before: Census, after: Census) -> list[str]:
             "the user PIN is not tried any more, as the token says that few tries are left; what is private "
             "cannot be seen"
         )
-    elif after.login != before.login and after.login is not None:
+    elif after.login not in (before.login, CKR.OK, None):
         lines.append(
             f"the user PIN is refused now ({code_text(after.login)}); it may be one that p11conform set: have the SO "
             "set it anew, by C_InitPIN"
@@ -342,7 +345,46 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
     initial = State(slots=slots, objects=(Object(),) * OBJECTS)
     first = by_id[module.binding.slots[0]]
     token = {"label": first.label, "serial": first.serial}
-    return Subject(module.name, about, initial, rights, open_module, open_module, module.discard, token)
+    begin = partial(RemoteWorker, open_module=open_module)
+    return Subject(module.name, about, initial, rights, open_module, open_module, module.discard, token, begin=begin)
+
+
+def see_that_alike(subjects: Sequence[Subject], *, strangers: bool) -> None:
+    """See that it makes no difference which of some tokens a worker has; those of `strangers` are to be several.
+
+    Raises:
+        ModuleUnusable: if it does, or if two are the same one.
+    """
+    first, *others = subjects
+    for other in others:
+        for what, differing in (
+            ("the module", _differing(first.about, other.about)),
+            *((f"slot {k}", _differing(asdict(x), asdict(y))) for k, (x, y) in enumerate(_slots(first, other))),
+            ("what may be done", _differing(_allowed(first.rights), _allowed(other.rights))),
+        ):
+            if differing:
+                raise ModuleUnusable(
+                    f"{first.name}: the workers' tokens are not alike: {what} differs in {', '.join(differing)}; "
+                    "have all the same, or give one worker"
+                )
+    known = [tuple(x.token.items()) for x in subjects]
+    if strangers and len(set(known)) < len(known):
+        raise ModuleUnusable(
+            f"{first.name}: two workers have the same token, by label and serial number; give each one of its own"
+        )
+
+
+def _slots(first: Subject, other: Subject) -> Iterator[tuple[Slot, Slot]]:
+    return zip_longest(first.initial.slots, other.initial.slots, fillvalue=Slot(present=False))
+
+
+def _allowed(rights: Rights) -> dict[str, Any]:
+    return {name: value for name, value in asdict(rights).items() if name != "reduced"}
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The names under which two records differ."""
+    return [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
 
 
 _SO_TRIED = CKF.SO_PIN_COUNT_LOW | CKF.SO_PIN_FINAL_TRY | CKF.SO_PIN_LOCKED

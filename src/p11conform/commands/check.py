@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +51,8 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
 @click.option("--length", type=click.IntRange(min=1), default=25, show_default=True, help="Calls of Hypothesis' own.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Begin no more after.")
 @click.option("--calls", type=click.IntRange(min=1), help="Begin no more after so many calls.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, each with a token.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Workers, each with a token. [default: 1; of a cluster, all]")
+@click.option("--cluster", metavar="ADDRESS", help="Scheduler of dask; its workers do the work, each with a token.")
 @click.option(
     "--json",
     "json_file",
@@ -83,7 +85,8 @@ def command(
     length: int,
     seconds: float,
     calls: int | None,
-    jobs: int,
+    jobs: int | None,
+    cluster: str | None,
     json_file: Path | None,
     reports: tuple[str, ...],
     fail_on: str,
@@ -108,8 +111,11 @@ def command(
     if events and module != SIMULATED:
         fail(f"--events: nothing can be made to happen to {module}; only {SIMULATED} can suffer it")
     model = model_of(spec, readings, events=events)
-    for opening in openings:
-        check_jobs(jobs, opening.module)
+    if cluster is not None:
+        _see_that_dask_is_there(module)
+    else:
+        for opening in openings:
+            check_jobs(jobs or 1, opening)
     waivers = () if waivers_file is None else read_waivers(waivers_file)
     named = targets(reports, json_file)
     places = of_each(named, [opening.module for opening in openings]) if module == ALL else [named]
@@ -125,7 +131,7 @@ def command(
     budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
     for opening, place in zip(openings, places, strict=True):
         try:
-            came = _checked(Check(model, opening, seed, budget, jobs), place, _FailOn(fail_on), waivers)
+            came = _checked(Check(model, opening, seed, budget, jobs, cluster), place, _FailOn(fail_on), waivers)
         except (Failure, ModuleUnusable) as error:
             if module != ALL:
                 raise
@@ -135,6 +141,13 @@ def command(
         if ASKED.received is not None:
             break
     raise SystemExit(code)
+
+
+def _see_that_dask_is_there(module: str) -> None:
+    if module == SIMULATED:
+        fail(f"--cluster: {module} is in this process; leave the option out")
+    if find_spec("distributed") is None:
+        fail("--cluster: dask.distributed is missing; install it with: pip install 'p11conform[cluster]'")
 
 
 ALL: Final = "all"

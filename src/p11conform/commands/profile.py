@@ -10,7 +10,7 @@ from ..adapters.private import sweep
 from ..files import STDOUT, try_place, write_text
 from ..model.oracle import build
 from ..opened import opened
-from ..options import DEFAULT_SEED, Opening, module_options
+from ..options import DEFAULT_SEED, Opening, module_options, one_token
 from ..profile import profile_json
 
 
@@ -23,7 +23,7 @@ def command(module: str, output: Path, **options: Any) -> None:
 
     A copy of it, edited, can be given to check with --profile.
     """
-    opening = Opening.of(module, options)
+    opening = one_token(Opening.of(module, options))
     try_place("--output", output)
     sweep()
     tested = opened(opening, build(), DEFAULT_SEED)

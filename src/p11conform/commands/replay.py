@@ -14,7 +14,7 @@ from ..model.call import Call
 from ..model.oracle import Model, build
 from ..model.vocabulary import Version
 from ..opened import opened
-from ..options import Opening, module_options
+from ..options import Opening, module_options, one_token
 from ..properties.reports.findings import show_step
 from ..properties.reports.results import read_report, read_trace
 from ..properties.run.driver import Driver
@@ -56,7 +56,7 @@ def command(report: Path, finding: str | None, module: str | None, **options: An
         traces = [_Trace(f["id"], tuple(call for call, _ in read_trace(f))) for f in chosen]
     except ValueError as error:
         fail(f"{report}: damaged: {error}; write it again with p11conform check --json")
-    opening = Opening.of(module or data["module"]["name"], options)
+    opening = one_token(Opening.of(module or data["module"]["name"], options))
     sweep()
     tested = opened(opening, model, data["seed"])
     try:
