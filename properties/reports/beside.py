@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...model.interface import SIGNATURES
 from ...model.interpretations import INTERPRETATIONS
 from ...model.table import CHAPTERS
-from ...model.vocabulary import CKR
+from ...model.vocabulary import CKR, Version
 
 OK: Final = str(CKR.OK)
 
@@ -40,7 +41,7 @@ class Cell:
     @property
     def share(self) -> float:
         """The part of the functions that returned CKR_OK, from 0 to 1."""
-        return self.succeeded / self.functions
+        return self.succeeded / self.functions if self.functions else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,12 @@ def title(report: Report) -> str:
     return f"{module['name']} {module.get('library_version', '')}".strip()
 
 
+def functions_of(report: Report) -> tuple[str, ...]:
+    """The functions of the version of the standard that a module was held to."""
+    version = Version(report["spec"])
+    return tuple(name for name in CHAPTER_OF if version in SIGNATURES[name].listed)
+
+
 def cells(report: Report) -> Mapping[str, Cell]:
     """A module, chapter by chapter."""
     pairs: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -82,9 +89,10 @@ def cells(report: Report) -> Mapping[str, Cell]:
     for (function, _), times in zip(report["coverage"]["pairs"], report["coverage"].get("times", ()), strict=False):
         calls[CHAPTER_OF.get(function, "")] += times
     findings = Counter(CHAPTER_OF.get(f["function"], "") for f in report["findings"])
+    offered = functions_of(report)
     return {
         name: Cell(
-            functions=sum(x == name for x in CHAPTER_OF.values()),
+            functions=sum(CHAPTER_OF[f] == name for f in offered),
             called=len({f for f, _ in pairs[name]}),
             succeeded=len({f for f, seen in pairs[name] if seen == OK}),
             codes=len({seen for _, seen in pairs[name]}),
@@ -253,7 +261,7 @@ def _short(report: Report) -> tuple[str, ...]:
         report["spec"],
         str(report["calls"]),
         f"{report['seconds']:.0f}",
-        f"{sum(c.succeeded for c in chapters.values())} of {len(CHAPTER_OF)}",
+        f"{sum(c.succeeded for c in chapters.values())} of {len(functions_of(report))}",
         str(len(coverage["codes"])),
         str(len(coverage["pairs"])),
         severities(report),
