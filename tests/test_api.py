@@ -198,7 +198,7 @@ def test_answers_are_written_as_data(words: tuple[str, ...], holds: tuple[object
 
 @pytest.mark.parametrize(
     ("line", "offered"),
-    [("explain C_Logi", "C_Login"), ("reach CKR_PIN_LO", "CKR_PIN_LOCKED"), ("graph log", "logins")],
+    [("explain C_Logou", "C_Logout"), ("reach CKR_PIN_LO", "CKR_PIN_LOCKED"), ("graph log", "logins")],
 )
 def test_a_shell_completes_names(line: str, offered: str) -> None:
     words = f"p11conform {line}"

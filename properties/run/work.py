@@ -411,17 +411,22 @@ class _Walker:
 
         A few are drawn first: mostly one of them may, and it takes long to look at all.
         """
-        key = self._driver.flat(), name
+        key, numbers = (self._driver.flat(), name), self._numbers[name]
         found = self._known.get(key)
+        # They are drawn whatever is known already, so that it does not matter what was done before.
+        for j in random.choices(range(len(numbers)), k=SAMPLE):
+            if found >> j & 1 if found is not None else self._may(s, numbers[j]):
+                return numbers[j]
         if found is None:
-            model, calls = self._driver.model, self._driver.calls
-            for number in random.choices(self._numbers[name], k=SAMPLE):
-                if may_succeed(model, s, calls[number]) and in_scope(model, s, calls[number]):
-                    return number
             if len(self._known) >= KNOWN:
                 self._known.clear()
             found = self._known[key] = self._of(name).succeeding(key[0])
-        return self._numbers[name][random.choice(members(found))] if found else None
+        return numbers[random.choice(members(found))] if found else None
+
+    def _may(self, s: State, number: int) -> bool:
+        """Whether the text lets a call succeed in a state, and the model can follow it."""
+        model, call = self._driver.model, self._driver.calls[number]
+        return may_succeed(model, s, call) and in_scope(model, s, call)
 
     def _of(self, name: str) -> Columns:
         columns = self._columns.get(name)
