@@ -198,9 +198,7 @@ class Distant:
 
 
 @contextmanager
-def reached(
-    address: str, opening: Opening, model: Model, jobs: int | None
-) -> Iterator[tuple[subject.Subject, ...]]:
+def reached(address: str, opening: Opening, model: Model, jobs: int | None) -> Iterator[tuple[subject.Subject, ...]]:
     """What is tested on the workers of a cluster, once for each of them, or for so many.
 
     Raises:
