@@ -839,4 +839,4 @@ def test_the_number_of_a_lost_key_is_taken_while_an_operation_goes_by_it() -> No
 
 
 def test_kinds_of_operation_are_those_of_the_state() -> None:
-    assert {k.field for k in ACTIVITIES} == {*Operations.__slots__} - {"search"}
+    assert {k.field for k in ACTIVITIES} == {*Operations.__slots__} - {"search", "process"}

@@ -10,7 +10,7 @@ from typing import Final
 
 from ...model.call import Call, Observation
 from ...model.state import Pin
-from ...model.vocabulary import CKF, CKR, CKU, Version
+from ...model.vocabulary import CKR, CKU, Version
 from ..base import Binding, ModuleUnusable, risk
 from ..isolated import NO_ENVIRONMENT, Isolated, Kind, ask_once, login_isolated, measure_isolated
 from ..measure import Measured, MeasuredSlot
@@ -87,8 +87,8 @@ def see_that_offered(module: str, measured: Measured, interface: Version | None)
 def provision(request: Request) -> tuple[Module, Measured]:
     """A module of the user's, measured in a child process, with the PINs tried once.
 
-    What a check that was killed has left is no hindrance: the user PIN of a token that its SO can initialise anew is
-    not tried, as it is in force after that, and one that p11conform set is put back where it may be.
+    The user PIN of a token that its SO can initialise anew is not tried, as it is in force after that: so what a check
+    that was killed has left is no hindrance there.
 
     Raises:
         ModuleUnusable: if the library cannot be used, no token fits, or a PIN is missing, empty, was given wrongly of
@@ -112,7 +112,7 @@ def provision(request: Request) -> tuple[Module, Measured]:
         init_reserved=request.init_reserved,
         interface=request.interface,
     )
-    _try_pins(request, slot, binding)
+    _try_pins(request, slot)
     module = Module(
         name=request.library,
         library=request.library,
@@ -146,7 +146,7 @@ def _see_that_tries_are_left(request: Request, slot: MeasuredSlot, user: CKU) ->
 _PIN_IS_WRONG: Final = (CKR.PIN_INCORRECT, CKR.PIN_INVALID, CKR.PIN_LEN_RANGE, CKR.PIN_LOCKED, CKR.PIN_EXPIRED)
 
 
-def _try_pins(request: Request, slot: MeasuredSlot, binding: Binding) -> None:
+def _try_pins(request: Request, slot: MeasuredSlot) -> None:
     """Try the PINs that the token is to be used with.
 
     Raises:
@@ -160,22 +160,7 @@ def _try_pins(request: Request, slot: MeasuredSlot, binding: Binding) -> None:
     for user in given:
         _see_that_tries_are_left(request, slot, user)
     for user, pin in given.items():
-        try:
-            _try_pin(request, slot, user, pin)
-        except ModuleUnusable:
-            if user is not CKU.USER or not _was_left_changed(request, binding) or not _clear(request, binding)():
-                raise
-
-
-def _was_left_changed(request: Request, binding: Binding) -> bool:
-    """Whether the user PIN is the one that p11conform sets: a check was killed before it put it back."""
-    if not request.changes_pins:
-        return False
-    measured = measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout)
-    flags = next((x.flags for x in measured.slots if x.id == binding.slots[0]), 0)
-    if risk(flags & ~CKF.USER_PIN_COUNT_LOW, CKU.USER) is not None:
-        return False
-    return _log_in(request, binding.slots[0], CKU.USER, binding.pins[Pin.OTHER.name]) == CKR.OK
+        _try_pin(request, slot, user, pin)
 
 
 def _log_in(request: Request, slot_id: int, user: CKU, pin: bytes) -> int:

@@ -167,6 +167,9 @@ def _plain(value: Any) -> str:
 _HANDLES = {0: "0, which no handle may be", 2: "that of something else that is still there"}
 """What is wrong with a new handle, by the value of the output; numbers of ours are no numbers of the module."""
 
+_OUTPUTS = {"strangers": "'strangers' (objects found that a call made which failed, or that should be gone)"}
+"""Outputs whose names do not say what they are."""
+
 _POINTERS = {
     "null": "a pointer that is needed",
     "data": "the data",
@@ -223,7 +226,8 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: t
             lines.append(
                 f"Its new handle is {_HANDLES[m.seen]} (section {m.section})."
                 if m.output == "handle"
-                else f"Its output '{m.output}' is {m.seen}, where section {m.section} leaves only {wanted}."
+                else f"Its output {_OUTPUTS.get(m.output, repr(m.output))} is {m.seen}, "
+                f"where section {m.section} leaves only {wanted}."
             )
         case _ if verdict.rules:
             lines.append("What applies here is another code:")

@@ -5,7 +5,7 @@ A profile is JSON: each slot with every fact of `Slot`, by the names of the stan
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,7 +20,10 @@ MECHANISMS = "mechanisms"
 
 _LIMITS = {NO_LIMIT: "none", LIMIT_UNKNOWN: "unknown"}
 _HINTS = get_type_hints(Slot)
-_FACTS = tuple(f.name for f in fields(Slot) if f.name not in (MECHANISMS, "abilities"))
+_FACTS = tuple(
+    f.name for f in fields(Slot) if f.name not in (MECHANISMS, "abilities") and not is_dataclass(_HINTS[f.name])
+)
+"""Not what may befall a slot, which is a record of its own."""
 
 
 def profile_json(slots: tuple[Slot, ...]) -> dict[str, Any]:
