@@ -206,22 +206,26 @@ def test_what_a_dead_process_left_is_put_back_by_another(stranger: Request, leve
     assert login_isolated(stranger.library, module.binding.slots[0], CKU.USER, PIN) == CKR.OK
 
 
-@pytest.mark.parametrize("level", [Level.PINS, Level.EVERYTHING])
-def test_a_user_pin_that_a_killed_check_left_is_no_hindrance_to_the_next(
-    stranger: Request, level: Level, tries: Callable[[], int]
+def test_a_user_pin_that_a_killed_check_left_is_no_hindrance_where_the_so_sets_it_anew(
+    stranger: Request, tries: Callable[[], int]
 ) -> None:
-    request = replace(stranger, makes_objects=True, changes_pins=True, expendable=level is Level.EVERYTHING)
+    request = replace(stranger, makes_objects=True, changes_pins=True, expendable=True)
     module, _ = library.provision(request)
     with Isolated(Kind.RAW, module.library, module.binding) as adapter:
         for call in (INIT, OPEN, LOGIN, Call("C_SetPIN", Args(pin=Pin.USER, new_pin=Pin.OTHER))):
             assert adapter.call(call).code == CKR.OK
     before = tries()
     again, _ = library.provision(request)
-    assert level is Level.PINS or tries() == before + 1, "the SO's alone"
+    assert tries() == before + 1, "the SO's alone"
     assert again.restore()
     assert login_isolated(stranger.library, module.binding.slots[0], CKU.USER, PIN) == CKR.OK
+
+
+def test_a_mistyped_pin_costs_one_try(stranger: Request, tries: Callable[[], int]) -> None:
+    before = tries()
     with pytest.raises(ModuleUnusable, match="user PIN is refused"):
-        library.provision(replace(request, user_pin=b"Sesame-9999", expendable=False))
+        library.provision(replace(stranger, so_pin=None, changes_pins=True, user_pin=b"Sesame-9999"))
+    assert tries() == before + 1
 
 
 def test_putting_back_that_fails_is_said_and_raises_nothing(stranger: Request, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,6 @@ CASES: Final = {
     "softhsm2, two jobs": Case("softhsm2", 8, options=("--jobs", "2")),
     "by path": Case("softhsm2", 20, by_path=True),
     "by path, token objects": Case("softhsm2", 10, True, ("--allow-token-objects",), True),
-    "by path, PINs": Case("softhsm2", 10, True, ("--allow-pins",), True),
     "by path, destructive": Case("softhsm2", 12, True, ("--allow-destructive",), True, False),
     "opencryptoki": Case("opencryptoki", 5),
     "tpm2": Case("tpm2", 5),
