@@ -5,8 +5,6 @@ provoked to do is done on any of them. Calls are counted in each process anew.
 """
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +14,7 @@ from typing import Final
 from ..model.call import code_text
 from ..model.interface import SIGNATURES, Signature
 from ..model.vocabulary import CKR, Version
-from .base import ModuleUnusable
+from . import compiler
 from .library import listed
 
 
@@ -94,16 +92,9 @@ def build(directory: Path) -> str:
     Raises:
         ModuleUnusable: if there is no C compiler, or it does not take what it is given.
     """
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise ModuleUnusable("--fault needs a C compiler as cc; install one, on Debian: apt-get install gcc libc6-dev")
     source, library = directory / "faults.c", directory / "libfaults.so"
     source.write_text("\n".join(_source()) + "\n", encoding="ascii")
-    command = (compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl")
-    made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if made.returncode != 0:
-        first = made.stderr.strip().partition("\n")[0]
-        raise ModuleUnusable(f"--fault: the C compiler refuses ({first}); see that it and libc's headers work")
+    compiler.build("--fault", source, library, ["-O1"])
     return str(library)
 
 

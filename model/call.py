@@ -309,6 +309,11 @@ def is_unnamed(code: int) -> bool:
     return code not in _NAMES
 
 
+def effective(code: int) -> int:
+    """The code whose effects a return value has: one that the standard does not name may do what any error may."""
+    return int(CKR.FUNCTION_FAILED) if is_unnamed(code) else code
+
+
 _NAMES = {int(code): str(code) for code in CKR}
 _HINTS = get_type_hints(Args, include_extras=True)
 _DEFAULTS = Args()

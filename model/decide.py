@@ -97,7 +97,7 @@ def _guards(conditions: Sequence[tuple[int, Condition]]) -> Guards:
     return Guards(own, tuple((given, _guards(those)) for given, those in under.items()))
 
 
-def holding(p: Plan, s: State, args: Args) -> tuple[bool, ...]:
+def truths(p: Plan, s: State, args: Args) -> tuple[bool, ...]:
     """The truth of each condition of a plan for a call in a state."""
     truth = [False] * len(p.conditions)
     looked_at = [p.guards]

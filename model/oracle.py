@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .call import Call, is_unnamed
-from .decide import Plan, changed, decide, forbids_ok, holding, plan
+from .decide import Plan, changed, decide, forbids_ok, plan, truths
 from .environment import EVENTS, exposed
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Order, Relation, between, order
@@ -132,7 +132,7 @@ def plan_of(model: Model, function: str) -> Plan:
 def ruling(model: Model, s: State, call: Call) -> Ruling:
     """What the text says of a call in a state: the rows that apply, and what follows from them."""
     docket = model._dockets.get(call.function) or _docket(model, call.function)
-    return _made(docket, holding(docket.plan, s, call.args))
+    return _made(docket, truths(docket.plan, s, call.args))
 
 
 def ruling_where(model: Model, function: str, rows: Iterable[int]) -> Ruling:

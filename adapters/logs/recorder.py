@@ -1,9 +1,6 @@
 """The recording shim: a library that stands before a module and writes p11conform.trace/1, built where it is wanted."""
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,15 +9,16 @@ from typing import Final
 from ...model.attributes import ATTRIBUTES
 from ...model.interface import SIGNATURES, Parameter, Signature
 from ...model.vocabulary import Version
-from ..base import ModuleUnusable
+from .. import compiler
+from ..library import listed
 from .trace import SCHEMA
 
 VARIABLE: Final = "P11TRACE"
 """Names the file that is written to, where it is not the one that the shim was built for."""
 
-_OPTIONS: Final = ("-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Werror=implicit-function-declaration")
+_OPTIONS: Final = ("-O2", "-fvisibility=hidden", "-Werror=implicit-function-declaration")
 _SOURCE: Final = Path(__file__).with_name("recorder.c")
-_RECORDED: Final = tuple(f for f in SIGNATURES.values() if Version.V2_40 in f.listed)
+_RECORDED: Final = tuple(SIGNATURES[name] for name in listed(Version.V2_40))
 """The functions of CK_FUNCTION_LIST, in the order of their pointers."""
 
 _BOOLEANS: Final = sorted(
@@ -40,9 +38,6 @@ def build(module: Path, output: Path, trace: Path) -> None:
     Raises:
         ModuleUnusable: if there is no C compiler, or it fails.
     """
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        raise ModuleUnusable("the recording shim is built with a C compiler, and there is none as cc; install gcc")
     with TemporaryDirectory(prefix="p11conform-") as directory:
         wrappers = Path(directory) / "wrappers.h"
         wrappers.write_text("\n".join(_wrappers()) + "\n", encoding="utf-8")
@@ -56,11 +51,7 @@ def build(module: Path, output: Path, trace: Path) -> None:
             "IS_BOOLEAN(t)": f"({' || '.join(f'(t) == {n}' for n in _BOOLEANS)})",
         }
         given = [f"-D{name}={value}" for name, value in macros.items()]
-        command = [compiler, *_OPTIONS, *given, "-o", str(output), str(_SOURCE), "-ldl", "-lpthread"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [x for x in done.stderr.splitlines() if "error" in x] or done.stderr.splitlines() or ["it said nothing"]
-        raise ModuleUnusable(f"the recording shim could not be built with {compiler}: {lines[0]}")
+        compiler.build("the recording shim", _SOURCE, output, (*_OPTIONS, *given), ("dl", "pthread"))
 
 
 def _wrappers() -> Iterator[str]:

@@ -163,13 +163,9 @@ def _try_pins(request: Request, slot: MeasuredSlot) -> None:
         _try_pin(request, slot, user, pin)
 
 
-def _log_in(request: Request, slot_id: int, user: CKU, pin: bytes) -> int:
-    return login_isolated(request.library, slot_id, user, pin, NO_ENVIRONMENT, request.init_reserved, request.timeout)
-
-
 def _try_pin(request: Request, slot: MeasuredSlot, user: CKU, pin: bytes) -> bool:
     """Whether a user can log in; False only for an SO of whom C_InitToken alone can tell."""
-    code = _log_in(request, slot.id, user, pin)
+    code = login_isolated(request.library, slot.id, user, pin, NO_ENVIRONMENT, request.init_reserved, request.timeout)
     # Where the SO cannot log in whatever the PIN, only C_InitToken can tell whether it is right.
     if code != CKR.OK and not (user is CKU.SO and request.expendable and code not in _PIN_IS_WRONG):
         name = str(CKR(code)) if code in {int(c) for c in CKR} else f"0x{code:08X}"

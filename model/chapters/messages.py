@@ -41,12 +41,12 @@ from .operations import (
     all_dropped,
     data_empty,
     data_null,
-    data_null_for_length,
-    data_null_for_output,
+    data_rows,
     key_beside_nothing_rows,
     key_rows,
     process_active,
     something_active,
+    unusual_rows,
     where_given,
     without_mechanism,
 )
@@ -470,38 +470,6 @@ def _parameter_rows(m: Messaging, name: str) -> Iterator[Rule]:
 # Input and output.
 
 
-def _data_rows(*, output: bool) -> Iterator[Rule]:
-    place = "5.1.6 CKR_ARGUMENTS_BAD"
-    yield from arguments_bad(
-        "data-null",
-        data_null_for_output if output else data_null,
-        place,
-        "An argument that is not fit for the call; where there is data of some length, NULL is not.",
-        unguarded=True,
-    )
-    if output:
-        yield Rule(
-            "data-null-for-length",
-            CKR.ARGUMENTS_BAD,
-            data_null_for_length,
-            place,
-            "Asking for a length, a call may look at its data or not; NULL is not fit to be looked at.",
-            Strength.UNSAID,
-            "A-50",
-            unguarded=True,
-        )
-    yield Rule(
-        "data-empty",
-        CKR.ARGUMENTS_BAD,
-        data_empty,
-        place,
-        "Data of length 0 is data, or an argument that is not fit; nothing is said of it.",
-        Strength.UNSAID,
-        "A-28",
-        unguarded=True,
-    )
-
-
 @cache
 def short(m: Messaging) -> Condition:
     """The buffer is one byte shorter than a length query said."""
@@ -525,18 +493,6 @@ def data_unusual(m: Messaging) -> Condition:
     """Data that is not plainly of a length that the mechanism takes."""
     there = running(m)
     return named(f"unusual data for {m.noun}", lambda s, a: there(s, a) and a.data != Data.FITTING)
-
-
-def _data_unusual_rows(m: Messaging, codes: Iterable[CKR]) -> Iterator[Rule]:
-    for code in codes:
-        yield Rule(
-            "data-unusual",
-            code,
-            data_unusual(m),
-            f"5.1.6 {code}",
-            "Which lengths and values of data it takes depends on the mechanism.",
-            Strength.MAY,
-        )
 
 
 def query_may_fail(s: State, a: Args) -> bool:
@@ -799,9 +755,9 @@ def _whole(m: Messaging) -> Function:
             _not_running_row(m, m.whole),
             *_whole_in_parts_rows(m),
             *_parameter_rows(m, m.whole),
-            *_data_rows(output=output),
+            *data_rows(output=output),
             *((*NULL_POINTER, _short_row(m)) if output else ()),
-            *(_opening_rows() if m.kind == Messages.DECRYPT else _data_unusual_rows(m, m.unfit)),
+            *(_opening_rows() if m.kind == Messages.DECRYPT else unusual_rows(data_unusual(m), m.unfit)),
             *(_judging_rows() if m.kind == Messages.VERIFY else ()),
             *_rejected(m),
         ),
@@ -953,7 +909,7 @@ def _next(m: Messaging) -> Function:
         ),
         *(NULL_POINTER if m.seals else ()),
         *((_short_row(m),) if output else ()),
-        *_data_unusual_rows(m, (CKR.DATA_LEN_RANGE,) if m.kind != Messages.DECRYPT else _CIPHER_CODES),
+        *unusual_rows(data_unusual(m), (CKR.DATA_LEN_RANGE,) if m.kind != Messages.DECRYPT else _CIPHER_CODES),
         *_ending_rows(m),
         *_rejected(m),
     )

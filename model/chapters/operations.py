@@ -918,40 +918,36 @@ def data_empty(s: State, a: Args) -> bool:
     return a.data == Data.EMPTY
 
 
-def _data_rows(k: Activity, shape: Shape) -> tuple[Rule, ...]:
+def data_rows(*, output: bool) -> Iterable[Rule]:
     """A NULL pointer in the place of data, and no data at all; length queries need not look at it (5.2)."""
-    if not shape.data:
-        return ()
     place = "5.1.6 CKR_ARGUMENTS_BAD"
-    queried = Rule(
-        "data-null-for-length",
-        CKR.ARGUMENTS_BAD,
-        data_null_for_length,
+    yield from arguments_bad(
+        "data-null",
+        data_null_for_output if output else data_null,
         place,
-        "Asking for a length, a call may look at its data or not; NULL is not fit to be looked at.",
-        Strength.UNSAID,
-        "A-50",
+        "An argument that is not fit for the call; where there is data of some length, NULL is not.",
         unguarded=True,
     )
-    return (
-        *arguments_bad(
-            "data-null",
-            data_null_for_output if shape.output else data_null,
-            place,
-            "An argument that is not fit for the call; where there is data of some length, NULL is not.",
-            unguarded=True,
-        ),
-        *((queried,) if shape.output else ()),
-        Rule(
-            "data-empty",
+    if output:
+        yield Rule(
+            "data-null-for-length",
             CKR.ARGUMENTS_BAD,
-            data_empty,
+            data_null_for_length,
             place,
-            "Data of length 0 is data, or an argument that is not fit; nothing is said of it.",
+            "Asking for a length, a call may look at its data or not; NULL is not fit to be looked at.",
             Strength.UNSAID,
-            "A-28",
+            "A-50",
             unguarded=True,
-        ),
+        )
+    yield Rule(
+        "data-empty",
+        CKR.ARGUMENTS_BAD,
+        data_empty,
+        place,
+        "Data of length 0 is data, or an argument that is not fit; nothing is said of it.",
+        Strength.UNSAID,
+        "A-28",
+        unguarded=True,
     )
 
 
@@ -1081,7 +1077,7 @@ def refusals(k: Activity, shape: Shape, exact: tuple[Mech, ...] = ()) -> tuple[R
         *SESSION,
         not_active_row(k, shape.place(k)),
         *(_whole_after_parts_rows(k, shape) if shape.step == Step.WHOLE else _parts_rows(k, shape)),
-        *_data_rows(k, shape),
+        *(data_rows(output=shape.output) if shape.data else ()),
         *_buffer_rows(k, shape, exact),
         *_key_and_user_rows(k),
         *_resource_rows(k, shape),
@@ -1149,11 +1145,16 @@ def data_unusual(k: Activity) -> Condition:
 
 def data_unusual_rows(k: Activity, codes: Iterable[CKR]) -> Iterable[Rule]:
     """Rows for data that the mechanism may take or not."""
+    return unusual_rows(data_unusual(k), codes)
+
+
+def unusual_rows(when: Condition, codes: Iterable[CKR]) -> Iterable[Rule]:
+    """The same, given when data is unusual."""
     for code in codes:
         yield Rule(
             "data-unusual",
             code,
-            data_unusual(k),
+            when,
             f"5.1.6 {code}",
             "Which lengths and values of data it takes depends on the mechanism.",
             Strength.MAY,

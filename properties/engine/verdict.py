@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, is_unnamed
+from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, effective
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
@@ -440,6 +440,5 @@ def _unexplained(
 
 
 def _after_error(model: Model, beliefs: Sequence[State], call: Call, code: int) -> list[State]:
-    """What an error may have done; one that the standard does not name may have done what any error may."""
-    known = CKR.FUNCTION_FAILED if is_unnamed(code) else code
-    return [t for s in beliefs for t in following(model, s, call, known)]
+    """What an error may have done."""
+    return [t for s in beliefs for t in following(model, s, call, effective(code))]

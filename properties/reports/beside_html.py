@@ -3,20 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
-
 from .beside import CHAPTER_OF, NAMES, OK, Report, cells, faults, title, unreached, ways
+from .template import page
 
 
 def render(reports: Sequence[Report], machine: str) -> str:
     """The whole page; whatever comes from a report is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     seen = [{(function, code) for function, code in r["coverage"]["pairs"]} for r in reports]
     functions = [
         (
@@ -25,7 +17,8 @@ def render(reports: Sequence[Report], machine: str) -> str:
         )
         for name in CHAPTER_OF
     ]
-    page = environment.get_template("beside.jinja").render(
+    return page(
+        Path(__file__).with_name("beside.jinja"),
         reports=reports,
         titles=[title(r) for r in reports],
         chapters=NAMES,
@@ -37,5 +30,3 @@ def render(reports: Sequence[Report], machine: str) -> str:
         unreached=unreached(reports),
         machine=machine,
     )
-    # A lone surrogate is no reason to have no page.
-    return page.encode("utf-8", "replace").decode() + "\n"

@@ -33,7 +33,7 @@ from .abstraction import (
 from .adapters.logs.registry import open_log
 from .adapters.logs.step import Entry, Step
 from .adapters.logs.trace import step_of
-from .model.call import code_text, is_unnamed
+from .model.call import code_text, effective
 from .model.chapters.operations import ACTIVITIES
 from .model.decide import forbids_ok
 from .model.interface import SIGNATURES
@@ -41,7 +41,7 @@ from .model.mechanisms import FLAGS, MECHANISMS
 from .model.oracle import Model, build, legal_anyway
 from .model.rule import Rule, Strength
 from .model.state import Object, Session, Slot
-from .model.vocabulary import CALLBACK_ONLY, CKF, CKR, LEAVES_ANYTHING
+from .model.vocabulary import CALLBACK_ONLY, CALLERS_FAULT, CKF, CKR, LEAVES_ANYTHING
 from .properties.engine.partial import (
     ANY_OBJECT,
     ANY_SESSION,
@@ -254,43 +254,6 @@ _MOST: Final = 4_000
 
 _MOST_OPINIONS: Final = 200_000
 """Opinions that are remembered, before all are forgotten and remembering begins anew."""
-
-_CALLERS: Final = frozenset(
-    {
-        CKR.ARGUMENTS_BAD,
-        CKR.ATTRIBUTE_READ_ONLY,
-        CKR.CRYPTOKI_ALREADY_INITIALIZED,
-        CKR.CRYPTOKI_NOT_INITIALIZED,
-        CKR.DATA_LEN_RANGE,
-        CKR.KEY_FUNCTION_NOT_PERMITTED,
-        CKR.KEY_HANDLE_INVALID,
-        CKR.KEY_TYPE_INCONSISTENT,
-        CKR.KEY_UNEXTRACTABLE,
-        CKR.MECHANISM_INVALID,
-        CKR.MECHANISM_PARAM_INVALID,
-        CKR.OBJECT_HANDLE_INVALID,
-        CKR.OPERATION_ACTIVE,
-        CKR.OPERATION_NOT_INITIALIZED,
-        CKR.SESSION_EXISTS,
-        CKR.SESSION_HANDLE_INVALID,
-        CKR.SESSION_PARALLEL_NOT_SUPPORTED,
-        CKR.SESSION_READ_ONLY,
-        CKR.SESSION_READ_ONLY_EXISTS,
-        CKR.SESSION_READ_WRITE_SO_EXISTS,
-        CKR.SLOT_ID_INVALID,
-        CKR.TEMPLATE_INCOMPLETE,
-        CKR.TEMPLATE_INCONSISTENT,
-        CKR.UNWRAPPING_KEY_HANDLE_INVALID,
-        CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
-        CKR.USER_ALREADY_LOGGED_IN,
-        CKR.USER_ANOTHER_ALREADY_LOGGED_IN,
-        CKR.USER_NOT_LOGGED_IN,
-        CKR.USER_TYPE_INVALID,
-        CKR.WRAPPING_KEY_HANDLE_INVALID,
-        CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
-    }
-)
-"""Codes that name a fault of the caller."""
 
 _SECOND: Final = "A-16"
 """What rows about a second Init depend on: it is a fault of the caller, whatever comes of it."""
@@ -555,17 +518,13 @@ class _Call:
         if code is None:
             self._apply_any(scene, ruled)
             return _UNRETURNED
-        after = self._partial.follow(self._function, scene, (self._known(code),), self._outputs())
+        after = self._partial.follow(self._function, scene, (effective(code),), self._outputs())
         if (ruled.looked or after.looked) and self._function not in self._judge._looking:
             self._judge._looking.add(self._function)
             return self.judge()
         opinion = self._opinion(scene, (ruled,), code, after)
         self._apply(scene, ruled, code, after, opinion.answer)
         return opinion
-
-    def _known(self, code: int) -> int:
-        """What the effects of an error that has no name are looked up by."""
-        return int(CKR.FUNCTION_FAILED) if is_unnamed(code) else code
 
     def _readings(self) -> list[Entry] | None:
         """The attributes that are asked for, or None where it is not reading that the call does, or nothing is told."""
@@ -753,7 +712,7 @@ class _Call:
     def _blamed(self, scene: Scene, certain: set[Rule]) -> Iterator[tuple[Rule, tuple[str, ...]]]:
         reads = self._given.reading is not None
         for rule in self._model.functions[self._function].rules:
-            if rule not in certain or rule.code not in _CALLERS:
+            if rule not in certain or rule.code not in CALLERS_FAULT:
                 continue
             if rule.code == CKR.OPERATION_ACTIVE and rule.reading == _SECOND:
                 yield rule, _doing(scene.mine)
@@ -768,7 +727,7 @@ class _Call:
         self._believe(scene, codes, any_case=True, unless=True)
 
     def _apply(self, scene: Scene, ruled: Ruled, code: int, after: After, answer: Answer) -> None:
-        known = self._known(code)
+        known = effective(code)
         if code in LEAVES_ANYTHING:
             self._forget_everything()
         elif answer is Answer.NOT_PERMITTED and not after.harmless:

@@ -14,8 +14,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Final, NamedTuple
 
-import jinja2
-
 from ....model.oracle import build
 from ....model.table import TABLE
 from ....model.vocabulary import CKR, Version
@@ -23,6 +21,7 @@ from ...search.graph import QUOTIENTS, SCOPES, explore, quotient
 from ...search.pictures import Node, Picture, picture
 from .. import phrases
 from ..results import Unreadable
+from ..template import page
 
 SUFFIX: Final = ".html"
 
@@ -36,15 +35,9 @@ def render(report: Mapping[str, Any]) -> str:
     Raises:
         Unreadable: if the report is of readings that the model does not have.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"named": _named, "steps": _steps, "told": _told}
-    page = environment.get_template("html.jinja").render(
+    return page(
+        Path(__file__).with_name("html.jinja"),
+        {"named": _named, "steps": _steps, "told": _told},
         report=report,
         phrases=phrases,
         findings=phrases.by_severity(report),
@@ -53,8 +46,6 @@ def render(report: Mapping[str, Any]) -> str:
         curve=_curve(report),
         states=_states(report),
     )
-    # A lone surrogate, or a letter that no page may have, is no reason to have no page.
-    return page.encode("utf-8", "replace").decode() + "\n"
 
 
 # Texts.
