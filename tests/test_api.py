@@ -43,6 +43,12 @@ def test_the_names_are_few_and_all_there() -> None:
         _ = p11conform.engine
 
 
+@pytest.mark.parametrize("version", ["2.01", "2.40", "3.0"])
+def test_a_whole_version_begins_with_every_sort_of_slot(version: str, model: p11conform.Model) -> None:
+    assert p11conform.Model(version).start is SIMULATED_STATE
+    assert model.start is not SIMULATED_STATE
+
+
 def test_an_import_loads_nothing_else() -> None:
     code = "import sys, p11conform; print(sorted(m for m in sys.modules if m.startswith('p11conform.') or m == 'z3'))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

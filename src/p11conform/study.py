@@ -36,7 +36,7 @@ class Model:
     """What PKCS#11 permits, in a version and under readings of its open questions.
 
     Args:
-        version: "2.01", "2.20" or "2.40".
+        version: "2.01", "2.20", "2.40" or "3.0".
         readings: other than the default ones, by number: {"A-05": "base text"}.
         functions: only these; all if none are given.
 
@@ -67,7 +67,7 @@ class Model:
     @property
     def start(self) -> State:
         """Where checks and proofs begin: with every sort of slot, but for a model of some functions one plain slot."""
-        return SIMULATED_STATE if self._table.functions.keys() == TABLE.keys() else PART
+        return SIMULATED_STATE if _is_whole(self._table) else PART
 
     @property
     def version(self) -> str:
@@ -138,6 +138,11 @@ class Model:
         count = Counter(r.strength.value for f in self._table.functions.values() for r in f.rules)
         rows = tuple((s.value, str(count[s.value])) for s in Strength)
         return display.Table(("strength", "rows"), rows, repr(self)).to_html()
+
+
+def _is_whole(table: oracle.Model) -> bool:
+    """Whether a model has all functions of its version."""
+    return all(name in table.functions for name, f in TABLE.items() if f.signature.since <= table.version)
 
 
 def _conditions(d: Any) -> str:
@@ -548,7 +553,7 @@ def prove(model: Model | None = None, *names: str, together: bool = True, bound:
         if name not in known:
             raise ValueError(f"no invariant is called {name!r}{nearest(name, known)}; there are {', '.join(known)}")
     claimed = {name: i for name, i in known.items() if not names or name in names}
-    initial = PROVED_IN if table.functions.keys() == TABLE.keys() else PART
+    initial = PROVED_IN if _is_whole(table) else PART
     system = System(table, initial)
     if together:
         found = checks.prove_together(system, {name: i.predicate for name, i in claimed.items()}, bound)
