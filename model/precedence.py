@@ -7,7 +7,7 @@ Relations compare two codes, no more: they are not a strict order, and no closur
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 
 from .interface import SIGNATURES, Signature
 from .rule import Rule, Strength
@@ -42,19 +42,25 @@ class Relation:
 
     def applies(self, function: Signature, version: Version, readings: Mapping[str, str]) -> bool:
         """Whether the relation speaks of this function, in this version, under these readings."""
-        if not self.since <= version:
-            return False
-        if self.only_under is not None and readings[self.only_under[0]] != self.only_under[1]:
-            return False
-        match self.scope:
-            case Scope.ALL:
-                return True
-            case Scope.SESSION:
-                return function.takes_session
-            case Scope.TOKEN:
-                return function.uses_token
-            case names:
-                return function.name in names
+        return self.in_force(version, readings) and covers(self.scope, function)
+
+    def in_force(self, version: Version, readings: Mapping[str, str]) -> bool:
+        """Whether there is the relation in this version, under these readings."""
+        under = self.only_under
+        return self.since <= version and (under is None or readings[under[0]] == under[1])
+
+
+def covers(scope: Scope | frozenset[str], function: Signature) -> bool:
+    """Whether a function is of those that relations of a scope speak of."""
+    match scope:
+        case Scope.ALL:
+            return True
+        case Scope.SESSION:
+            return function.takes_session
+        case Scope.TOKEN:
+            return function.uses_token
+        case names:
+            return function.name in names
 
 
 _recommended = partial(Relation, strength=Strength.SHOULD)
@@ -230,9 +236,23 @@ def between(pairs: Mapping[tuple[CKR, CKR], Relation], high: Rule, low: CKR) -> 
 
 def order(function: str, version: Version, readings: Mapping[str, str]) -> Order:
     """The relations that speak of one function in a version, under the readings in force."""
-    signature = SIGNATURES[function]
+    scopes = frozenset(scope for scope in _SCOPES if covers(scope, SIGNATURES[function]))
     free = EITHER.get(function, frozenset()) if readings[EITHER_READING[0]] == EITHER_READING[1] else frozenset()
-    found = {(r.higher, r.lower): r for r in reversed(RELATIONS) if r.applies(signature, version, readings)}
+    return _order(scopes, free, version, frozenset(readings.items()))
+
+
+_SCOPES = tuple(dict.fromkeys(r.scope for r in RELATIONS))
+
+
+@lru_cache(maxsize=64)
+def _order(
+    scopes: frozenset[Scope | frozenset[str]], free: frozenset[CKR], version: Version, chosen: frozenset[tuple[str, str]]
+) -> Order:
+    """Worked out once for all functions that the same relations speak of: there are few sorts of them."""
+    readings = dict(chosen)
+    found = {
+        (r.higher, r.lower): r for r in reversed(RELATIONS) if r.scope in scopes and r.in_force(version, readings)
+    }
     clear = {
         (high, low): relation
         for (high, low), relation in found.items()
