@@ -246,13 +246,14 @@ _SCOPES = tuple(dict.fromkeys(r.scope for r in RELATIONS))
 
 @lru_cache(maxsize=64)
 def _order(
-    scopes: frozenset[Scope | frozenset[str]], free: frozenset[CKR], version: Version, chosen: frozenset[tuple[str, str]]
+    scopes: frozenset[Scope | frozenset[str]],
+    free: frozenset[CKR],
+    version: Version,
+    chosen: frozenset[tuple[str, str]],
 ) -> Order:
     """Worked out once for all functions that the same relations speak of: there are few sorts of them."""
     readings = dict(chosen)
-    found = {
-        (r.higher, r.lower): r for r in reversed(RELATIONS) if r.scope in scopes and r.in_force(version, readings)
-    }
+    found = {(r.higher, r.lower): r for r in reversed(RELATIONS) if r.scope in scopes and r.in_force(version, readings)}
     clear = {
         (high, low): relation
         for (high, low), relation in found.items()
