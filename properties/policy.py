@@ -4,7 +4,7 @@ A function that the model does not have, or an effect of it that cannot be run, 
 such a call is not made.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import partial, reduce
@@ -104,6 +104,11 @@ class Touches:
             self._whatever[name] = reduce(or_, known, NOTHING) if len(known) == len(touches) else None
         return self._whatever[name]
 
+    def find(self) -> None:
+        """Find it for all functions now, so that processes that are forked later need not, each by itself."""
+        for name in self.functions:
+            self.whatever(name)
+
     def _touches(self, name: str) -> _Touches | None:
         found = self._found.get(name)
         if found is None and name in self.functions:
@@ -155,9 +160,7 @@ class _Mark:
 def _touched(f: Function, s: State, a: Args) -> Touch | None:
     """What the effects of a function do to a token, those of every code together; None if one cannot be run."""
     try:
-        states = [s]
-        for effect in f.effects:
-            states += [effect.change(x, a) for x in states]
+        states = _after(f.effects, s, a)
     except Exception:
         return None
     whole = NOTHING
@@ -165,6 +168,17 @@ def _touched(f: Function, s: State, a: Args) -> Touch | None:
         if t.slots is not s.slots or t.objects is not s.objects:
             whole |= _difference(f.uses, s, t)
     return whole
+
+
+def _after(effects: Sequence[Effect], s: State, a: Args) -> list[State]:
+    """A state, and what any of the effects make of it, each alone or after others."""
+    states = [s]
+    for effect in effects:
+        for x in tuple(states):
+            t = effect.change(x, a)
+            if t is not x and t not in states:
+                states.append(t)
+    return states
 
 
 def _difference(uses: Sequence[str], s: State, t: State) -> Touch:
@@ -394,18 +408,10 @@ def _removable(case: _Case) -> bool:
     if not session_valid(s, a):
         return False
     try:
-        made = [t.objects for t in _after(case)]
+        made = [t.objects for t in _after(case.touches.functions[case.call.function].effects, s, a)]
     except (IndexError, StopIteration):
         return False
     return all(x.trait != Trait.UNDESTROYABLE for objects in made for x in objects if x.exists and x.token)
-
-
-def _after(case: _Case) -> Iterator[State]:
-    effects: Sequence[Effect] = case.touches.functions[case.call.function].effects
-    states = [case.s]
-    for effect in effects:
-        states += [effect.change(x, case.call.args) for x in states]
-    return iter(states)
 
 
 def _pin_to_be_put_back(case: _Case) -> bool:

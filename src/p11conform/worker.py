@@ -16,7 +16,7 @@ from .messages import Believed, Briefing, Do, Measure, Numbered, Order, Part, Re
 from .model.call import Call, Observation
 from .model.vocabulary import CKU
 from .pace import pace
-from .properties.policy import Level
+from .properties.policy import KNOWN, Level
 from .properties.run.driver import Driver
 from .properties.run.work import Generated, Walk, Worker
 
@@ -114,6 +114,7 @@ class _Program:
 
     def __init__(self, briefing: Briefing, journal: Journal) -> None:
         task, self._journal = briefing.task, journal
+        KNOWN.find()
         self._line: Line | None = None
         self._ended = 0
         self._telling: Line | None = None
