@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar, cast
 
 from ...model.call import Args, Call
-from ...model.decide import changed, decide
+from ...model.decide import Guards, changed, decide
 from ...model.oracle import Model, plan_of
 from ...model.rule import Condition, Effect
 from ...model.state import State
@@ -72,14 +72,18 @@ class _Split(Generic[Result]):
             found.setdefault(tuple(getattr(call.args, name) for name in self._fields), []).append(j)
         self.parts = [(self._remembered(self._calls[js[0]].args), sum(1 << j for j in js)) for js in found.values()]
 
-    def where(self: "_Split[bool]", flat: Flat, among: Calls) -> Calls:
+    def where(self: "_Split[bool | None]", flat: Flat, among: Calls) -> Calls:
         """Those among some calls for which the function is true in a state."""
         while True:
-            found = 0
+            found, failed = 0, False
             for holds, those in self.parts:
-                if those & among and holds(flat):
-                    found |= those
+                if those & among:
+                    truth = holds(flat)
+                    failed |= truth is None
+                    if truth:
+                        found |= those
             if not self.read:
+                assert not failed, "a condition fails where all that it takes for granted holds"
                 return found & among
             self.refine()
 
@@ -95,24 +99,37 @@ class Columns:
         f = model.functions[name]
         self.every: Calls = (1 << len(calls)) - 1
         self._plan = plan_of(model, name)
-        conditions = tuple(dict.fromkeys((*self._plan.conditions, f.out_of_scope)))
-        self._conditions = tuple(_Split(_truth(when), calls, leaves) for when in conditions)
-        self._out_of_scope = conditions.index(f.out_of_scope)
+        self._splits: dict[Condition, _Split[bool | None]] = {}
+        self._split: Callable[[Condition], _Split[bool | None]] = lambda when: _Split(_truth(when), calls, leaves)
+        guards = self._plan.guards
+        self._level = self._level_of(guards, frozenset(range(len(self._plan.conditions))))
+        self._firm = None if self._plan.firm is None else self._level_of(guards, frozenset(self._plan.firm))
+        self._out_of_scope = self._of(f.out_of_scope)
+
+    def _of(self, when: Condition) -> "_Split[bool | None]":
+        if when not in self._splits:
+            self._splits[when] = self._split(when)
+        return self._splits[when]
+
+    def _level_of(self, guards: Guards, wanted: frozenset[int]) -> "_Level":
+        """The splits of these conditions, below those of what they take for granted."""
+        own = tuple((n, self._of(when)) for n, when in guards.own if n in wanted)
+        under = ((self._of(given), self._level_of(below, wanted)) for given, below in guards.under)
+        return _Level(own, tuple((given, level) for given, level in under if level.own or level.under))
 
     def holding(self, flat: Flat) -> list[Calls]:
-        """For each distinct condition the calls for which it holds in a state."""
-        return [split.where(flat, self.every) for split in self._conditions]
+        """For each distinct condition the calls for which it holds in a state; last, those that are out of scope."""
+        found = [0] * (len(self._plan.conditions) + 1)
+        self._level.hold(flat, self.every, found)
+        found[-1] = self._out_of_scope.where(flat, self.every)
+        return found
 
     def succeeding(self, flat: Flat) -> Calls:
         """The calls in scope that the text lets succeed in a state; no condition is looked at that cannot matter."""
-        if self._plan.firm is None:
+        if self._firm is None:
             return 0
-        left = self.every
-        for n in (*self._plan.firm, self._out_of_scope):
-            if not left:
-                break
-            left &= ~self._conditions[n].where(flat, left)
-        return left
+        left = self._firm.fail(flat, self.every)
+        return left and left & ~self._out_of_scope.where(flat, left)
 
     def alike(self, holding: Sequence[Calls]) -> Iterator[tuple[tuple[int, ...], Calls]]:
         """The calls in scope, those together to which the same rows apply: the rows' numbers in the function."""
@@ -125,16 +142,54 @@ class Columns:
 
     def in_scope(self, holding: Sequence[Calls]) -> Calls:
         """The calls that the model can follow."""
-        return self.every & ~holding[self._out_of_scope]
+        return self.every & ~holding[-1]
 
     def permitted(self, holding: Sequence[Calls]) -> Iterator[tuple[CKR, Calls]]:
         """The codes that the text permits, each with the calls in scope that may return it; none for no call."""
         return ((code, calls) for code, calls in decide(self._plan, holding, self.in_scope(holding)) if calls)
 
 
-def _truth(when: Condition) -> Condition:
-    """A condition whose answer is a bool, not a leaf of the state that happens to be true."""
-    return lambda s, a: bool(when(s, a))
+class _Level:
+    """Conditions by number, looked at only for calls for which all above them holds; `under` are further levels."""
+
+    def __init__(
+        self, own: tuple[tuple[int, _Split[bool | None]], ...], under: "tuple[tuple[_Split[bool | None], _Level], ...]"
+    ) -> None:
+        self.own, self.under = own, under
+
+    def hold(self, flat: Flat, among: Calls, found: list[Calls]) -> None:
+        """Find for each condition those among some calls for which it holds in a state."""
+        for n, split in self.own:
+            found[n] = split.where(flat, among)
+        for given, below in self.under:
+            if some := given.where(flat, among):
+                below.hold(flat, some, found)
+
+    def fail(self, flat: Flat, among: Calls) -> Calls:
+        """Those among some calls for which none of the conditions holds in a state."""
+        for _, split in self.own:
+            if not among:
+                return 0
+            among &= ~split.where(flat, among)
+        for given, below in self.under:
+            if some := given.where(flat, among):
+                among &= ~some | below.fail(flat, some)
+        return among
+
+
+def _truth(when: Condition) -> Callable[[State, Args], bool | None]:
+    """A condition whose answer is a bool, not a leaf of the state that happens to be true.
+
+    None where it fails, as it may where the arguments that stand for others do not fit.
+    """
+
+    def truth(s: State, args: Args) -> bool | None:
+        try:
+            return bool(when(s, args))
+        except (LookupError, StopIteration):
+            return None
+
+    return truth
 
 
 class Changes:
