@@ -143,6 +143,10 @@ _Read = tuple[tuple[int, int], ...]
 """Leaves that were read one after the other, each with its value."""
 
 
+def _nothing(_flat: Flat) -> tuple[()]:
+    return ()
+
+
 class _Node:
     """What is known once some leaves were read: the next ones are the same, whatever else a state holds.
 
@@ -150,7 +154,7 @@ class _Node:
     `found` is what the function gave.
     """
 
-    __slots__ = ("_get", "_values", "along", "found", "index")
+    __slots__ = ("along", "found", "get", "index", "values")
 
     def __init__(self, along: _Read, index: int, found: Any) -> None:
         self.index, self.found = index, found
@@ -159,12 +163,8 @@ class _Node:
     def _set(self, along: _Read) -> None:
         self.along = along
         # One look at all of them at once.
-        self._get: Callable[[Flat], Any] | None = itemgetter(*(i for i, _ in along)) if along else None
-        self._values: Any = tuple(value for _, value in along) if len(along) != 1 else along[0][1]
-
-    def fits(self, flat: Flat) -> bool:
-        """Whether a state agrees in the leaves along here."""
-        return self._get is None or bool(self._get(flat) == self._values)
+        self.get: Callable[[Flat], Any] = itemgetter(*(i for i, _ in along)) if along else _nothing
+        self.values: Any = tuple(value for _, value in along) if len(along) != 1 else along[0][1]
 
     def grow(self, read: _Read, result: Any) -> None:
         """Add a way that a run took, which is not here yet."""
@@ -200,7 +200,7 @@ class Remembered(Generic[Result]):
     def __call__(self, flat: Flat) -> Result:
         """What the function gives for a state; whatever it raises propagates, and is not remembered."""
         node = self._root
-        while node is not None and node.fits(flat):
+        while node is not None and node.get(flat) == node.values:
             found = node.found
             if node.index < 0:
                 result: Result = found

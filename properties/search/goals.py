@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from itertools import chain
 from typing import Any
 
@@ -44,7 +44,7 @@ DEPTH_OF_COMBINATIONS = 2
 """The same for precedences and arguments, of which many are never met, so that the search for them must end."""
 
 
-class Part(Enum):
+class Part(IntEnum):
     """What a row does in a call: its code is permitted, is so only by the row, and nothing else forbids success."""
 
     APPLIES = 0
@@ -161,35 +161,47 @@ def showing(model: Model, function: str, rows: tuple[int, ...]) -> Showing:
     codes = {r.code for r in given.prevailing}
     firm_codes = {r.code for r in given.firm}
     leading = {code for code in firm_codes if not any((high, code) in order.advise for high in firm_codes)}
-    firm = [k for k, r in rules.items() if forbids_ok(r)]
+    firm = {k for k, r in rules.items() if forbids_ok(r)}
+    decided = {r.when for k, r in rules.items() if k in firm}
+    alike: dict[CKR, list[int]] = {}
+    for k, r in rules.items():
+        alike.setdefault(r.code, []).append(k)
     found: set[Goal] = set()
     clean: list[int | None] = []
     if not firm and f.returns_ok:
         found.add(Goal(function, None))
         clean.append(None)
-    for k, r in rules.items():
-        if r.code in codes:
+    for code in codes:
+        for k in alike[code]:
             found.add(Goal(function, k, Part.APPLIES))
-        if r.code in codes and _matters(model, function, k, rules, codes):
-            found.add(Goal(function, k))
-            if firm_codes <= {r.code}:
-                clean.append(k)
-        decides = r.code in codes and (k in firm or Goal(function, k) in found)
-        if decides and all(rules[j].when == r.when for j in firm):
-            found.add(Goal(function, k, Part.ALONE))
-        if k in firm and leading == {r.code}:
-            found |= {Goal(function, k, under=j) for j, low in rules.items() if between(order.stated, r, low.code)}
+            matters = _matters(model, function, k, alike[code], rules, firm, codes)
+            if matters:
+                found.add(Goal(function, k))
+                if firm_codes <= {code}:
+                    clean.append(k)
+            if (matters or k in firm) and decided <= {rules[k].when}:
+                found.add(Goal(function, k, Part.ALONE))
+            if k in firm and leading == {code}:
+                r = rules[k]
+                found |= {Goal(function, k, under=j) for j, low in rules.items() if between(order.stated, r, low.code)}
     return Showing(frozenset(found), tuple(clean))
 
 
-def _matters(model: Model, function: str, k: int, rules: Mapping[int, Rule], codes: set[CKR]) -> bool:
-    """Whether other codes would be permitted without a row, of those that apply together."""
-    r = rules[k]
-    alike = [x for j, x in rules.items() if x.code == r.code and j != k]
-    if not alike:
+def _matters(
+    model: Model,
+    function: str,
+    k: int,
+    alike: Sequence[int],
+    rules: Mapping[int, Rule],
+    firm: Set[int],
+    codes: Set[CKR],
+) -> bool:
+    """Whether other codes would be permitted without a row, of those that apply together; `alike` give its code."""
+    if len(alike) == 1:
         return True
-    if not forbids_ok(r) or any(map(forbids_ok, alike)):
+    if k not in firm or any(j in firm for j in alike if j != k):
         return False
+    r = rules[k]
     others = {j: x for j, x in rules.items() if j != k}
     if any(x.when == r.when for x in others.values()):
         return codes != {x.code for x in prevailing(model, function, tuple(others.values()))}
