@@ -25,6 +25,8 @@ from p11conform.model.chapters.signatures import signature_tampered_with
 from p11conform.model.oracle import build, outputs, permitted, successors
 from p11conform.model.state import Kind, Login, Mech, Object, Origin, Session, Slot, State
 from p11conform.model.vocabulary import CKR
+from p11conform.properties.proofs.checks import Outcome, prove_together
+from p11conform.properties.proofs.invariants import invariants
 from p11conform.properties.proofs.symbolic import System
 from p11conform.properties.search.setups import situations
 from p11conform.commands.tables import page
@@ -65,6 +67,10 @@ def by_cmac(s, a):
 tampered = next(r.when for r in four["C_Verify"].rules if r.id == "signature-tampered-with")
 found = system.meeting(system.space(), "C_Verify", [lambda s, a: a.session == 0 and by_cmac(s, a), tampered])
 unused = State(False, (Slot(),), (Session(),) * 2, (Object(),) * 3)
+more = {name: model.functions[name] for name in ("C_Initialize", "C_OpenSession", "C_CreateObject", "C_Finalize")}
+claimed = {i.name: i.predicate for i in invariants(model)}
+one = State(False, (Slot(),), (Session(),), (Object(),))
+proofs = prove_together(System(replace(model, functions=four | more), one), claimed)
 print(json.dumps({
     "offered": sorted({c.function for c in calls if c.args.mechanism == CMAC}),
     "looked at": any(
@@ -82,6 +88,7 @@ print(json.dumps({
         model, replace(start, objects=(replace(key, kind=Kind.GENERIC_SECRET), Object())), sign)),
     "proved": found is not None and CKR.OK not in permitted(model, *found),
     "lifted": [name for name in four if system.transition(name)],
+    "invariants": len(proofs) > 30 and all(x.outcome is Outcome.PROVED for x in proofs.values()),
     "page": [line for line in page().splitlines() if "AES_CMAC" in line],
 }))
 """
@@ -115,6 +122,7 @@ def test_a_mechanism_added_by_its_record_alone_is_whole(tmp_path: Path) -> None:
         "wrong key": True,
         "proved": True,
         "lifted": ["C_SignInit", "C_Sign", "C_VerifyInit", "C_Verify"],
+        "invariants": True,
     }
 
 

@@ -31,6 +31,8 @@ from p11conform.model.oracle import build, permitted, successors
 from p11conform.model.rule import Guarded
 from p11conform.model.state import Kind, Login, Mech, Object, Origin, Session, Slot, State, Trait
 from p11conform.model.vocabulary import CKR
+from p11conform.properties.proofs.checks import Outcome, prove_together
+from p11conform.properties.proofs.invariants import invariants
 from p11conform.properties.proofs.symbolic import System
 from p11conform.properties.search.setups import situations
 
@@ -43,6 +45,10 @@ read = Call("C_GetAttributeValue", Args(attribute=Attribute.VALUE))
 few = {name: model.functions[name] for name in ("C_CreateObject", "C_GetAttributeValue")}
 system = System(replace(model, functions=few), start)
 (hidden,) = (r.when for r in few["C_GetAttributeValue"].rules if r.code == CKR.ATTRIBUTE_SENSITIVE)
+more = {name: model.functions[name] for name in ("C_Initialize", "C_OpenSession", "C_DestroyObject", "C_Finalize")}
+claimed = {i.name: i.predicate for i in invariants(model)}
+one = State(False, (Slot(),), (Session(),), (Object(),))
+proofs = prove_together(System(replace(model, functions=few | more), one), claimed)
 hidden_and_new = Guarded(hidden, lambda s, a: s.objects[a.object].kind == NEW)
 found = system.meeting(system.space(), "C_GetAttributeValue", [hidden_and_new])
 
@@ -70,6 +76,7 @@ print(json.dumps({
         model, holding(), Call("C_EncryptInit", Args(mechanism=Mech.AES_ECB)))),
     "proved": found is not None and CKR.OK not in permitted(model, *found),
     "lifted": [name for name in few if system.transition(name)],
+    "invariants": len(proofs) > 30 and all(x.outcome is Outcome.PROVED for x in proofs.values()),
     "page": [line for line in page().splitlines() if line.startswith("| SHA256_HMAC |") and "0x2B" in line],
 }))
 """
@@ -127,6 +134,8 @@ from p11conform.model.interface import SIGNATURES
 from p11conform.model.oracle import build, permitted
 from p11conform.model.state import Login, Object, Session, Slot, State
 from p11conform.model.vocabulary import CKR
+from p11conform.properties.proofs.checks import Outcome, prove_together
+from p11conform.properties.proofs.invariants import invariants
 from p11conform.properties.proofs.symbolic import System
 from p11conform.properties.run.campaign import Budget, check
 from p11conform.properties.search.setups import situations
@@ -140,6 +149,8 @@ small = replace(model, functions=few)
 row = next(r for r in few[NEW].rules if r.id == "nothing-squeezed")
 system = System(small, start)
 found = system.meeting(system.space(), NEW, [session_valid, row.when])
+claimed = {i.name: i.predicate for i in invariants(model)}
+proofs = prove_together(System(small, State(False, (Slot(),), (Session(),), (Object(),))), claimed)
 given = []
 
 
@@ -162,6 +173,7 @@ print(json.dumps({
     "sound": len(check(small, unused, Simulated(small, unused), budget=Budget(calls=2000, seconds=600)).findings),
     "proved": found is not None and CKR.OK not in permitted(model, *found),
     "lifted": [name for name in few if system.transition(name)],
+    "invariants": len(proofs) > 30 and all(x.outcome is Outcome.PROVED for x in proofs.values()),
     "page": [line for line in page().splitlines() if NEW in line and line.startswith("#")],
     "row": [line for line in page().splitlines() if "nothing-squeezed" in line] != [],
 }))
@@ -200,6 +212,7 @@ def test_a_kind_added_by_its_record_alone_is_whole(tmp_path: Path) -> None:
         "wrong key": True,
         "proved": True,
         "lifted": ["C_CreateObject", "C_GetAttributeValue"],
+        "invariants": True,
         "page": ["| SHA256_HMAC | SECRET_KEY | 0x2B | value guarded | 4.10 |"],
     }
 
@@ -217,6 +230,7 @@ def test_a_function_added_by_its_records_alone_is_whole(tmp_path: Path) -> None:
         "sound": 0,
         "proved": True,
         "lifted": ["C_Initialize", "C_OpenSession", "C_Finalize", "C_DigestXofFinal"],
+        "invariants": True,
         "page": ["## C_DigestXofFinal"],
         "row": True,
     }
