@@ -298,10 +298,10 @@ def test_tours_make_the_calls_of_the_scopes_on_the_modules_own_state(model: Mode
     assert Call("C_GetSessionInfo", Args(session=3)) in made, "a handle of no session has the number it has there"
 
 
-def test_dear_calls_are_left_out_of_tours_where_they_show_nothing(model: Model) -> None:
+def test_dear_calls_are_left_out_of_tours_where_they_show_nothing(core: Model) -> None:
     initial = State(objects=(Object(),))
     free, dear = (
-        Counter(call.function for stops in tours(model, initial, costs, 60.0) for stop in stops for call in stop.calls)
+        Counter(call.function for stops in tours(core, initial, costs, 60.0) for stop in stops for call in stop.calls)
         for costs in (None, {"C_Login": 0.05, "C_GetSessionInfo": 1e-6})
     )
     assert 0 < dear["C_Login"] < free["C_Login"] / 5

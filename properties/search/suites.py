@@ -8,7 +8,7 @@ cover its one edge.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import networkx as nx
 
@@ -80,10 +80,14 @@ def machine(graph: Graph) -> Machine:
     for e in graph.edges:
         outcomes[e.source].setdefault(e.call, []).append(e)
 
+    @cache
+    def words(n: int) -> str:
+        return repr(graph.states[n])
+
     def taken(edges: list[Edge]) -> int:
         code = CKR.OK if any(e.code == CKR.OK for e in edges) else min(e.code for e in edges)
         targets = [e.target for e in edges if e.code == code]
-        return targets[0] if len(targets) == 1 else min(targets, key=lambda n: repr(graph.states[n]))
+        return targets[0] if len(targets) == 1 else min(targets, key=words)
 
     moves: dict[int, Mapping[int, int]] = {}
     ways: dict[int, Numbers] = {0: ()}
@@ -124,7 +128,9 @@ def transition_tour(m: Machine, *, cost: Cost = _alike, reset: int = RESET, long
     """
     walks = _tour(m, cost, reset)
     pieces = walks if longest is None else _cut(m, walks, longest)
-    return Suite("transition tour", tuple(filter(None, pieces)), sum(map(len, _tour(m, _alike, 0))))
+    # Where resets cost nothing, each pair is there once, and once more where a step must be repeated.
+    again = sum("call" in said for _, _, said in _repeats(m, _alike, 0))
+    return Suite("transition tour", tuple(filter(None, pieces)), m.pairs + again)
 
 
 SUITES: tuple[Callable[[Machine], Suite], ...] = (state_cover, transition_cover, transition_tour)
