@@ -62,6 +62,14 @@ def test_a_check_that_called_nothing_does_not_say_that_all_is_well() -> None:
     assert_one_line(p11conform("check", "simulated", "--seconds", "0"), Exit.USAGE, "--seconds 0", "no call was made")
 
 
+def test_calls_bound_a_check_whatever_the_time(tmp_path: Path) -> None:
+    """A busy machine is to make them all, so an hour is what it may take, and a minute where nothing bounds it."""
+    file = tmp_path / "r.json"
+    assert p11conform("check", "simulated", "--calls", "30", "--json", str(file)).exit_code == 0
+    assert json.loads(file.read_text())["run"]["budget"]["seconds"] == 3600
+    assert "[default: 60; with" in p11conform("check", "--help").output
+
+
 def assert_one_line(result: Result, code: int, *holds: str) -> None:
     """Nothing but one line that says what is wrong."""
     assert isinstance(result.exception, SystemExit), result.exc_info

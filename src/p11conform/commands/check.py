@@ -42,6 +42,13 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
 }
 
 
+SECONDS: Final = 60.0
+"""How long a check runs if nothing else is said."""
+
+SECONDS_FOR_CALLS: Final = 3600.0
+"""The same where calls bound it: on a slow or busy machine it is to make them all."""
+
+
 @click.command()
 @click.argument("module", type=MODULE)
 @spec_option
@@ -49,7 +56,11 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Decides every random choice.")
 @click.option("--sequences", type=click.IntRange(min=0), help="At most so many beside those derived from the model.")
 @click.option("--length", type=click.IntRange(min=1), default=25, show_default=True, help="Calls of Hypothesis' own.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Begin no more after.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    help=f"Begin no more after.  [default: {SECONDS:g}; with --calls {SECONDS_FOR_CALLS:g}]",
+)
 @click.option("--calls", type=click.IntRange(min=1), help="Begin no more after so many calls.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Workers, each with a token. [default: 1; of a cluster, all]")
 @click.option("--cluster", metavar="ADDRESS", help="Scheduler of dask; its workers do the work, each with a token.")
@@ -83,7 +94,7 @@ def command(
     seed: int,
     sequences: int | None,
     length: int,
-    seconds: float,
+    seconds: float | None,
     calls: int | None,
     jobs: int | None,
     cluster: str | None,
@@ -128,6 +139,8 @@ def command(
             "guessed at, then put back",
             markup=False,
         )
+    if seconds is None:
+        seconds = SECONDS if calls is None else SECONDS_FOR_CALLS
     budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
     for opening, place in zip(openings, places, strict=True):
         try:
