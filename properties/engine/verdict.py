@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from typing import Final
 
 from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, effective
@@ -137,8 +138,13 @@ class Cause:
     @property
     def id(self) -> str:
         """A short name that stays the same from run to run: the cause, hashed."""
-        words = "|".join((self.kind, " ".join(self.rows), self.answer, self.function, " ".join(self.named)))
-        return hashlib.sha256(words.encode()).hexdigest()[:8]
+        return _hashed(self)
+
+
+@cache
+def _hashed(cause: Cause) -> str:
+    words = "|".join((cause.kind, " ".join(cause.rows), cause.answer, cause.function, " ".join(cause.named)))
+    return hashlib.sha256(words.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +210,8 @@ class Verdict:
 
     `permitted` holds the codes that the text permits, and `rules` the rows that prevail: for a failure those at
     fault, for a pass those that may have given it. `advice` holds what the text only recommends, and was not followed.
-    `why` is a line on an inconclusive verdict; `lapse` explains a failure that nothing in its call explains.
+    `why` is a line on an inconclusive verdict; `lapse` explains a failure that nothing in its call explains. `ruling`
+    is what follows for a pass from the rows that apply, where they are the same in all that was believed.
     """
 
     outcome: Outcome
@@ -217,6 +224,7 @@ class Verdict:
     advice: tuple[Advice, ...] = ()
     why: str = ""
     lapse: Lapse | None = None
+    ruling: Ruling | None = field(default=None, repr=False, compare=False)
 
     @property
     def severity(self) -> Severity:
@@ -354,7 +362,9 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     advice = _advice(model, call, seen, allowing[0][1])
     if advice and len(allowing) > 1:
         advice = tuple(x for x in advice if all(x in _advice(model, call, seen, given) for _, given in allowing))
-    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=advice), after
+    given = ruled[0][1]
+    clear = len(ruled) == 1 or all(other is given for _, other in ruled)
+    return Verdict(Outcome.PASS, call, seen, rules=gave, advice=advice, ruling=given if clear else None), after
 
 
 def _advice(model: Model, call: Call, seen: Observation, given: Ruling) -> tuple[Advice, ...]:

@@ -1,5 +1,6 @@
 """A module with the model beside it: calls are made, answers are looked up, and what may be so is kept."""
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -175,6 +176,7 @@ class Driver:
         self.noted: list[tuple[tuple[Call, ...], Verdict]] = []
         """Sequences whose last call failed without an end of it, each when it was first seen, with the verdict."""
         self._aspects: dict[int, int] = {}
+        self._marks: dict[int, int] = {}
         self._follow(policy)
         self.trail: list[Step] = []
         self._restore = True
@@ -410,7 +412,7 @@ class Driver:
 
     def aspect(self) -> int:
         """The aspect of the state that the module is in, or of one that it may be in."""
-        return self._aspect(self.belief, self.state())
+        return self._aspect(self.belief)
 
     def state(self) -> State:
         """The state that the module is in, or one that it may be in."""
@@ -434,6 +436,7 @@ class Driver:
     def _forget(self) -> None:
         self._count()
         self._aspects.clear()
+        self._marks.clear()
 
     def _note(self) -> None:
         """Note the steps of the sequence that are new since the last time, and after how many calls each was first."""
@@ -462,9 +465,8 @@ class Driver:
         self._note()
         for step in sorted(self._hits, key=self._since.__getitem__):
             call = step.verdict.call
-            believed = self.oracle.believed(step.before)
-            self._tally.count(self.model, believed, call, step.verdict, self._hits[step])
-            kind = (call.function, step.verdict.observation.text, self._aspect(step.before, believed[0]))
+            self._tally.count(self.model, map(self._mark, step.before.states), call, step.verdict, self._hits[step])
+            kind = (call.function, step.verdict.observation.text, self._aspect(step.before))
             if kind not in self._seen and kind not in self._told:
                 self._seen.add(kind)
                 self._answers[kind[0], kind[2]] += 1
@@ -472,11 +474,19 @@ class Driver:
         self._hits.clear()
         self._since.clear()
 
-    def _aspect(self, belief: Belief, s: State) -> int:
+    def _aspect(self, belief: Belief) -> int:
         first = belief.states[0]
         found = self._aspects.get(first)
         if found is None:
-            found = self._aspects[first] = aspect(s)
+            found = self._aspects[first] = aspect(self.oracle.states[first])
+        return found
+
+    def _mark(self, state: int) -> int:
+        """What tells a state from others in any worker, where it may have another number."""
+        found = self._marks.get(state)
+        if found is None:
+            digest = hashlib.blake2b(self.oracle.states.flats[state], digest_size=8).digest()
+            found = self._marks[state] = int.from_bytes(digest, "big", signed=True)
         return found
 
 

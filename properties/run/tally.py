@@ -1,14 +1,13 @@
 """What a run counts and covers, step by step or a whole run's at once."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from ...model.call import Call
-from ...model.oracle import Model, applicable
+from ...model.oracle import Model
 from ...model.rule import Function
-from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import Cause, Outcome, Steps, Verdict
 
@@ -81,16 +80,16 @@ class Tally:
             if not others and times >= OFTEN:
                 yield function, seen
 
-    def count(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
-        """Count a step that was seen so often where these states were believed."""
+    def count(self, model: Model, marks: Iterable[int], call: Call, verdict: Verdict, times: int) -> None:
+        """Count a step that was seen so often where the states with these marks were believed."""
         seen = verdict.observation.text
         self.calls += times
         self.pairs[call.function, seen] += times
-        self.states.update(map(hash, believed))
+        self.states.update(marks)
         passed = verdict.outcome is Outcome.PASS
         if passed:
             self.fired |= {(call.function, r.code, r.condition) for r in verdict.rules}
-            self._follow(model, believed, call, verdict, times)
+            self._follow(verdict, times)
         elif verdict.outcome is Outcome.INCONCLUSIVE:
             self.inconclusive[call.function, seen, verdict.why] += times
         worked = passed and verdict.observation.code == CKR.OK
@@ -116,18 +115,17 @@ class Tally:
         if not unheeded.steps or len(steps) < len(unheeded.steps):
             unheeded.steps = steps
 
-    def _follow(self, model: Model, believed: Sequence[State], call: Call, verdict: Verdict, times: int) -> None:
+    def _follow(self, verdict: Verdict, times: int) -> None:
         """Count which way the module goes where the text leaves it open, and it is clear where that is."""
-        first, *others = (applicable(model, s, call) for s in believed)
-        if any(rules != first for rules in others):
+        if verdict.ruling is None:
             return
-        seen = verdict.observation
-        ids = {r.reading for r in first if r.reading and seen.code in (r.code, CKR.OK)}
+        seen, rows = verdict.observation, verdict.ruling.rules
+        ids = {r.reading for r in rows if r.reading and seen.code in (r.code, CKR.OK)}
         if ids:
-            rows = tuple(sorted(f"{r.code} {r.condition}" for r in first))
+            words = tuple(sorted(f"{r.code} {r.condition}" for r in rows))
             for id in ids:
                 self.followed[id, seen.text] += times
-                self.choices.setdefault((id, call.function, rows), set()).add(seen.text)
+                self.choices.setdefault((id, verdict.call.function, words), set()).add(seen.text)
 
     def add(self, other: "Tally") -> None:
         """Count all that another one has."""
