@@ -37,9 +37,17 @@ _SINCE_3_0 = """
     C_MessageVerifyInit C_VerifyMessage C_VerifyMessageBegin C_VerifyMessageNext C_MessageVerifyFinal
 """
 
+_SINCE_3_2 = """
+    C_EncapsulateKey C_DecapsulateKey
+    C_VerifySignatureInit C_VerifySignature C_VerifySignatureUpdate C_VerifySignatureFinal
+    C_GetSessionValidationFlags C_AsyncComplete C_AsyncGetID C_AsyncJoin
+    C_WrapKeyAuthenticated C_UnwrapKeyAuthenticated
+"""
+
 APPENDED: Final[Mapping[Version, tuple[str, ...]]] = {
     Version.V2_01: tuple(_SINCE_2_01.split()),
     Version.V3_0: tuple(_SINCE_3_0.split()),
+    Version.V3_2: tuple(_SINCE_3_2.split()),
 }
 """The functions that a version appended to the list, in the order of their pointers (chapter 3.6).
 

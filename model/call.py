@@ -207,6 +207,20 @@ class Interface(IntEnum):
     UNKNOWN_FLAG = 5
 
 
+class Awaited(IntEnum):
+    """The function whose asynchronous call is asked about, by its name: C_Sign, or one that no version has."""
+
+    SIGN = 0
+    UNKNOWN = 1
+
+
+class Validation(IntEnum):
+    """The type of flags that C_GetSessionValidationFlags is asked for: the one that there is, or another."""
+
+    LAST = 0
+    UNKNOWN = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Args:
     """The arguments of a call. A function uses the fields that its `uses` names; defaults are the harmless values.
@@ -217,7 +231,7 @@ class Args:
     puts NULL where the function needs a pointer that is not a PIN, not the buffer of a list or an output, not a
     template and not input data. `reserved` gives a pointer where NULL is demanded. `named` gives C_LoginUser the name
     of a user that no token has. `last` says that a part of a message is its last (`CKF_END_OF_MESSAGE`, or a pointer
-    for the signature or to it).
+    for the signature or to it). No asynchronous call is ever made, so that `awaited` names one that is not pending.
     """
 
     session: SessionIndex = 0
@@ -256,6 +270,8 @@ class Args:
     interface: Interface = Interface.OWN
     named: bool = False
     last: bool = True
+    awaited: Awaited = Awaited.SIGN
+    validation: Validation = Validation.LAST
 
 
 @dataclass(frozen=True, slots=True)

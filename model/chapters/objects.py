@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from ..attributes import (
     CLASS_NUMBERS,
+    CREATED,
     GUARDED_KEYS,
     KEYS,
-    KINDS,
     PUBLIC_KEYS,
     is_guarded,
     is_one_way,
@@ -591,7 +591,7 @@ C_CREATE_OBJECT = Function(
     out_of_scope=object_not_followed,
     domains={
         # For private keys that are created, those of one algorithm stand.
-        "kind": tuple(k for k in dict.fromkeys((Kind.AES, *KINDS)) if k != Kind.EC_PRIVATE),
+        "kind": tuple(k for k in dict.fromkeys((Kind.AES, *CREATED)) if k != Kind.EC_PRIVATE),
     },
     later=GIVEN_UNIQUE_ID,
     given=session_valid,
