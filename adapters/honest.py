@@ -553,7 +553,7 @@ PRACTICES_SINCE_V3_0: Final = (
         "a policy of validation",
         "The token refuses what it is not validated for.",
         "5.1.1 of v3.2 CKR_OPERATION_NOT_VALIDATED",
-        Behaviour(_wherever(CKR.OPERATION_NOT_VALIDATED, _not_validated)),
+        Behaviour(lambda x: CKR.OPERATION_NOT_VALIDATED if _not_validated(x) else None),
         "A call is pending in a session that is not for such calls.",
         Behaviour(_everywhere("C_GenerateRandom", CKR.PENDING)),
         "C_GenerateRandom",

@@ -1,6 +1,6 @@
 """The rule table: every function of the model, in the order of the standard's chapters."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .chapters import (
@@ -21,8 +21,8 @@ from .chapters import (
     slots,
 )
 from .chapters.conditions import session_valid, slot_known
-from .rule import Condition, Function, Guarded, Rule, Strength, only_where
-from .vocabulary import CKR, Version
+from .rule import Condition, Function, Guarded, only_where
+from .vocabulary import CKR
 
 CHAPTERS = (
     general,
@@ -50,28 +50,13 @@ def _subject(f: Function) -> Condition | None:
     return slot_known if "slot" in f.uses else None
 
 
-def _validation(f: Function) -> Iterator[Rule]:
-    """What v3.2 lets every function say that works on a token."""
-    if f.signature.takes_session and f.given is session_valid:
-        yield Rule(
-            "policy-perhaps-violated",
-            CKR.OPERATION_NOT_VALIDATED,
-            session_valid,
-            "5.1.1 of v3.2 CKR_OPERATION_NOT_VALIDATED",
-            "What goes against a policy that the token is validated for may be refused with the code, or another.",
-            Strength.MAY,
-            since=Version.V3_2,
-            unguarded=True,
-        )
-
-
 def _settled(f: Function) -> Function:
     """A function whose rows have what it is `given` in their conditions, and whose errors change only what is there.
 
     Errors in the handle have no order against others (A-02), so that any of them may come where there is no session.
     """
     given, subject = f.given, _subject(f)
-    rules, effects = (*f.rules, *_validation(f)), f.effects
+    rules, effects = f.rules, f.effects
     if given is not None:
         rules = tuple(r if r.unguarded else replace(r, when=Guarded(given, r.when)) for r in rules)
     if subject is not None:

@@ -164,8 +164,8 @@ OFF_LIST_ELSEWHERE = {
     ),
 }
 
-OF_EVERY_FUNCTION = {CKR.OPERATION_NOT_VALIDATED, CKR.TOKEN_NOT_INITIALIZED}
-"""Codes that 5.1.1 and 5.1.3 of v3.2 give to every function of their class, and no list has."""
+OF_EVERY_FUNCTION = {CKR.TOKEN_NOT_INITIALIZED}
+"""A code that 5.1.3 of v3.2 gives to every function of its class, and no list has."""
 
 FIRM_OFF_LIST = {
     "pointer null",
