@@ -259,6 +259,7 @@ _INSTEAD: Mapping[Flaw, Callable[[Kind], dict[int, bytes]]] = {
     Flaw.READ_ONLY: lambda _: {CKA.LOCAL: TRUE},
     Flaw.INCONSISTENT: _inconsistent,
     Flaw.FOREIGN: lambda kind: {_foreign(kind): number(0)},
+    Flaw.VALUE_LEN: lambda _: {CKA.VALUE_LEN: number(KEY_BYTES - 1)},
     Flaw.UNIQUE_ID: lambda _: {_number(Attribute.UNIQUE_ID): UNIQUE_ID},
 }
 _AGAIN: Mapping[Flaw, Callable[[bytes], bytes]] = {

@@ -108,7 +108,8 @@ class Flaw(IntEnum):
     that must be there (CKA_CLASS). INCONSISTENT: values that cannot hold together (key type against mechanism or
     class). FOREIGN: an attribute of another class (CKA_MODULUS on a secret key). TWICE: an attribute twice with one
     value. TWO_VALUES: an attribute twice with two values. NULL: the NULL pointer with a count of 1. EMPTY: count 0.
-    UNIQUE_ID: CKA_UNIQUE_ID, which only the token sets (v3.0).
+    UNIQUE_ID: CKA_UNIQUE_ID, which only the token sets (v3.0). VALUE_LEN: CKA_VALUE_LEN beside a key that comes with
+    another length.
     """
 
     NONE = 0
@@ -123,6 +124,7 @@ class Flaw(IntEnum):
     NULL = 9
     EMPTY = 10
     UNIQUE_ID = 11
+    VALUE_LEN = 12
 
 
 class Attribute(IntEnum):

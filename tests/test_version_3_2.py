@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from conftest import ONE_SLOT
 
-from p11conform.model.call import Args, Awaited, Buffer, Call, Data, Parameter, Validation
+from p11conform.model.call import Args, Awaited, Buffer, Call, Data, Flaw, Parameter, Validation
 from p11conform.model.oracle import Model, applicable, build, following, legal_anyway, outputs, permitted
 from p11conform.model.rule import Strength
 from p11conform.model.state import Kind, Mech, Object, Pin, Slot, State, Trait
@@ -167,6 +167,17 @@ def test_parameter_sets_need_not_be_known() -> None:
     assert CKR.PARAMETER_SET_NOT_SUPPORTED in allowed(USER, PAIR)
     assert CKR.PARAMETER_SET_NOT_SUPPORTED in allowed((*USER, PAIR), GIVE)
     assert CKR.PARAMETER_SET_NOT_SUPPORTED not in allowed(USER, c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN))
+
+
+def test_a_length_that_conflicts_has_its_code_since_v3_2() -> None:
+    wrapped = (*USER, AES, AES, c("C_WrapKey", mechanism=Mech.AES_KEY_WRAP, key=0, other_key=1))
+    call = c("C_UnwrapKey", mechanism=Mech.AES_KEY_WRAP, key=0, data=Data.KEPT, flaw=Flaw.VALUE_LEN)
+    assert firm(wrapped, call) == {"WRAPPED_KEY_LEN_RANGE"}
+    f = OLD.functions["C_UnwrapKey"]
+    assert Flaw.VALUE_LEN not in f.domain("flaw", START)
+    before = Call(call.function, f.known(call.args))
+    assert CKR.WRAPPED_KEY_LEN_RANGE not in allowed(wrapped, before, OLD)
+    assert CKR.TEMPLATE_INCONSISTENT in allowed(wrapped, before, OLD), "no length was to be there"
 
 
 # Calls that are not pending, and flags of validation.

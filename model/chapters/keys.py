@@ -772,6 +772,24 @@ _BLOB = (
 )
 
 
+def length_conflicts(s: State, a: Args) -> bool:
+    """The template gives another length than the key that comes out."""
+    return key_valid(s, a) and blob_right(s, a) and a.flaw == Flaw.VALUE_LEN
+
+
+_LENGTH = Rule(
+    "length-conflicts",
+    CKR.WRAPPED_KEY_LEN_RANGE,
+    length_conflicts,
+    "5.18 of v3.2 C_UnwrapKey, on CKA_VALUE_LEN",
+    "Since v3.2 the template may give the length that the key has anyway; another one makes the function fail so.",
+    since=V3_2,
+)
+
+GIVEN_LENGTH = {**GIVEN_UNIQUE_ID, V3_2: {"flaw": {Flaw.VALUE_LEN: Flaw.INCONSISTENT}}}
+"""What the template can have wrong since v3.2, too, where before no length was to be in it."""
+
+
 def object_or_key_not_followed(s: State, a: Args) -> bool:
     return object_not_followed(s, a) or key_of_another_token(s, a)
 
@@ -798,6 +816,7 @@ C_UNWRAP_KEY = Function(
             CKR.UNWRAPPING_KEY_SIZE_RANGE,
         ),
         *_BLOB,
+        _LENGTH,
     ),
     effects=(
         SECOND_LABEL,
@@ -818,7 +837,7 @@ C_UNWRAP_KEY = Function(
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
     },
-    later=GIVEN_UNIQUE_ID,
+    later=GIVEN_LENGTH,
     deviations=2,
     given=session_valid,
 )
