@@ -25,7 +25,7 @@ UNAVAILABLE_INFORMATION = 2 ** (8 * FFI().sizeof("unsigned long")) - 1
 _BYTES = "CK_BYTE CK_BBOOL CK_CHAR CK_UTF8CHAR"
 _NUMBERS = (
     "CK_ULONG CK_RV CK_FLAGS CK_NOTIFICATION CK_SLOT_ID CK_SESSION_HANDLE CK_OBJECT_HANDLE CK_USER_TYPE CK_STATE"
-    " CK_MECHANISM_TYPE CK_ATTRIBUTE_TYPE"
+    " CK_MECHANISM_TYPE CK_ATTRIBUTE_TYPE CK_SESSION_VALIDATION_FLAGS_TYPE"
 )
 _RECORDS = {
     "CK_VERSION": "CK_BYTE major; CK_BYTE minor;",
@@ -52,6 +52,12 @@ _RECORDS = {
         CK_ULONG ulPublicDataLen; CK_BYTE_PTR pPublicData;""",
     "CK_GCM_MESSAGE_PARAMS": """CK_BYTE_PTR pIv; CK_ULONG ulIvLen; CK_ULONG ulIvFixedBits; CK_ULONG ivGenerator;
         CK_BYTE_PTR pTag; CK_ULONG ulTagBits;""",
+    "CK_SALSA20_CHACHA20_POLY1305_PARAMS": """CK_BYTE_PTR pNonce; CK_ULONG ulNonceLen; CK_BYTE_PTR pAAD;
+        CK_ULONG ulAADLen;""",
+    "CK_HKDF_PARAMS": """CK_BBOOL bExtract; CK_BBOOL bExpand; CK_MECHANISM_TYPE prfHashMechanism; CK_ULONG ulSaltType;
+        CK_BYTE_PTR pSalt; CK_ULONG ulSaltLen; CK_OBJECT_HANDLE hSaltKey; CK_BYTE_PTR pInfo; CK_ULONG ulInfoLen;""",
+    "CK_ASYNC_DATA": """CK_ULONG ulVersion; CK_BYTE_PTR pValue; CK_ULONG ulValue; CK_OBJECT_HANDLE hObject;
+        CK_OBJECT_HANDLE hAdditionalObject;""",
     "CK_INTERFACE": "CK_UTF8CHAR_PTR pInterfaceName; CK_VOID_PTR pFunctionList; CK_FLAGS flags;",
     "CK_C_INITIALIZE_ARGS": """CK_CREATEMUTEX CreateMutex; CK_DESTROYMUTEX DestroyMutex; CK_LOCKMUTEX LockMutex;
         CK_UNLOCKMUTEX UnlockMutex; CK_FLAGS flags; CK_VOID_PTR pReserved;""",

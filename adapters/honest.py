@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..model.call import Blob, Buffer, Call, Flaw, Many
+from ..model.call import Blob, Buffer, Call, Data, Flaw, Many
 from ..model.chapters.conditions import object_reachable
 from ..model.chapters.objects import POLICY_PERHAPS_BARS
-from ..model.chapters.operations import ACTIVITIES
+from ..model.chapters.operations import ACTIVITIES, VERIFYING_SIGNATURE
 from ..model.decide import forbids_ok
 from ..model.interface import SIGNATURES
 from ..model.oracle import Model, applicable, following, permitted
-from ..model.state import Login, Operations, Pin, Search, Session, Slot, State, Trait
+from ..model.state import Login, Mech, Messages, Operations, Pin, Search, Session, Slot, State, Trait
 from ..model.table import TABLE, functions_where
 from ..model.vocabulary import CKR, CKU
 from .simulated import Simulated
@@ -426,6 +426,149 @@ def _one_more(_name: str, values: Sequence[int]) -> int:
 
 def _one_less(_name: str, values: Sequence[int]) -> int:
     return values[0] - 1 if isinstance(values, range) else values[0]
+
+
+# What modules of v3.0 and v3.2 do of their own.
+
+
+def _wherever(code: CKR, when: Callable[[Scene], bool]) -> Answer:
+    """A code wherever the text permits it, and something holds."""
+    return lambda x: code if when(x) and code in permitted(x.model, x.state, x.call) else None
+
+
+def _always(scene: Scene) -> bool:  # noqa: ARG001
+    return True
+
+
+def _in_process(x: Scene) -> bool:
+    return x.session is not None and x.session.operations.process.kind != Messages.NONE
+
+
+def _processes(s: State) -> int:
+    """How many message-based processes there are, those with a message under way counting twice."""
+    running = [x.operations.process for x in s.sessions if x.operations.process.kind != Messages.NONE]
+    return len(running) + sum(p.parted for p in running)
+
+
+def _process_ends(x: Scene, code: CKR, states: Sequence[State]) -> State:  # noqa: ARG001
+    """What the text lets an error end is ended."""
+    return min(states, key=_processes)
+
+
+def _begins_parts(x: Scene) -> bool:
+    return x.call.function.endswith("MessageBegin")
+
+
+def _parts_of_signature(x: Scene) -> bool:
+    begins = x.call.function == VERIFYING_SIGNATURE.init and not x.call.args.null
+    return begins and x.call.args.signature in (Data.CUT, Data.EMPTY)
+
+
+def _wraps(x: Scene) -> bool:
+    return x.call.function.endswith(("KeyAuthenticated", "capsulateKey"))
+
+
+def _no_place(x: Scene) -> bool:
+    return x.call.function == "C_EncapsulateKey" and x.call.args.buffer == Buffer.NULL
+
+
+def _not_validated(x: Scene) -> bool:
+    return x.could_succeed and x.call.args.mechanism in (Mech.SHA_1, Mech.AES_ECB, Mech.EC_KEY_PAIR_GEN)
+
+
+PRACTICES_SINCE_V3_0: Final = (
+    Practice(
+        "nothing is cancelled",
+        "What is active ends when it is done, and not before.",
+        "5.1.6 of v3.0 CKR_OPERATION_CANCEL_FAILED",
+        Behaviour(_wherever(CKR.OPERATION_CANCEL_FAILED, _always)),
+        "C_SessionCancel answers as if it had to have something to cancel.",
+        Behaviour(_everywhere("C_SessionCancel", CKR.OPERATION_NOT_INITIALIZED)),
+        "C_SessionCancel",
+    ),
+    Practice(
+        "a process is alone",
+        "A session with a message-based process begins nothing else.",
+        "5.1.6 CKR_OPERATION_ACTIVE",
+        Behaviour(_wherever(CKR.OPERATION_ACTIVE, _in_process)),
+        "A message is encrypted that no process was begun for.",
+        Behaviour(_forbidden_succeeds("C_EncryptMessage", CKR.OPERATION_NOT_INITIALIZED)),
+        "C_EncryptMessage",
+    ),
+    Practice(
+        "errors end processes",
+        "A message that fails takes its process with it.",
+        "5.9 of v3.0",
+        Behaviour(settle=_process_ends),
+        "A message that was tampered with is decrypted.",
+        Behaviour(_forbidden_succeeds("C_DecryptMessage", CKR.AEAD_DECRYPT_FAILED)),
+        "C_DecryptMessage",
+    ),
+    Practice(
+        "messages at once",
+        "No mechanism takes messages in parts.",
+        "3.5 of v3.0, CKF_MULTI_MESSAGE",
+        Behaviour(_wherever(CKR.MECHANISM_INVALID, _begins_parts)),
+        "A message goes on that was never begun.",
+        Behaviour(_forbidden_succeeds("C_EncryptMessageNext", CKR.OPERATION_NOT_INITIALIZED)),
+        "C_EncryptMessageNext",
+    ),
+    Practice(
+        "no names",
+        "Users have no names, and no other user is known by one.",
+        "5.6 of v3.0 C_LoginUser",
+        Behaviour(_wherever(CKR.ARGUMENTS_BAD, lambda x: x.call.args.named)),
+        "A wrong PIN is accepted of a user with a name.",
+        Behaviour(_forbidden_succeeds("C_LoginUser", CKR.PIN_INCORRECT)),
+        "C_LoginUser",
+    ),
+    Practice(
+        "signatures looked at first",
+        "A signature of an impossible length is refused when it is given.",
+        "5.15 of v3.2 C_VerifySignatureInit",
+        Behaviour(_wherever(CKR.SIGNATURE_LEN_RANGE, _parts_of_signature)),
+        "A signature that was tampered with is valid.",
+        Behaviour(_forbidden_succeeds("C_VerifySignature", CKR.SIGNATURE_INVALID)),
+        "C_VerifySignature",
+    ),
+    Practice(
+        "general codes of keys",
+        "Keys that are wrapped and encapsulated with have the codes of all other keys.",
+        "5.1.6, 5.18 of v3.2",
+        Behaviour(_wherever(CKR.KEY_TYPE_INCONSISTENT, _wraps)),
+        "A key comes out of what nobody sealed.",
+        Behaviour(_forbidden_succeeds("C_UnwrapKeyAuthenticated", CKR.AEAD_DECRYPT_FAILED)),
+        "C_UnwrapKeyAuthenticated",
+    ),
+    Practice(
+        "no query of capsules",
+        "C_EncapsulateKey wants a place for the ciphertext.",
+        "5.18 of v3.2 C_EncapsulateKey",
+        Behaviour(_wherever(CKR.ARGUMENTS_BAD, _no_place)),
+        "A key serves for what its attribute does not let it.",
+        Behaviour(_forbidden_succeeds("C_EncapsulateKey", CKR.KEY_FUNCTION_NOT_PERMITTED)),
+        "C_EncapsulateKey",
+    ),
+    Practice(
+        "a policy of validation",
+        "The token refuses what it is not validated for.",
+        "5.1.1 of v3.2 CKR_OPERATION_NOT_VALIDATED",
+        Behaviour(lambda x: CKR.OPERATION_NOT_VALIDATED if _not_validated(x) else None),
+        "A call is pending in a session that is not for such calls.",
+        Behaviour(_everywhere("C_GenerateRandom", CKR.PENDING)),
+        "C_GenerateRandom",
+    ),
+    Practice(
+        "factory tokens",
+        "A token that was never initialised does nothing but that.",
+        "5.1.3 of v3.2 CKR_TOKEN_NOT_INITIALIZED",
+        Behaviour(_wherever(CKR.TOKEN_NOT_INITIALIZED, _always)),
+        "A call is joined that nobody made.",
+        Behaviour(_forbidden_succeeds("C_AsyncJoin", CKR.SAVED_STATE_INVALID)),
+        "C_AsyncJoin",
+    ),
+)
+"""Those of modules that have the interface of v3.2."""
 
 
 PRACTICES: Final = (

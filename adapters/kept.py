@@ -11,7 +11,11 @@ NEVER_SAVED: Final = b"\x5a" * 24
 """Stands for the last saved operation state where none was saved."""
 
 CIPHERTEXT, SIGNATURE, WRAPPED, MESSAGE = "ciphertext", "signature", "wrapped key", "message"
-"""The outputs that an application keeps. A message is what became of one: a ciphertext or a signature."""
+SEALED, CAPSULE = "sealed key", "capsule"
+"""The outputs that an application keeps. A message is what became of one: a ciphertext or a signature. A sealed key
+
+comes of authenticated wrapping, a capsule of encapsulation.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Kept:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._changed = changed
         self.saved = NEVER_SAVED
-        self.output = dict.fromkeys((CIPHERTEXT, SIGNATURE, WRAPPED, MESSAGE), b"")
+        self.output = dict.fromkeys((CIPHERTEXT, SIGNATURE, WRAPPED, MESSAGE, SEALED, CAPSULE), b"")
         self._parts: dict[SessionIndex, bytes] = {}
         self._begun: dict[SessionIndex, dict[Role, Begun]] = {}
         self._active: dict[tuple[SessionIndex, Role], set[Role]] = {}

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from ..model.state import Pin
+from ..model.call import Parameter
+from ..model.state import Mech, Pin
 from ..model.vocabulary import CKR
 from .application import Application
 from .cryptoki import CData, ffi, new, octets
 from .library import Functions
 from .memory import CAPACITY, Blank, Room, block, junk
 from .objects import CHANGED
-from .parameters import TAG_BITS, message_parameter
+from .parameters import TAG_BITS, authenticated, message_parameter
 from .templates import CKA
 
 NULL: Final = ffi.NULL
@@ -20,7 +21,8 @@ class Lane:
     """The functions of a module and the memory that calls of one thread are made with; no two threads share a lane.
 
     `sealing` and `opening` are the parameters of messages that are encrypted and decrypted, with their tags: the last
-    one given, and the one of the message that was kept.
+    one given, and the one of the message that was kept. `wrapping` and `unwrapping` are mechanisms of authenticated
+    wrapping by their parameter, likewise.
 
     Every buffer is larger than any capacity that is claimed for it, so a module that overruns a short one damages
     nothing.
@@ -42,6 +44,15 @@ class Lane:
         self.interface_out = new("CK_INTERFACE_PTR *")
         self.tag, self.kept_tag = (new("CK_BYTE[]", TAG_BITS // 8) for _ in range(2))
         self.sealing, self.opening = map(message_parameter, (self.tag, self.kept_tag))
+        self.seal, self.kept_seal = (new("CK_BYTE[]", TAG_BITS // 8) for _ in range(2))
+        self.wrapping, self.unwrapping = (
+            {parameter: authenticated(Mech.AES_GCM, parameter, tag) for parameter in Parameter}
+            for tag in (self.seal, self.kept_seal)
+        )
+        # The handle comes right behind the length, so that both are one piece of memory.
+        self.capsule = new("CK_ULONG[2]")
+        self.flags = new("CK_FLAGS *")
+        self.pending = new("CK_ASYNC_DATA *")
         self.slot_of_event = new("CK_SLOT_ID *")
         self.handle: CData = new("CK_SESSION_HANDLE *")
         self.list_out = new("CK_FUNCTION_LIST_PTR_PTR")

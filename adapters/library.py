@@ -37,9 +37,17 @@ _SINCE_3_0 = """
     C_MessageVerifyInit C_VerifyMessage C_VerifyMessageBegin C_VerifyMessageNext C_MessageVerifyFinal
 """
 
+_SINCE_3_2 = """
+    C_EncapsulateKey C_DecapsulateKey
+    C_VerifySignatureInit C_VerifySignature C_VerifySignatureUpdate C_VerifySignatureFinal
+    C_GetSessionValidationFlags C_AsyncComplete C_AsyncGetID C_AsyncJoin
+    C_WrapKeyAuthenticated C_UnwrapKeyAuthenticated
+"""
+
 APPENDED: Final[Mapping[Version, tuple[str, ...]]] = {
     Version.V2_01: tuple(_SINCE_2_01.split()),
     Version.V3_0: tuple(_SINCE_3_0.split()),
+    Version.V3_2: tuple(_SINCE_3_2.split()),
 }
 """The functions that a version appended to the list, in the order of their pointers (chapter 3.6).
 
@@ -99,17 +107,36 @@ def load(library: str, interface: Version | None = None) -> Functions:
     Raises:
         ModuleUnusable: if there is no such library, it hands out no function list, or has no such interface.
     """
-    handle = _opened(library)
     if interface is not None:
         version = _struct(interface)
-        functions = ffi.cast(f"struct {version} *", _interface(library, handle, interface))
+        functions = ffi.cast(f"struct {version} *", _interface(library, _opened(library), interface))
         return {name: getattr(functions, name) or None for name in listed(interface) if name in SIGNATURES}
+    first = _first_list(library)
+    return {name: getattr(first, name) or None for name in _LIST if name in SIGNATURES}
+
+
+def _first_list(library: str) -> CData:
+    """The list that C_GetFunctionList gives.
+
+    Raises:
+        ModuleUnusable: if there is no such library, or it hands out no function list.
+    """
     out = new("CK_FUNCTION_LIST_PTR_PTR")
-    code = handle.C_GetFunctionList(out)
+    code = _opened(library).C_GetFunctionList(out)
     if code != CKR.OK or not out[0]:
         given = code_text(code) if code != CKR.OK else "CKR_OK and a NULL list"
         raise ModuleUnusable(f"{library}: C_GetFunctionList gives {given}; the module needs mending")
-    return {name: getattr(out[0], name) or None for name in _LIST if name in SIGNATURES}
+    return out[0]
+
+
+def list_version(library: str) -> tuple[int, int]:
+    """The version that the list of C_GetFunctionList says, for what it is worth.
+
+    Raises:
+        ModuleUnusable: if there is no such library, or it hands out no function list.
+    """
+    version = _first_list(library).version
+    return version.major, version.minor
 
 
 def offered(library: str) -> tuple[Version, ...]:

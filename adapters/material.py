@@ -46,6 +46,9 @@ SECRET: Final = bytes(range(32, 52))
 P256: Final = bytes.fromhex("06082a8648ce3d030107")
 """The curve P-256, as CKA_EC_PARAMS names it: a DER object identifier."""
 
+ED25519: Final = bytes.fromhex("06032b6570")
+"""The curve of Ed25519, likewise."""
+
 EC_SCALAR: Final = bytes.fromhex("6913d2c8e04f7bf8bf0183abc4f06c3ff5031bc2a5a2c19a5a1822b7ad21e297")
 _POINT = bytes.fromhex(
     "04f094082c4adc3668e6ed4940a3405e8bc30eb157ea6a1226a2e19e947d0fd73d24953332f8a226abd674d6db2fd82287fdffc3"

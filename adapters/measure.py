@@ -10,7 +10,7 @@ from .base import ModuleUnusable
 from .callbacks import notify
 from .cryptoki import CData, c_string, count, ffi, new, threaded_args, unpadded
 from .journal import note
-from .library import load, offered
+from .library import list_version, load, offered
 
 _CAPACITY = 1024
 
@@ -45,7 +45,11 @@ class MeasuredSlot:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A module and its slots. Versions are written `major.minor`; `interfaces` are those that can be called (v3.0)."""
+    """A module and its slots. Versions are written `major.minor`; `interfaces` are those that can be called (v3.0).
+
+    `announced` is the version that C_GetInfo of each of those says, empty where C_GetInterface does not give it after
+    all. `list_version` is what the list of C_GetFunctionList says.
+    """
 
     cryptoki_version: str
     manufacturer: str
@@ -53,6 +57,26 @@ class Measured:
     library_version: str
     slots: tuple[MeasuredSlot, ...]
     interfaces: tuple[Version, ...] = ()
+    announced: tuple[str, ...] = ()
+    list_version: str = ""
+
+    @property
+    def version(self) -> Version:
+        """The version that the module is to be held to: that of its newest interface, or of its list."""
+        given = [v for v, announced in zip(self.interfaces, self.announced, strict=True) if announced]
+        return given[-1] if given else self.version_of_list
+
+    @property
+    def version_of_list(self) -> Version:
+        """The version of the list of C_GetFunctionList: one up to v2.40, for which one that says another is taken."""
+        old = [v for v in Version if v <= Version.V2_40]
+        said = tuple(map(int, self.list_version.split("."))) if self.list_version else old[-1].number
+        return max((v for v in old if v.number <= said <= old[-1].number), default=old[-1], key=lambda v: v.number)
+
+    def announces(self, version: Version) -> str:
+        """The version that C_GetInfo says, of the list through which a module is held to a version."""
+        announced = dict(zip(self.interfaces, self.announced, strict=True))
+        return announced.get(version) or self.cryptoki_version
 
 
 class Library:
@@ -105,7 +129,7 @@ def measure(library: str, init_reserved: str | None = None) -> Measured:
         ModuleUnusable: if the library does not load or does not initialise.
     """
     note("C_GetInterfaceList")
-    interfaces = offered(library)
+    interfaces, said = offered(library), list_version(library)
     with initialized(library, init_reserved) as module:
         info, numbers, length = new("CK_INFO *"), new("CK_SLOT_ID[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
         module.demand("C_GetInfo", info)
@@ -117,7 +141,20 @@ def measure(library: str, init_reserved: str | None = None) -> Measured:
             _version(info.libraryVersion),
             tuple(_slot(module, number) for number in numbers[0 : min(length[0], _CAPACITY)]),
             interfaces,
+            tuple(_announced(library, version) for version in interfaces),
+            f"{said[0]}.{said[1]}",
         )
+
+
+def _announced(library: str, version: Version) -> str:
+    """The version that C_GetInfo of an interface says, empty where there is no such interface after all."""
+    info = new("CK_INFO *")
+    try:
+        function = load(library, version)["C_GetInfo"]
+    except ModuleUnusable:
+        return ""
+    note("C_GetInfo")
+    return _version(info.cryptokiVersion) if function and function(info) == CKR.OK else ""
 
 
 def login_works(library: str, slot_id: int, user: CKU, pin: bytes | None, init_reserved: str | None = None) -> int:

@@ -13,6 +13,7 @@ IV_BYTES, BLOCK_BYTES, TAG_BITS = 12, 16, 128
 MGF1_SHA1, MGF1_SHA256 = 1, 2
 DATA_SPECIFIED = 1
 KDF_NULL = 1
+HKDF_SALT_NULL = 1
 
 CKG_NO_GENERATE = 0
 
@@ -61,6 +62,12 @@ _RIGHT: Mapping[Mech, Callable[[], CData]] = {
         "CK_RSA_PKCS_PSS_PARAMS", number(Mech.SHA256), MGF1_SHA256, Mech.SHA256.facts.digest
     ),
     Mech.ECDH1_DERIVE: lambda: _ecdh(material.PEER_POINT),
+    Mech.HKDF_DERIVE: lambda: _record(
+        "CK_HKDF_PARAMS", 1, 1, number(Mech.SHA256), HKDF_SALT_NULL, ffi.NULL, 0, 0, _bytes(b"p11conform"), 10
+    ),
+    Mech.CHACHA20_POLY1305: lambda: _record(
+        "CK_SALSA20_CHACHA20_POLY1305_PARAMS", _bytes(bytes(range(IV_BYTES))), IV_BYTES, ffi.NULL, 0
+    ),
 }
 _IMPOSSIBLE: Mapping[Mech, Callable[[], CData]] = {
     Mech.RSA_PKCS_OAEP: lambda: _record(
@@ -103,3 +110,11 @@ _IV = _bytes(bytes(range(IV_BYTES)))
 def message_parameter(tag: CData) -> CData:
     """The parameter of a message for authenticated encryption, with the place of the tag that it is verified by."""
     return _record("CK_GCM_MESSAGE_PARAMS", _IV, IV_BYTES, 0, CKG_NO_GENERATE, tag, TAG_BITS)
+
+
+def authenticated(mech: Mech, parameter: Parameter, tag: CData) -> CData:
+    """A CK_MECHANISM for authenticated wrapping, whose parameter is that of a message, with the place of the tag."""
+    if mech != Mech.AES_GCM or parameter != Parameter.RIGHT:
+        return MECHANISM[mech, parameter]
+    right = message_parameter(tag)
+    return _record("CK_MECHANISM", number(mech), right, len(ffi.buffer(right)))

@@ -58,6 +58,9 @@ class CKA(IntEnum):
     DESTROYABLE = 0x172
     EC_PARAMS = 0x180
     EC_POINT = 0x181
+    PARAMETER_SET = 0x61D
+    ENCAPSULATE = 0x633
+    DECAPSULATE = 0x634
 
 
 def _number(attribute: Attribute) -> int:
@@ -92,6 +95,12 @@ _USAGE: Mapping[Kind, tuple[CKA, ...]] = {
     **dict.fromkeys(PUBLIC_KEYS, (CKA.ENCRYPT, CKA.VERIFY, CKA.VERIFY_RECOVER, CKA.WRAP, CKA.DERIVE)),
     **dict.fromkeys(PRIVATE_KEYS, (CKA.DECRYPT, CKA.SIGN, CKA.SIGN_RECOVER, CKA.UNWRAP, CKA.DERIVE)),
     **dict.fromkeys(SECRET_KEYS, (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE)),
+    # Of what came with v3.0 and v3.2 keys do one thing only, and are not asked for more.
+    Kind.CHACHA20: (CKA.ENCRYPT, CKA.DECRYPT),
+    **dict.fromkeys((Kind.EDWARDS_PUBLIC, Kind.ML_DSA_PUBLIC, Kind.SLH_DSA_PUBLIC), (CKA.VERIFY,)),
+    **dict.fromkeys((Kind.EDWARDS_PRIVATE, Kind.ML_DSA_PRIVATE, Kind.SLH_DSA_PRIVATE), (CKA.SIGN,)),
+    Kind.ML_KEM_PUBLIC: (CKA.ENCAPSULATE,),
+    Kind.ML_KEM_PRIVATE: (CKA.DECAPSULATE,),
 }
 _RSA = material.RSA
 _CONTENT: Mapping[Kind, Template] = {
@@ -121,12 +130,17 @@ _CONTENT: Mapping[Kind, Template] = {
 }
 """What C_CreateObject gives an object of each kind beside the attributes of its class."""
 
+_PARAMETER_SET = {Kind.ML_KEM_PUBLIC: 2, Kind.ML_DSA_PUBLIC: 2, Kind.SLH_DSA_PUBLIC: 1}
+"""ML-KEM-768, ML-DSA-65 and SLH-DSA-SHA2-128s, by their numbers in the published headers."""
+
 _OF_PAIR: Mapping[Kind, Template] = {
     Kind.RSA_PUBLIC: (
         (CKA.MODULUS_BITS, number(8 * material.MODULUS_BYTES)),
         (CKA.PUBLIC_EXPONENT, _RSA.public_exponent),
     ),
     Kind.EC_PUBLIC: ((CKA.EC_PARAMS, material.P256),),
+    Kind.EDWARDS_PUBLIC: ((CKA.EC_PARAMS, material.ED25519),),
+    **{kind: ((CKA.PARAMETER_SET, number(x)),) for kind, x in _PARAMETER_SET.items()},
 }
 
 
@@ -138,14 +152,18 @@ class Way(Enum):
     PAIR = "C_GenerateKeyPair"
     UNWRAP = "C_UnwrapKey"
     DERIVE = "C_DeriveKey"
+    ENCAPSULATE = "C_EncapsulateKey"
+    DECAPSULATE = "C_DecapsulateKey"
 
 
 _REQUIRED: Mapping[Way, frozenset[int]] = {
     Way.CREATE: frozenset({CKA.CLASS}),
     Way.GENERATE: frozenset({CKA.VALUE_LEN}),
-    Way.PAIR: frozenset({CKA.MODULUS_BITS, CKA.EC_PARAMS}),
+    Way.PAIR: frozenset({CKA.MODULUS_BITS, CKA.EC_PARAMS, CKA.PARAMETER_SET}),
     Way.UNWRAP: frozenset({CKA.KEY_TYPE}),
     Way.DERIVE: frozenset({CKA.KEY_TYPE}),
+    Way.ENCAPSULATE: frozenset({CKA.KEY_TYPE}),
+    Way.DECAPSULATE: frozenset({CKA.KEY_TYPE}),
 }
 """What `Flaw.MISSING` leaves out. Of a pair it is in the public template: the private one needs nothing."""
 
@@ -155,8 +173,10 @@ def _content(way: Way, kind: Kind) -> Template:
         return _CONTENT[kind]
     if way is Way.PAIR:
         return _OF_PAIR.get(kind, ())
-    # The length of a key that is unwrapped comes with it: note 6 of 4.10 bars it from the template.
-    return () if way is Way.UNWRAP else ((CKA.VALUE_LEN, number(KEY_BYTES)),)
+    # The length of a key that is unwrapped comes with it: note 6 of 4.10 bars it from the template. So does that of a
+    # secret that is encapsulated.
+    fixed = (Way.UNWRAP, Way.ENCAPSULATE, Way.DECAPSULATE)
+    return () if way in fixed else ((CKA.VALUE_LEN, number(KEY_BYTES)),)
 
 
 _TRAITS: Mapping[Trait, Callable[[Kind], dict[int, bytes]]] = {
@@ -239,6 +259,7 @@ _INSTEAD: Mapping[Flaw, Callable[[Kind], dict[int, bytes]]] = {
     Flaw.READ_ONLY: lambda _: {CKA.LOCAL: TRUE},
     Flaw.INCONSISTENT: _inconsistent,
     Flaw.FOREIGN: lambda kind: {_foreign(kind): number(0)},
+    Flaw.VALUE_LEN: lambda _: {CKA.VALUE_LEN: number(KEY_BYTES - 1)},
     Flaw.UNIQUE_ID: lambda _: {_number(Attribute.UNIQUE_ID): UNIQUE_ID},
 }
 _AGAIN: Mapping[Flaw, Callable[[bytes], bytes]] = {
@@ -277,7 +298,7 @@ def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -
     if attribute is Attribute.CLASS:
         legal = number(KINDS[kind].cls.value)
     if attribute is Attribute.VALUE:
-        legal = dict(_CONTENT[kind])[name]
+        legal = dict(_CONTENT.get(kind, ())).get(name, b"\0")
     return ((name, legal if setting is Setting.LEGAL else legal + b"\0"),)
 
 

@@ -21,7 +21,7 @@ HUGE: Final = bytes(300)
 MADE_UP_BLOB: Final = bytes(range(40))
 """As long as AES key wrap makes of a key of 32 bytes."""
 
-_COUNTED: Final = bytes(range(256)) * 2
+_COUNTED: Final = bytes(range(256)) * 32
 """What made-up ciphertexts and signatures begin."""
 
 Bytes: TypeAlias = tuple[CData, int]

@@ -10,6 +10,7 @@ from enum import Enum
 
 from .call import Attribute
 from .state import Kind
+from .vocabulary import Version
 
 
 class Class(Enum):
@@ -27,7 +28,9 @@ class KindFacts:
     """A kind of object: its class, and the CKK_ number of a key.
 
     CKA_SENSITIVE and CKA_EXTRACTABLE guard the value of one that is `guarded` (note 7 of 4.2). `half_of` is the kind
-    of the other half, for the public half of a pair.
+    of the other half, for the public half of a pair. `since` is the version that brought it; what came after v2.40 is
+    generated, and never created, as there is no material of it here. `sized` says that a parameter set says how large
+    it is, of which a token need not know every one.
     """
 
     kind: Kind
@@ -36,7 +39,11 @@ class KindFacts:
     key_type: int | None = None
     guarded: bool = False
     half_of: Kind | None = None
+    since: Version = Version.V2_01
+    sized: bool = False
 
+
+_V3_0, _V3_2 = Version.V3_0, Version.V3_2
 
 KINDS: Mapping[Kind, KindFacts] = {
     k.kind: k
@@ -49,6 +56,41 @@ KINDS: Mapping[Kind, KindFacts] = {
         KindFacts(Kind.RSA_PRIVATE, Class.PRIVATE_KEY, "4.9", 0x00, guarded=True),
         KindFacts(Kind.EC_PUBLIC, Class.PUBLIC_KEY, "4.8", 0x03, half_of=Kind.EC_PRIVATE),
         KindFacts(Kind.EC_PRIVATE, Class.PRIVATE_KEY, "4.9", 0x03, guarded=True),
+        KindFacts(
+            Kind.EDWARDS_PUBLIC, Class.PUBLIC_KEY, "2.3 of v3.0", 0x40, half_of=Kind.EDWARDS_PRIVATE, since=_V3_0
+        ),
+        KindFacts(Kind.EDWARDS_PRIVATE, Class.PRIVATE_KEY, "2.3 of v3.0", 0x40, guarded=True, since=_V3_0),
+        KindFacts(Kind.CHACHA20, Class.SECRET_KEY, "2.53 of v3.0", 0x33, guarded=True, since=_V3_0),
+        KindFacts(
+            Kind.ML_KEM_PUBLIC,
+            Class.PUBLIC_KEY,
+            "6.68 of v3.2",
+            0x49,
+            half_of=Kind.ML_KEM_PRIVATE,
+            since=_V3_2,
+            sized=True,
+        ),
+        KindFacts(Kind.ML_KEM_PRIVATE, Class.PRIVATE_KEY, "6.68 of v3.2", 0x49, guarded=True, since=_V3_2, sized=True),
+        KindFacts(
+            Kind.ML_DSA_PUBLIC,
+            Class.PUBLIC_KEY,
+            "6.67 of v3.2",
+            0x4A,
+            half_of=Kind.ML_DSA_PRIVATE,
+            since=_V3_2,
+            sized=True,
+        ),
+        KindFacts(Kind.ML_DSA_PRIVATE, Class.PRIVATE_KEY, "6.67 of v3.2", 0x4A, guarded=True, since=_V3_2, sized=True),
+        KindFacts(
+            Kind.SLH_DSA_PUBLIC,
+            Class.PUBLIC_KEY,
+            "6.69 of v3.2",
+            0x4B,
+            half_of=Kind.SLH_DSA_PRIVATE,
+            since=_V3_2,
+            sized=True,
+        ),
+        KindFacts(Kind.SLH_DSA_PRIVATE, Class.PRIVATE_KEY, "6.69 of v3.2", 0x4B, guarded=True, since=_V3_2, sized=True),
     )
 }
 
@@ -62,6 +104,10 @@ PRIVATE_KEYS = _of(Class.PRIVATE_KEY)
 PUBLIC_KEYS = _of(Class.PUBLIC_KEY)
 KEYS = tuple(k.kind for k in KINDS.values() if k.key_type is not None)
 NOT_KEYS = tuple(k.kind for k in KINDS.values() if k.key_type is None)
+CREATED = tuple(k.kind for k in KINDS.values() if k.since <= Version.V2_40)
+"""Kinds that C_CreateObject is asked for."""
+SIZED = tuple(k.kind for k in KINDS.values() if k.sized)
+"""Kinds of key that a parameter set describes."""
 GUARDED_KEYS = tuple(k.kind for k in KINDS.values() if k.guarded)
 """Kinds whose value CKA_SENSITIVE and CKA_EXTRACTABLE guard (note 7 of 4.2)."""
 PAIRS = tuple((k.kind, k.half_of) for k in KINDS.values() if k.half_of is not None)

@@ -108,7 +108,8 @@ class Flaw(IntEnum):
     that must be there (CKA_CLASS). INCONSISTENT: values that cannot hold together (key type against mechanism or
     class). FOREIGN: an attribute of another class (CKA_MODULUS on a secret key). TWICE: an attribute twice with one
     value. TWO_VALUES: an attribute twice with two values. NULL: the NULL pointer with a count of 1. EMPTY: count 0.
-    UNIQUE_ID: CKA_UNIQUE_ID, which only the token sets (v3.0).
+    UNIQUE_ID: CKA_UNIQUE_ID, which only the token sets (v3.0). VALUE_LEN: CKA_VALUE_LEN beside a key that comes with
+    another length.
     """
 
     NONE = 0
@@ -123,6 +124,7 @@ class Flaw(IntEnum):
     NULL = 9
     EMPTY = 10
     UNIQUE_ID = 11
+    VALUE_LEN = 12
 
 
 class Attribute(IntEnum):
@@ -207,6 +209,20 @@ class Interface(IntEnum):
     UNKNOWN_FLAG = 5
 
 
+class Awaited(IntEnum):
+    """The function whose asynchronous call is asked about, by its name: C_Sign, or one that no version has."""
+
+    SIGN = 0
+    UNKNOWN = 1
+
+
+class Validation(IntEnum):
+    """The type of flags that C_GetSessionValidationFlags is asked for: the one that there is, or another."""
+
+    LAST = 0
+    UNKNOWN = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Args:
     """The arguments of a call. A function uses the fields that its `uses` names; defaults are the harmless values.
@@ -217,7 +233,7 @@ class Args:
     puts NULL where the function needs a pointer that is not a PIN, not the buffer of a list or an output, not a
     template and not input data. `reserved` gives a pointer where NULL is demanded. `named` gives C_LoginUser the name
     of a user that no token has. `last` says that a part of a message is its last (`CKF_END_OF_MESSAGE`, or a pointer
-    for the signature or to it).
+    for the signature or to it). No asynchronous call is ever made, so that `awaited` names one that is not pending.
     """
 
     session: SessionIndex = 0
@@ -256,6 +272,8 @@ class Args:
     interface: Interface = Interface.OWN
     named: bool = False
     last: bool = True
+    awaited: Awaited = Awaited.SIGN
+    validation: Validation = Validation.LAST
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,6 +300,56 @@ _ROWS = (
         "5.1.2 CKR_SESSION_CLOSED",
     ),
     Interpretation(
+        "A-110",
+        "C_VerifySignatureInit is given the signature: may it refuse one whose length tells that it is none? Its list "
+        "has no code for that; a later draft adds one.",
+        "5.15 of v3.2",
+    ),
+    Interpretation(
+        "A-111",
+        "Functions of v3.2 list the codes of wrapping and unwrapping keys, which 5.1.6 keeps for C_WrapKey and "
+        "C_UnwrapKey: the listed ones or the general ones.",
+        "5.1.6, 5.18 of v3.2",
+    ),
+    Interpretation(
+        "A-112",
+        "By which code C_UnwrapKeyAuthenticated refuses what is not authentic is not said.",
+        "5.18 of v3.2",
+    ),
+    Interpretation(
+        "A-113",
+        "C_EncapsulateKey without a place for the ciphertext: a query for its length, or an error.",
+        "5.2, 5.18 of v3.2",
+    ),
+    Interpretation(
+        "A-114",
+        "By which code C_DecapsulateKey refuses a ciphertext that can be none is left to its list, which has those of "
+        "wrapped keys.",
+        "5.18 of v3.2",
+    ),
+    Interpretation(
+        "A-115",
+        "What C_AsyncComplete and C_AsyncGetID say of a call that is not pending, or of no function, is open: the list "
+        "of one is that of another function, that of the other lacks the code of its prose.",
+        "5.21 of v3.2",
+    ),
+    Interpretation(
+        "A-116",
+        "By which code C_AsyncJoin refuses an identifier that was never given: its list has the one that 5.1.6 keeps "
+        "for C_SetOperationState.",
+        "5.1.6, 5.21 of v3.2",
+    ),
+    Interpretation(
+        "A-117",
+        "v3.2 lists CKR_OK for C_GetFunctionStatus and C_CancelFunction, which 5.1.1 says cannot return it.",
+        "5.1.1, 5.20 of v3.2",
+    ),
+    Interpretation(
+        "A-118",
+        "C_GetSessionValidationFlags lists no code for an argument that is not fit.",
+        "5.6 of v3.2",
+    ),
+    Interpretation(
         "A-94",
         "May a token refuse a read-only session a session object, by the code for what such a session cannot do?",
         "5.1.6, 5.7",

@@ -14,3 +14,13 @@ class Kind(IntEnum):
     RSA_PRIVATE = 5
     EC_PUBLIC = 6
     EC_PRIVATE = 7
+    # Of v3.0 and v3.2. Numbers up to 100 are for those of v2.40.
+    EDWARDS_PUBLIC = 101
+    EDWARDS_PRIVATE = 102
+    CHACHA20 = 103
+    ML_KEM_PUBLIC = 104
+    ML_KEM_PRIVATE = 105
+    ML_DSA_PUBLIC = 106
+    ML_DSA_PRIVATE = 107
+    SLH_DSA_PUBLIC = 108
+    SLH_DSA_PRIVATE = 109

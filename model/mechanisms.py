@@ -1,5 +1,7 @@
 """Mechanisms, one record each: what a mechanism is for, which keys it takes, and which lengths (mechanisms v2.40).
 
+Those that came with v3.0 or v3.2 have a block of their own at the end; to older versions they are unknown.
+
 All tables that conditions ask of mechanisms are made of the records, so that a mechanism is added by a line of `Mech`.
 Conditions ask them with `one_of` or `in`, so that they lift: a mechanism in a rule may be a symbol.
 """
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .kinds import Kind
-from .vocabulary import CKF
+from .vocabulary import CKF, Version
 
 RSA_BYTES = 256
 """The length of a modulus: RSA keys here have 2048 bits. EC keys lie on P-256."""
@@ -19,7 +21,10 @@ UNKNOWN_NUMBER = 0x7FFF_FFF0
 
 
 class Role(IntEnum):
-    """What a mechanism can be for, named as the flag of CK_MECHANISM_INFO that says so."""
+    """What a mechanism can be for, named as the flag of CK_MECHANISM_INFO that says so.
+
+    Authenticated wrapping has functions of its own, and goes by the flags of wrapping.
+    """
 
     ENCRYPT = 0
     DECRYPT = 1
@@ -37,6 +42,10 @@ class Role(IntEnum):
     MESSAGE_DECRYPT = 13
     MESSAGE_SIGN = 14
     MESSAGE_VERIFY = 15
+    WRAP_AUTHENTICATED = 16
+    UNWRAP_AUTHENTICATED = 17
+    ENCAPSULATE = 18
+    DECAPSULATE = 19
 
 
 PUBLIC_ROLES = (
@@ -46,6 +55,8 @@ PUBLIC_ROLES = (
     Role.WRAP,
     Role.MESSAGE_ENCRYPT,
     Role.MESSAGE_VERIFY,
+    Role.WRAP_AUTHENTICATED,
+    Role.ENCAPSULATE,
 )
 """Roles that take the public half of a pair."""
 
@@ -66,6 +77,8 @@ class Mechanism:
     What it encrypts to is a multiple of `block`, and so must its input be unless it is `padded`. `longest` is the
     length that its input must not exceed, 0 where there is none. `number_input` says that its input is a number, as
     long as the modulus and below it. `authenticates` says that it notices a ciphertext that was tampered with.
+
+    `since` is the version that brought it.
 
     `digest` is the length of a digest. `ciphertext` is the length of what the usual 32 bytes, or a number, encrypt to.
     `signature` is the length of a signature or a MAC, where it is the same for all data. Each is 0 where it makes none.
@@ -88,6 +101,7 @@ class Mechanism:
     digest: int = 0
     ciphertext: int = 0
     signature: int = 0
+    since: Version = Version.V2_01
 
     @property
     def mech(self) -> "Mech":
@@ -106,11 +120,21 @@ _SIGN = (Role.SIGN, Role.VERIFY)
 _RECOVER = (*_SIGN, Role.SIGN_RECOVER, Role.VERIFY_RECOVER)
 _SEALED = (Role.MESSAGE_ENCRYPT, Role.MESSAGE_DECRYPT)
 _SIGNED = (Role.MESSAGE_SIGN, Role.MESSAGE_VERIFY)
+_WRAP_AUTHENTICATED = (Role.WRAP_AUTHENTICATED, Role.UNWRAP_AUTHENTICATED)
+_ENCAPSULATE = (Role.ENCAPSULATE, Role.DECAPSULATE)
+_BOTH = (Role.GENERATE_KEY_PAIR,)
 
 _AES = ((Kind.AES,), (Kind.AES,))
 _SECRET = ((Kind.GENERIC_SECRET,), (Kind.GENERIC_SECRET,))
 _RSA = ((Kind.RSA_PUBLIC,), (Kind.RSA_PRIVATE,))
 _EC = ((Kind.EC_PUBLIC,), (Kind.EC_PRIVATE,))
+_EDWARDS = ((Kind.EDWARDS_PUBLIC,), (Kind.EDWARDS_PRIVATE,))
+_ML_KEM = ((Kind.ML_KEM_PUBLIC,), (Kind.ML_KEM_PRIVATE,))
+_ML_DSA = ((Kind.ML_DSA_PUBLIC,), (Kind.ML_DSA_PRIVATE,))
+_SLH_DSA = ((Kind.SLH_DSA_PUBLIC,), (Kind.SLH_DSA_PRIVATE,))
+"""Keys here are Ed25519, ML-KEM-768, ML-DSA-65 and SLH-DSA-SHA2-128s."""
+
+_V3_0, _V3_2 = Version.V3_0, Version.V3_2
 
 
 class Mech(IntEnum):
@@ -140,7 +164,7 @@ class Mech(IntEnum):
         8,
         Mechanism(
             0x1087,
-            (*_CIPHER, *_SEALED),
+            (*_CIPHER, *_SEALED, *_WRAP_AUTHENTICATED),
             *_AES,
             _WRAP,
             parameter=True,
@@ -156,7 +180,7 @@ class Mech(IntEnum):
             0x1,
             (*_CIPHER, *_RECOVER, *_WRAP),
             *_RSA,
-            (*_SEALED, *_SIGNED),
+            (*_SEALED, *_SIGNED, *_ENCAPSULATE),
             parts=False,
             padded=True,
             longest=RSA_BYTES - 11,
@@ -170,7 +194,7 @@ class Mech(IntEnum):
             0x3,
             (*_CIPHER, *_RECOVER),
             *_RSA,
-            (*_WRAP, *_SEALED, *_SIGNED),
+            (*_WRAP, *_SEALED, *_SIGNED, *_ENCAPSULATE),
             parts=False,
             longest=RSA_BYTES,
             number_input=True,
@@ -184,7 +208,7 @@ class Mech(IntEnum):
             0x9,
             (*_CIPHER, *_WRAP),
             *_RSA,
-            _SEALED,
+            (*_SEALED, *_ENCAPSULATE),
             parameter=True,
             varied=True,
             parts=False,
@@ -199,11 +223,47 @@ class Mech(IntEnum):
     )
     SHA256_RSA_PKCS = 14, Mechanism(0x40, (*_SIGN, *_SIGNED), *_RSA, signature=RSA_BYTES)
     ECDSA = 15, Mechanism(0x1041, _SIGN, *_EC, _SIGNED, parts=False, signature=64)
-    ECDH1_DERIVE = 16, Mechanism(0x1050, (Role.DERIVE,), private=(Kind.EC_PRIVATE,), parameter=True, varied=True)
+    ECDH1_DERIVE = (
+        16,
+        Mechanism(0x1050, (Role.DERIVE,), private=(Kind.EC_PRIVATE,), also=_ENCAPSULATE, parameter=True, varied=True),
+    )
     GENERIC_SECRET_KEY_GEN = 17, Mechanism(0x350, (Role.GENERATE,), makes=(Kind.GENERIC_SECRET,))
     AES_KEY_GEN = 18, Mechanism(0x1080, (Role.GENERATE,), makes=(Kind.AES,))
     RSA_PKCS_KEY_PAIR_GEN = 19, Mechanism(0x0, (Role.GENERATE_KEY_PAIR,), makes=(Kind.RSA_PUBLIC, Kind.RSA_PRIVATE))
     EC_KEY_PAIR_GEN = 20, Mechanism(0x1040, (Role.GENERATE_KEY_PAIR,), makes=(Kind.EC_PUBLIC, Kind.EC_PRIVATE))
+
+    # Of v3.0 and v3.2. Numbers up to 100 are for those of v2.40.
+    SHA3_256 = 101, Mechanism(0x2B0, (Role.DIGEST,), digest=32, since=_V3_0)
+    SHA3_256_HMAC = 102, Mechanism(0x2B1, _SIGN, *_SECRET, also=_SIGNED, signature=32, since=_V3_0)
+    SHA3_256_RSA_PKCS = 103, Mechanism(0x60, _SIGN, *_RSA, also=_SIGNED, signature=RSA_BYTES, since=_V3_0)
+    EDDSA = 104, Mechanism(0x1057, _SIGN, *_EDWARDS, also=_SIGNED, signature=64, since=_V3_0)
+    HKDF_DERIVE = (
+        105,
+        Mechanism(0x402A, (Role.DERIVE,), private=(Kind.GENERIC_SECRET,), parameter=True, varied=True, since=_V3_0),
+    )
+    CHACHA20_POLY1305 = (
+        106,
+        Mechanism(
+            0x4021,
+            _CIPHER,
+            (Kind.CHACHA20,),
+            (Kind.CHACHA20,),
+            also=_SEALED,
+            parameter=True,
+            varied=True,
+            authenticates=True,
+            ciphertext=48,
+            since=_V3_0,
+        ),
+    )
+    CHACHA20_KEY_GEN = 107, Mechanism(0x1225, (Role.GENERATE,), makes=(Kind.CHACHA20,), since=_V3_0)
+    EC_EDWARDS_KEY_PAIR_GEN = 108, Mechanism(0x1055, _BOTH, makes=(*_EDWARDS[0], *_EDWARDS[1]), since=_V3_0)
+    ML_KEM = 109, Mechanism(0x17, _ENCAPSULATE, *_ML_KEM, ciphertext=1088, since=_V3_2)
+    ML_KEM_KEY_PAIR_GEN = 110, Mechanism(0xF, _BOTH, makes=(*_ML_KEM[0], *_ML_KEM[1]), since=_V3_2)
+    ML_DSA = 111, Mechanism(0x1D, _SIGN, *_ML_DSA, also=_SIGNED, signature=3309, since=_V3_2)
+    ML_DSA_KEY_PAIR_GEN = 112, Mechanism(0x1C, _BOTH, makes=(*_ML_DSA[0], *_ML_DSA[1]), since=_V3_2)
+    SLH_DSA = 113, Mechanism(0x2E, _SIGN, *_SLH_DSA, also=_SIGNED, signature=7856, since=_V3_2)
+    SLH_DSA_KEY_PAIR_GEN = 114, Mechanism(0x2D, _BOTH, makes=(*_SLH_DSA[0], *_SLH_DSA[1]), since=_V3_2)
 
 
 _BY_NUMBER: Mapping[int, Mech] = {m.facts.number: m for m in Mech}
@@ -253,7 +313,7 @@ BLOCKS = tuple(m for m in with_role(Role.DECRYPT) if m.facts.block > 1)
 NUMERIC = tuple(m for m, facts in MECHANISMS.items() if facts.number_input)
 """Mechanisms that take a number below the modulus."""
 
-FLAGS: Mapping[Role, CKF] = {role: CKF[role.name] for role in Role}
+FLAGS: Mapping[Role, CKF] = {role: CKF[role.name.removesuffix("_AUTHENTICATED")] for role in Role}
 """The flag of CK_MECHANISM_INFO by which a token offers a mechanism for a role."""
 
 NOUNS: Mapping[Role, str] = {
@@ -273,5 +333,9 @@ NOUNS: Mapping[Role, str] = {
     Role.MESSAGE_DECRYPT: "decrypting messages",
     Role.MESSAGE_SIGN: "signing messages",
     Role.MESSAGE_VERIFY: "verifying messages",
+    Role.WRAP_AUTHENTICATED: "authenticated wrapping",
+    Role.UNWRAP_AUTHENTICATED: "authenticated unwrapping",
+    Role.ENCAPSULATE: "encapsulation",
+    Role.DECAPSULATE: "decapsulation",
 }
 """Names of the roles in conditions."""

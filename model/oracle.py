@@ -239,6 +239,8 @@ def legal_anyway(model: Model, function: str, code: int, succeeds: bool) -> str:
     signature = model.functions[function].signature
     if code in ENVIRONMENT:
         return "trouble of the environment, legal at any time (5.1.1, 5.1.3)"
+    if code == CKR.OPERATION_NOT_VALIDATED and signature.uses_token and model.version >= Version.V3_2:
+        return "against a policy that the token is validated for, of which the text tells nothing (5.1.1 of v3.2)"
     if code == CKR.FUNCTION_NOT_SUPPORTED:
         return "a stub, whatever else is wrong (5.1.6, A-03)"
     if code == CKR.TOKEN_NOT_PRESENT and signature.uses_token and not signature.takes_session:

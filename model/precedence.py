@@ -195,7 +195,7 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
         (CKR.OPERATION_NOT_VALIDATED, CKR.SESSION_HANDLE_INVALID),
         "3.2 puts the first into the top class, and lets codes of the lowest stand for it",
-        "its rows, where they come, will be of strength MAY",
+        "it is legal at any time since v3.2, and proves nothing",
     ),
 )
 

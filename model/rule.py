@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from .call import Args, Call, combine, domain
 from .interface import SIGNATURES, Signature
-from .state import State
+from .state import Mech, State
 from .vocabulary import CKR, Version
 
 Condition = Callable[[State, Args], bool]
@@ -146,6 +146,10 @@ Later = Mapping[str, Mapping[Any, Any]]
 """Values that arguments have in a version and after it: by name, each with the one that it is to versions before."""
 
 
+_UNHEARD: Final = {v: frozenset(m for m in Mech if not m.facts.since <= v) for v in Version}
+"""The mechanisms that came after a version."""
+
+
 def never(s: State, a: Args) -> bool:
     """A condition that no call meets."""
     return False
@@ -160,7 +164,8 @@ class Function:
     values worth giving one where those of its type are too many or begin with one that is not harmless here; `later`
     those that a version brought. Calls are made with at most `deviations` arguments that are not the first of their
     domain. `out_of_scope` marks calls that the model cannot follow, and that nobody should make of it. `returns_ok` is
-    False for the functions that 5.1.1 bars from CKR_OK.
+    False for the functions that 5.1.1 bars from CKR_OK; they may return it from `ok_since` on. `version` is the one
+    that it is `of`: a mechanism that came after it is unknown to it.
     """
 
     name: str
@@ -170,16 +175,25 @@ class Function:
     outputs: tuple[Output, ...] = ()
     out_of_scope: Condition = never
     returns_ok: bool = True
+    ok_since: Version | None = None
     domains: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     later: Mapping[Version, Later] = field(default_factory=dict)
     deviations: int = 3
     given: Condition | None = None
+    version: Version = Version.V3_2
 
     def domain(self, name: str, s: State) -> tuple[Any, ...]:
         """Every value that an argument takes in a state's scope, the harmless one first."""
         values = self.domains.get(name) or domain(name, s)
         unheard = {value for added in self.later.values() for value in added.get(name, ())}
+        if name == "mechanism":
+            unheard |= self.unheard
         return tuple(filterfalse(unheard.__contains__, values)) if unheard else values
+
+    @property
+    def unheard(self) -> frozenset[Mech]:
+        """The mechanisms that came after the function's version."""
+        return _UNHEARD[self.version] if "mechanism" in self.uses else frozenset()
 
     def calls(self, s: State) -> Iterator[Call]:
         """Every call worth making in a state's scope."""
@@ -203,6 +217,8 @@ class Function:
             effects=tuple(e for e in self.effects if e.since <= version),
             domains=domains,
             later={since: values for since, values in self.later.items() if not since <= version},
+            returns_ok=self.returns_ok or (self.ok_since is not None and self.ok_since <= version),
+            version=version,
         )
 
     def known(self, args: Args) -> Args:
@@ -212,6 +228,8 @@ class Function:
             for values in self.later.values()
             for name, added in values.items()
         }
+        if args.mechanism in self.unheard:
+            was["mechanism"] = Mech.UNKNOWN
         return replace(args, **was)
 
     @property

@@ -119,6 +119,18 @@ class Operation:
     key: ObjectIndex = 0
 
 
+class Judged(IntEnum):
+    """What is known of the signature that a verification was begun with (v3.2: 5.15), of the usual data.
+
+    RIGHT: the key's other half made it. TAMPERED and CUT: such a one was changed. DOUBTFUL: anything else.
+    """
+
+    DOUBTFUL = 0
+    RIGHT = 1
+    TAMPERED = 2
+    CUT = 3
+
+
 class Messages(IntEnum):
     """What a message-based process does to each of its messages (v3.0: 5.9, 5.11, 5.14, 5.16); NONE: there is none."""
 
@@ -146,7 +158,8 @@ class Process:
 class Operations:
     """The operations of a session, one of each kind at most, and one message-based process at most.
 
-    The standard lets processes of several kinds be; no call is made that begins one beside another.
+    `judged` tells of the signature that `verify_signature` was begun with, while that is active. The standard lets
+    processes of several kinds be; no call is made that begins one beside another.
     """
 
     encrypt: Operation = Operation()
@@ -158,6 +171,8 @@ class Operations:
     verify_recover: Operation = Operation()
     search: Search = Search.NONE
     process: Process = Process()
+    verify_signature: Operation = Operation()
+    judged: Judged = Judged.DOUBTFUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +316,9 @@ class Saved:
 class State:
     """Everything the model knows.
 
-    `saved`, `ciphertext`, `signature`, `wrapped` and `message` are outputs that were kept; the last is what became of a
-    message, a ciphertext or a signature.
+    `saved`, `ciphertext`, `signature`, `wrapped`, `message`, `sealed` and `capsule` are outputs that were kept:
+    `message` is what became of a message, a ciphertext or a signature, `sealed` a key in authenticated wrapping, and
+    `capsule` what C_EncapsulateKey gave.
     """
 
     initialized: bool = False
@@ -314,6 +330,8 @@ class State:
     signature: Kept = Kept()
     wrapped: Kept = Kept()
     message: Kept = Kept()
+    sealed: Kept = Kept()
+    capsule: Kept = Kept()
 
 
 _Item = TypeVar("_Item")

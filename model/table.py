@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .chapters import (
+    asynchronous,
     cancelling,
     ciphers,
     digests,
@@ -38,6 +39,7 @@ CHAPTERS = (
     keys,
     randomness,
     parallel,
+    asynchronous,
 )
 
 

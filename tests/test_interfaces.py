@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,17 @@ import pytest
 
 from p11conform.adapters.base import Binding, ModuleUnusable
 from p11conform.adapters.isolated import Isolated, Kind
-from p11conform.adapters.library import INTERFACES, interface_of, listed
+from p11conform.adapters.library import INTERFACES, interface_of, list_version, listed
+from p11conform.adapters.measure import Measured
 from p11conform.adapters.modules import registry
 from p11conform.model.call import Args, Call, Ending, Interface
 from p11conform.model.interface import COVERED, SIGNATURES
+from p11conform.model.oracle import build
 from p11conform.model.vocabulary import CKR, Version
+from p11conform.properties.reports.results import report_json
+from p11conform.properties.run.campaign import Results
+from p11conform.properties.run.tally import Tally
+from p11conform.subject import own_module
 
 Compiled = Callable[..., str]
 VENDOR, OLD = 0x80000000, 0x80000000 + 1000
@@ -64,6 +70,77 @@ def test_a_module_is_called_through_the_list_of_the_version(compiled: Compiled) 
     told, _ = read(library)
     assert isinstance(told, dict)
     assert [*told.values()] == [OLD + place for place in range(68)], "v2.40 and older have the old list"
+
+
+@pytest.mark.parametrize(("version", "length"), [("3.1", 92), ("3.2", 104)])
+def test_longer_lists_belong_to_later_versions(compiled: Compiled, version: str, length: int) -> None:
+    """Behind the last pointer of a list there is no memory, so that whoever read on would die."""
+    number = 100 * int(version[0]) + int(version[2])
+    library = compiled("interfaces", OFFERED=number, LENGTH=length)
+    told, offered = read(library, version)
+    assert isinstance(told, dict)
+    assert [*told.values()] == [VENDOR + place for place in range(length)]
+    assert offered == [version]
+    told, _ = read(library, "3.0")
+    assert isinstance(told, str), "a list of another version is not called"
+
+
+def measured(interfaces: Sequence[str] = (), announced: Sequence[str] | None = None, first: str = "2.40") -> Measured:
+    said = interfaces if announced is None else announced
+    return Measured("2.40", "", "", "1.0", (), tuple(map(Version, interfaces)), tuple(said), first)
+
+
+@pytest.mark.parametrize(
+    ("module", "version"),
+    [
+        (measured(), "2.40"),
+        (measured(["3.0"]), "3.0"),
+        (measured(["3.0", "3.2"]), "3.2"),
+        (measured(["3.0", "3.2"], ["3.0", ""]), "3.0"),
+        (measured(["3.0"], [""]), "2.40"),
+        (measured(["3.0"], ["2.40"]), "3.0"),
+        (measured(["3.0"], first="2.20"), "3.0"),
+        (measured(first="2.20"), "2.20"),
+        (measured(first="2.11"), "2.01"),
+        (measured(first="2.30"), "2.20"),
+        (measured(first="2.1"), "2.01"),
+        (measured(first="3.0"), "2.40"),
+        (measured(first="0.0"), "2.40"),
+    ],
+)
+def test_a_module_is_of_the_version_of_its_interface_or_its_list(module: Measured, version: str) -> None:
+    """What a list says is of no use beyond v2.40, and C_GetInfo has no say."""
+    assert str(module.version) == version
+
+
+def test_an_announced_version_that_is_not_that_of_the_interface_is_told() -> None:
+    module, model = measured(["3.0"], ["2.40"]), build(V3_0)
+    results = Results(model, (), Tally(), 0, 0.0)
+    assert module.announces(V3_0) == "2.40"
+    about = {"name": "x", "adapter": "raw", "cryptoki_version": module.announces(V3_0)}
+    (told,) = report_json(results, about)["notes"]
+    assert told == {"kind": "announces version", "about": "2.40, not 3.0", "functions": ["C_GetInfo"]}
+    assert report_json(results, {**about, "cryptoki_version": "3.0"})["notes"] == []
+
+
+def test_what_a_list_says_of_its_version_is_read(compiled: Compiled) -> None:
+    assert [list_version(compiled("interfaces", OFFERED=300, LENGTH=92, FIRST=f)) for f in (220, 0)] == [
+        (2, 20),
+        (0, 0),
+    ]
+
+
+@pytest.mark.module
+@pytest.mark.parametrize(("name", "version"), [("nss", V3_0), ("softhsm2", V2_40)])
+def test_a_real_module_is_held_to_its_own_version(name: str, version: Version) -> None:
+    if registry.provider(name).obstacle() is not None:
+        pytest.skip(f"needs {name}")
+    tested = own_module(name, Kind.RAW, 10.0, newest=True)
+    try:
+        assert tested.version is version
+        assert tested.about["cryptoki_version"] == str(version)
+    finally:
+        tested.discard()
 
 
 def test_null_pointers_are_known_as_such(compiled: Compiled) -> None:

@@ -1,6 +1,6 @@
 """Object management functions (5.7), and what every function does that makes an object."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
@@ -85,35 +85,54 @@ def _entry(app: Application, lane: Lane, a: Args, new: New) -> Entry:
     return Entry(new.kind, app.handles.open.get(a.session), None if token else a.session, private, label)
 
 
+def template_words(lane: Lane, a: Args, templates: Iterable[Template]) -> Arguments:
+    """Templates and their lengths, the last one with the flaw NULL where the call has that."""
+    words = [word for t in templates for word in (_attributes(t, lane.labels.values), len(t))]
+    if a.flaw == Flaw.NULL:
+        words[-2:] = NULL, 1
+    return (*words,)
+
+
+def objects_made(
+    app: Application,
+    lane: Lane,
+    a: Args,
+    wanted: tuple[New, ...],
+    handles: CData,
+    labels: tuple[bytes, ...] = (LABEL,),
+) -> Outputs:
+    """Note the objects that a call made, whose handles are there."""
+    entries = [_entry(app, lane, a, new) for new in wanted]
+    lane.labels.renew(labels)
+    if a.null:
+        return ()
+    return (("handle", int(app.objects.made(*zip(handles[0 : len(entries)], entries, strict=True)))),)
+
+
 def makes(
     given: Callable[[Application, Lane, Args], Arguments],
     wanted: Callable[[Application, Lane, Args], tuple[New, ...]],
     possible: Callable[[Binding, Args], bool] = anything,
     remembers: bool = False,
     labels: tuple[bytes, ...] = (LABEL,),
+    between: tuple[CData, ...] = (),
 ) -> Concrete:
     """A function that makes the `wanted` objects: what it is `given` first, the templates, and where the handles go.
 
-    `labels` names the new labels in the templates. The flaw NULL is that of the last template. The pointer to the first
-    handle is the one that may be NULL.
+    `labels` names the new labels in the templates. The flaw NULL is that of the last template. What is `between` comes
+    after the templates. The pointer to the first handle is the one that may be NULL.
     """
 
     def build(app: Application, lane: Lane, a: Args) -> Arguments:
         templates = [new.template for new in wanted(app, lane, a)]
-        words = [word for t in templates for word in (_attributes(t, lane.labels.values), len(t))]
-        if a.flaw == Flaw.NULL:
-            words[-2:] = NULL, 1
-        return *given(app, lane, a), *words, pointer(a, lane.made), *(lane.made + i for i in range(1, len(templates)))
+        words = (*given(app, lane, a), *template_words(lane, a, templates), *between)
+        return *words, pointer(a, lane.made), *(lane.made + i for i in range(1, len(templates)))
 
     def blank(_app: Application, lane: Lane, _a: Args) -> Blank:
         return word(lane.made) if len(labels) == 1 else block(lane.made, bytes(ffi.sizeof(lane.made)))
 
     def done(app: Application, lane: Lane, a: Args) -> Outputs:
-        entries = [_entry(app, lane, a, new) for new in wanted(app, lane, a)]
-        lane.labels.renew(labels)
-        if a.null:
-            return ()
-        return (("handle", int(app.objects.made(*zip(lane.made[0 : len(entries)], entries, strict=True)))),)
+        return objects_made(app, lane, a, wanted(app, lane, a), lane.made, labels)
 
     return Concrete(build, done, blank=blank, possible=possible, remembers=remembers)
 

@@ -68,6 +68,17 @@ def _keep_signature(app: Application, _a: Args, made: bytes) -> None:
     app.kept.keep(SIGNATURE, made)
 
 
+def _init_with_signature() -> Concrete:
+    """The verification that is begun with its signature."""
+    plain_init = _init(Role.VERIFY)
+
+    def build(app: Application, lane: Lane, a: Args) -> Arguments:
+        made_up = signature(a.mechanism)
+        return *plain_init.build(app, lane, a), *given(a.signature, made_up, app.kept.output[SIGNATURE])
+
+    return Concrete(build, plain_init.done, remembers=True)
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """A call on an active operation: its kind, the input that it takes, and whether it gives output.
@@ -136,6 +147,9 @@ _STEPS: Mapping[str, _Step] = {
     "C_Verify": _Step(Role.VERIFY, (_plain, _signature), last=True),
     "C_VerifyUpdate": _Step(Role.VERIFY, (_plain,)),
     "C_VerifyFinal": _Step(Role.VERIFY, (_signature,), last=True),
+    "C_VerifySignature": _Step(Role.VERIFY, (_plain,), last=True),
+    "C_VerifySignatureUpdate": _Step(Role.VERIFY, (_plain,)),
+    "C_VerifySignatureFinal": _Step(Role.VERIFY, (), last=True),
     "C_VerifyRecover": _Step(Role.VERIFY_RECOVER, (_signature,), True, last=True),
     "C_DigestEncryptUpdate": _Step(Role.ENCRYPT, (_plain,), True, _keep_part),
     "C_DecryptDigestUpdate": _Step(Role.DECRYPT, (_sealed,), True),
@@ -156,6 +170,7 @@ CALLS: Final[Mapping[str, Concrete]] = {
     "C_SignRecoverInit": _init(Role.SIGN_RECOVER),
     "C_VerifyInit": _init(Role.VERIFY),
     "C_VerifyRecoverInit": _init(Role.VERIFY_RECOVER),
+    "C_VerifySignatureInit": _init_with_signature(),
     "C_DigestKey": Concrete(_c_digest_key),
     **{name: _step(step) for name, step in _STEPS.items()},
 }

@@ -5,7 +5,7 @@ from functools import cache, reduce
 from operator import or_
 from typing import Final
 
-from ...model.call import Args, Blob, Buffer, Cancel, Interface, StateKey
+from ...model.call import Args, Awaited, Blob, Buffer, Cancel, Interface, StateKey, Validation
 from ...model.mechanisms import Role
 from ...model.vocabulary import CKF, CKR, Version
 from ..application import Application
@@ -334,6 +334,37 @@ def _logged_out(app: Application, _lane: Lane, a: Args) -> Outputs:
     return ()
 
 
+_AWAITED: Final = {Awaited.SIGN: c_string("C_Sign"), Awaited.UNKNOWN: c_string("C_P11conform")}
+_NO_SUCH_ID: Final = 0x7F20_0001
+"""The ID of no asynchronous call."""
+
+_VALIDATION: Final = {Validation.LAST: 1, Validation.UNKNOWN: 0x7F20_0001}
+
+
+def _awaited(app: Application, a: Args) -> Arguments:
+    return session(app, a), _AWAITED[a.awaited]
+
+
+def _c_async_complete(app: Application, lane: Lane, a: Args) -> Arguments:
+    return *_awaited(app, a), pointer(a, lane.pending)
+
+
+def _c_async_get_id(app: Application, lane: Lane, a: Args) -> Arguments:
+    return *_awaited(app, a), pointer(a, lane.length)
+
+
+def _c_async_join(app: Application, lane: Lane, a: Args) -> Arguments:
+    return *_awaited(app, a), _NO_SUCH_ID, lane.bytes, CAPACITY[Room.BYTES]
+
+
+def _c_get_session_validation_flags(app: Application, lane: Lane, a: Args) -> Arguments:
+    return session(app, a), _VALIDATION[a.validation], pointer(a, lane.flags)
+
+
+def _not_pending(_app: Application, lane: Lane, _a: Args) -> Blank:
+    return block(lane.pending, bytes(ffi.sizeof("CK_ASYNC_DATA")))
+
+
 CALLS: Final[Mapping[str, Concrete]] = {
     "C_Initialize": Concrete(
         _c_initialize, _initialized, _initialize_returned, busy=_each_counts, possible=_can_be_initialized
@@ -364,4 +395,8 @@ CALLS: Final[Mapping[str, Concrete]] = {
     "C_LoginUser": Concrete(_c_login_user, pins=("pin",)),
     "C_SessionCancel": Concrete(_c_session_cancel),
     "C_Logout": Concrete(of_session, _logged_out),
+    "C_GetSessionValidationFlags": Concrete(_c_get_session_validation_flags),
+    "C_AsyncComplete": Concrete(_c_async_complete, blank=_not_pending),
+    "C_AsyncGetID": Concrete(_c_async_get_id),
+    "C_AsyncJoin": Concrete(_c_async_join),
 }

@@ -13,6 +13,7 @@ from ...model.state import Pin
 from ...model.vocabulary import CKR, CKU, Version
 from ..base import Binding, ModuleUnusable, risk
 from ..isolated import NO_ENVIRONMENT, Isolated, Kind, ask_once, login_isolated, measure_isolated
+from ..library import interface_of
 from ..measure import Measured, MeasuredSlot
 from ..wire import Clear
 from .module import NEW_TOKEN, Module
@@ -25,7 +26,8 @@ class Request:
     `makes_objects` says that objects are made on the token, and destroyed again; `changes_pins` that the user PIN may
     be changed and given wrongly, so that others than the given ones are needed; `expendable` that the token may be
     initialised anew, for which both PINs are needed. The SO PIN may be empty: there are tokens that begin with none.
-    `interface` is the version of the interface that is wanted (v3.0), None for the list that every module has.
+    `interface` is the version of the interface that is wanted (v3.0), None for the list that every module has; one that
+    is `newest` is called through the newest that there is.
     """
 
     library: str
@@ -39,6 +41,7 @@ class Request:
     expendable: bool = False
     timeout: float = 10.0
     interface: Version | None = None
+    newest: bool = False
 
     @property
     def given(self) -> tuple[tuple[CKU, bytes], ...]:
@@ -99,6 +102,8 @@ def provision(request: Request) -> tuple[Module, Measured]:
     if request.expendable and None in (request.so_pin, request.user_pin):
         raise ModuleUnusable(f"{request.library}: to initialise the token again both PINs are needed; give them")
     measured = measure_isolated(request.library, NO_ENVIRONMENT, request.init_reserved, request.timeout)
+    if request.newest:
+        request = replace(request, interface=interface_of(measured.version))
     see_that_offered(request.library, measured, request.interface)
     slot = choose(measured, request)
     empty = next((s for s in measured.slots if not s.token_present and s.id != slot.id), None)

@@ -7,13 +7,15 @@ from typing import Any, Final
 
 from ..call import Args, Cancel
 from ..rule import Effect, Function, Rule, Strength, only_where
-from ..state import Messages, Operation, Phase, Process, Search, State, put_session
+from ..state import Judged, Messages, Operation, Phase, Process, Search, State, put_session
 from ..vocabulary import CKR
 from .common import SESSION
 from .conditions import session_invalid, session_valid
 from .operations import ACTIVITIES, Activity
 
-_ACTIVITIES: Final[Mapping[Cancel, Activity]] = {Cancel[k.role.name]: k for k in ACTIVITIES}
+_ACTIVITIES: Final[tuple[tuple[Cancel, Activity], ...]] = tuple((Cancel[k.role.name], k) for k in ACTIVITIES)
+"""Kinds of operation, each with its flag, which since v3.2 two may share."""
+
 _PROCESSES: Final[Mapping[Cancel, Messages]] = {
     Cancel[f"MESSAGE_{kind.name}"]: kind for kind in Messages if kind is not Messages.NONE
 }
@@ -28,12 +30,13 @@ def _active(s: State, a: Args, flag: Cancel) -> bool:
     o = s.sessions[a.session].operations
     if flag == Cancel.FIND_OBJECTS:
         return o.search != Search.NONE
-    if activity := _ACTIVITIES.get(flag):
-        return bool(getattr(o, activity.field).phase != Phase.NONE)
+    kinds = [k for own, k in _ACTIVITIES if own == flag]
+    if kinds:
+        return any(getattr(o, k.field).phase != Phase.NONE for k in kinds)
     return o.process.kind == _PROCESSES[flag]
 
 
-_FLAGS = (*_ACTIVITIES, Cancel.FIND_OBJECTS, *_PROCESSES)
+_FLAGS = (*dict.fromkeys(flag for flag, _ in _ACTIVITIES), Cancel.FIND_OBJECTS, *_PROCESSES)
 
 
 def something_to_cancel(s: State, a: Args) -> bool:
@@ -76,7 +79,9 @@ def several_to_cancel(s: State, a: Args) -> bool:
 def cancel(s: State, a: Args) -> State:
     session = s.sessions[a.session]
     o = session.operations
-    left: dict[str, Any] = {k.field: Operation() for flag, k in _ACTIVITIES.items() if _given(a, flag)}
+    left: dict[str, Any] = {k.field: Operation() for flag, k in _ACTIVITIES if _given(a, flag)}
+    if _given(a, Cancel.VERIFY):
+        left["judged"] = Judged.DOUBTFUL
     if _given(a, Cancel.FIND_OBJECTS):
         left["search"] = Search.NONE
     if any(_given(a, flag) and o.process.kind == kind for flag, kind in _PROCESSES.items()):
@@ -87,8 +92,8 @@ def cancel(s: State, a: Args) -> State:
 def cancel_other_half(s: State, a: Args) -> State:
     """Of two operations that dual functions work on, the one that no flag was given for."""
     session = s.sessions[a.session]
-    for flag, k in _ACTIVITIES.items():
-        if a.cancel == flag and _active(s, a, flag):
+    for flag, k in _ACTIVITIES:
+        if k.partners and a.cancel == flag and _active(s, a, flag):
             left: dict[str, Any] = {field: Operation() for field in k.partners}
             return put_session(s, a.session, replace(session, operations=replace(session.operations, **left)))
     return s

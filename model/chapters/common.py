@@ -19,6 +19,7 @@ from .conditions import (
     token_absent,
     token_absent_before_initialize,
     token_of_session_uninitialized,
+    token_of_slot_uninitialized,
     token_unrecognized,
     user_required_but_absent,
 )
@@ -134,6 +135,19 @@ LIBRARY = (
 _LIBRARY_AND_HANDLE = tuple(replace(r, reading="A-01") for r in LIBRARY)
 """The same where a code of a higher class holds too, as nothing that the call names is there."""
 
+TOKEN_NOT_INITIALIZED = Rule(
+    "token-uninitialized",
+    CKR.TOKEN_NOT_INITIALIZED,
+    token_of_slot_uninitialized,
+    "5.1.3 of v3.2 CKR_TOKEN_NOT_INITIALIZED",
+    "A token in its factory state has a code of its own since v3.2; what it can do all the same is not said.",
+    Strength.MAY,
+    "A-06",
+    since=Version.V3_2,
+    unguarded=True,
+)
+"""For functions with a slot ID that use the token in the slot, but for the one that initialises it."""
+
 SESSION = (
     *_LIBRARY_AND_HANDLE,
     Rule(
@@ -157,6 +171,7 @@ SESSION = (
         )
         for code in (CKR.TOKEN_NOT_RECOGNIZED, CKR.USER_PIN_NOT_INITIALIZED)
     ),
+    replace(TOKEN_NOT_INITIALIZED, when=token_of_session_uninitialized),
 )
 """Functions with a session handle."""
 
@@ -216,7 +231,6 @@ TOKEN = (
     ),
 )
 """Functions with a slot ID that use the token in the slot."""
-
 
 NULL_POINTER = arguments_bad(
     "pointer-null",

@@ -93,6 +93,10 @@ def token_of_session_uninitialized(s: State, a: Args) -> bool:
     return session_valid(s, a) and not slot_of(s, a).initialized
 
 
+def token_of_slot_uninitialized(s: State, a: Args) -> bool:
+    return token_there(s, a) and not s.slots[a.slot].initialized
+
+
 def slot_perhaps_unlisted(s: State, a: Args) -> bool:
     """No session shows that C_GetSlotList was asked for the slots, and the ID known, since C_Initialize."""
     return slot_known(s, a) and not any(x.open for x in s.sessions)

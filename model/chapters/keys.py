@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from ..attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
+from ..attributes import CREATED, GUARDED_KEYS, KEYS, SECRET_KEYS, SIZED
 from ..call import Args, Buffer, Data, Flaw, Parameter
-from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
+from ..mechanisms import MECHANISMS, NOUNS, VARIED, Role, taking, with_role
 from ..rule import Condition, Effect, Function, Output, Rule, Strength, at_least, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
@@ -47,7 +47,10 @@ from .objects import (
 )
 from .operations import PROCESS_ACTIVE, TELLS_LENGTH, lost_key_in_use, something_active, unsettle_searches
 
-V2_40 = Version.V2_40
+V2_40, V3_2 = Version.V2_40, Version.V3_2
+
+_MADE_OF = tuple(kind for kind in SECRET_KEYS if kind in CREATED)
+"""Kinds that keys are unwrapped to, derived and encapsulated as."""
 
 
 # What every function of the chapter may answer. All conditions here but those of `unguarded` rows take it for granted
@@ -94,8 +97,10 @@ def parameter_unwanted(s: State, a: Args) -> bool:
 
 def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
     """A parameter that chooses a hash or the form of a point, of which a token need not know every one."""
-    return a.mechanism == Mech.RSA_PKCS_OAEP or a.mechanism == Mech.ECDH1_DERIVE
+    return one_of(a.mechanism, _CHOOSING)
 
+
+_CHOOSING = tuple(m for m in VARIED if {Role.WRAP, Role.DERIVE, Role.WRAP_AUTHENTICATED}.intersection(m.facts.roles))
 
 _PARAMETER = tuple(
     Rule(id, code, when, "5.1.6 CKR_MECHANISM_PARAM_INVALID", says, strength, "A-26", unguarded=True)
@@ -125,7 +130,10 @@ _PARAMETER = tuple(
 
 def curve_chosen(s: State, a: Args) -> bool:
     """Domain parameters in the template or in the base key, of which a token need not know every one."""
-    return a.mechanism == Mech.EC_KEY_PAIR_GEN or a.mechanism == Mech.ECDH1_DERIVE
+    return one_of(a.mechanism, _OF_CURVES)
+
+
+_OF_CURVES = (Mech.EC_KEY_PAIR_GEN, Mech.ECDH1_DERIVE, Mech.EC_EDWARDS_KEY_PAIR_GEN)
 
 
 # The key that wraps, unwraps or is derived from.
@@ -271,6 +279,10 @@ _USE = {
     Role.WRAP: "5.13 C_WrapKey",
     Role.UNWRAP: "5.13 C_UnwrapKey",
     Role.DERIVE: "5.13 C_DeriveKey and 4.7 CKA_DERIVE",
+    Role.WRAP_AUTHENTICATED: "5.18 of v3.2 C_WrapKeyAuthenticated",
+    Role.UNWRAP_AUTHENTICATED: "5.18 of v3.2 C_UnwrapKeyAuthenticated",
+    Role.ENCAPSULATE: "5.18 of v3.2 C_EncapsulateKey",
+    Role.DECAPSULATE: "5.18 of v3.2 C_DecapsulateKey",
 }
 
 
@@ -354,6 +366,28 @@ C_GENERATE_KEY = Function(
 # C_GenerateKeyPair.
 
 
+_OF_SETS = tuple(m for m, facts in MECHANISMS.items() if {*SIZED}.intersection((*facts.makes, *facts.public)))
+"""Mechanisms whose keys a parameter set describes."""
+
+
+def parameter_set_chosen(s: State, a: Args) -> bool:
+    """A parameter set in the template, or that of the key, of which a token need not know every one."""
+    return one_of(a.mechanism, _OF_SETS)
+
+
+PARAMETER_SET = Rule(
+    "parameter-set-perhaps-unknown",
+    CKR.PARAMETER_SET_NOT_SUPPORTED,
+    parameter_set_chosen,
+    "5.1.6 of v3.2 CKR_PARAMETER_SET_NOT_SUPPORTED",
+    "A token need not support every parameter set of a mechanism that has them.",
+    Strength.MAY,
+    since=V3_2,
+    unguarded=True,
+)
+"""For the functions that list the code."""
+
+
 def pair_not_followed(s: State, a: Args) -> bool:
     """As for one new object; the halves of a pair take neighbouring numbers, the public one first (see `halves`)."""
     if object_not_followed(s, a):
@@ -399,6 +433,7 @@ C_GENERATE_KEY_PAIR = Function(
         ),
         *mechanism_rows(Role.GENERATE_KEY_PAIR),
         *unknown_curve(curve_chosen),
+        replace(PARAMETER_SET, when=parameter_set_chosen),
     ),
     effects=(
         _SECOND_LABEL_OF_PAIR,
@@ -664,6 +699,32 @@ def blob_empty(s: State, a: Args) -> bool:
     return a.data == Data.EMPTY
 
 
+def _no_input(codes: tuple[CKR, ...]) -> tuple[Rule, ...]:
+    """Rows about a wrapped key or a ciphertext that is not there, or is of no length."""
+    return (
+        *any_of(
+            (CKR.ARGUMENTS_BAD, *codes),
+            "blob-null",
+            blob_null,
+            "5.13 C_UnwrapKey, the first paragraph",
+            "The wrapped key is what the pointer points to; nothing is said of a NULL one.",
+            Strength.INFERRED,
+            "A-50",
+            unguarded=True,
+        ),
+        Rule(
+            "blob-empty",
+            CKR.ARGUMENTS_BAD,
+            blob_empty,
+            "5.1.6 CKR_ARGUMENTS_BAD",
+            "An argument that is not fit for the call: no wrapped key has length 0.",
+            Strength.UNSAID,
+            "A-28",
+            unguarded=True,
+        ),
+    )
+
+
 _BLOB = (
     Rule(
         "blob-of-impossible-length",
@@ -689,16 +750,7 @@ _BLOB = (
         "The blob may not be a valid wrapped key, and 5.1.8 has its codes treated alike.",
         Strength.MAY,
     ),
-    *any_of(
-        (CKR.ARGUMENTS_BAD, CKR.WRAPPED_KEY_INVALID),
-        "blob-null",
-        blob_null,
-        "5.13 C_UnwrapKey, the first paragraph",
-        "The wrapped key is what the pointer points to; nothing is said of a NULL one.",
-        Strength.INFERRED,
-        "A-50",
-        unguarded=True,
-    ),
+    *_no_input((CKR.WRAPPED_KEY_INVALID,)),
     Rule(
         "blob-null",
         CKR.WRAPPED_KEY_LEN_RANGE,
@@ -707,16 +759,6 @@ _BLOB = (
         "The wrapped key is what the pointer points to; nothing is said of a NULL one.",
         Strength.UNSAID,
         "A-50",
-        unguarded=True,
-    ),
-    Rule(
-        "blob-empty",
-        CKR.ARGUMENTS_BAD,
-        blob_empty,
-        "5.1.6 CKR_ARGUMENTS_BAD",
-        "An argument that is not fit for the call: no wrapped key has length 0.",
-        Strength.UNSAID,
-        "A-28",
         unguarded=True,
     ),
     *any_of(
@@ -728,6 +770,24 @@ _BLOB = (
         Strength.UNSAID,
     ),
 )
+
+
+def length_conflicts(s: State, a: Args) -> bool:
+    """The template gives another length than the key that comes out."""
+    return key_valid(s, a) and blob_right(s, a) and a.flaw == Flaw.VALUE_LEN
+
+
+_LENGTH = Rule(
+    "length-conflicts",
+    CKR.WRAPPED_KEY_LEN_RANGE,
+    length_conflicts,
+    "5.18 of v3.2 C_UnwrapKey, on CKA_VALUE_LEN",
+    "Since v3.2 the template may give the length that the key has anyway; another one makes the function fail so.",
+    since=V3_2,
+)
+
+GIVEN_LENGTH = {**GIVEN_UNIQUE_ID, V3_2: {"flaw": {Flaw.VALUE_LEN: Flaw.INCONSISTENT}}}
+"""What the template can have wrong since v3.2, too, where before no length was to be in it."""
 
 
 def object_or_key_not_followed(s: State, a: Args) -> bool:
@@ -756,6 +816,7 @@ C_UNWRAP_KEY = Function(
             CKR.UNWRAPPING_KEY_SIZE_RANGE,
         ),
         *_BLOB,
+        _LENGTH,
     ),
     effects=(
         SECOND_LABEL,
@@ -772,11 +833,11 @@ C_UNWRAP_KEY = Function(
             Mech.SHA256,
             Mech.UNKNOWN,
         ),
-        "kind": tuple(dict.fromkeys((Kind.AES, *SECRET_KEYS))),
+        "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
     },
-    later=GIVEN_UNIQUE_ID,
+    later=GIVEN_LENGTH,
     deviations=2,
     given=session_valid,
 )
@@ -825,8 +886,8 @@ C_DERIVE_KEY = Function(
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,
     domains={
-        "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
-        "kind": SECRET_KEYS,
+        "mechanism": (*with_role(Role.DERIVE), Mech.AES_ECB, Mech.UNKNOWN),
+        "kind": _MADE_OF,
         "flaw": _MADE_FLAWS,
     },
     later=GIVEN_UNIQUE_ID,
@@ -834,4 +895,356 @@ C_DERIVE_KEY = Function(
     given=session_valid,
 )
 
-FUNCTIONS = (C_GENERATE_KEY, C_GENERATE_KEY_PAIR, C_WRAP_KEY, C_UNWRAP_KEY, C_DERIVE_KEY)
+# C_WrapKeyAuthenticated.
+
+
+def keep_sealed(s: State, a: Args) -> State:
+    """See `keep_wrapped`; the tag is in the parameter."""
+    if a.buffer == Buffer.NULL:
+        return s
+    return replace(s, sealed=Kept(a.parameter == Parameter.RIGHT, a.mechanism, a.key, s.objects[a.other_key].kind))
+
+
+def _listed_otherwise(role: Role, *codes: CKR) -> tuple[Rule, ...]:
+    """The general codes about a key, where a list has those of wrapping or unwrapping, or the other way."""
+    return any_of(
+        codes,
+        "key-of-wrong-type",
+        key_of_wrong_type(role),
+        "5.1.6 on the codes of wrapping and unwrapping keys",
+        "The list borrows codes that only another function returns; the general ones say the same.",
+        Strength.MAY,
+        "A-111",
+    )
+
+
+C_WRAP_KEY_AUTHENTICATED = Function(
+    "C_WrapKeyAuthenticated",
+    ("session", "mechanism", "parameter", "key", "other_key", "buffer", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *NULL_POINTER,
+        *mechanism_rows(Role.WRAP_AUTHENTICATED),
+        *_key_rows(
+            Role.WRAP_AUTHENTICATED,
+            CKR.WRAPPING_KEY_HANDLE_INVALID,
+            CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
+            CKR.WRAPPING_KEY_SIZE_RANGE,
+        ),
+        *_listed_otherwise(Role.WRAP_AUTHENTICATED, CKR.KEY_TYPE_INCONSISTENT),
+        PIN_TO_BE_CHANGED,
+        *_OTHER_KEY,
+        *_WRAPPING,
+    ),
+    effects=(Effect("output-kept", keep_sealed, "5.18 of v3.2 C_WrapKeyAuthenticated, the first paragraph"),),
+    out_of_scope=key_not_followed,
+    domains={
+        "mechanism": (*with_role(Role.WRAP_AUTHENTICATED), Mech.SHA256, Mech.UNKNOWN),
+        "parameter": (Parameter.RIGHT, Parameter.WRONG),
+    },
+    deviations=2,
+    given=session_valid,
+)
+
+
+# C_UnwrapKeyAuthenticated.
+
+
+def _sealed_here(s: State, a: Args) -> bool:
+    """The blob is, or was made of, one that this key and this mechanism sealed, and comes with its own tag."""
+    w = s.sealed
+    return w.valid and a.parameter == Parameter.RIGHT and w.mechanism == a.mechanism and w.key == a.key
+
+
+def sealed_right(s: State, a: Args) -> bool:
+    return _sealed_here(s, a) and a.data == Data.KEPT and s.sealed.kind == a.kind
+
+
+def sealed_not_known_to_be_right(s: State, a: Args) -> bool:
+    return not sealed_right(s, a)
+
+
+def sealed_broken(s: State, a: Args) -> bool:
+    """Authentication has to tell that the blob was changed."""
+    return key_valid(s, a) and _sealed_here(s, a) and (a.data == Data.TAMPERED or a.data == Data.CUT)
+
+
+_UNAUTHENTIC = (CKR.WRAPPED_KEY_INVALID, CKR.AEAD_DECRYPT_FAILED, CKR.WRAPPED_KEY_LEN_RANGE)
+_SEALED = (
+    *any_of(
+        (CKR.WRAPPED_KEY_INVALID, CKR.AEAD_DECRYPT_FAILED),
+        "sealed-broken",
+        sealed_broken,
+        "5.18 of v3.2 C_UnwrapKeyAuthenticated, the first paragraph",
+        "What authenticated encryption cannot verify is no key; the list has no code of its own for that.",
+        Strength.INFERRED,
+        "A-112",
+    ),
+    *any_of(
+        _UNAUTHENTIC,
+        "sealed-perhaps-wrong",
+        sealed_not_known_to_be_right,
+        "5.18 of v3.2 C_UnwrapKeyAuthenticated, the first paragraph",
+        "What was not sealed by this key is not authentic, or no key of the kind.",
+        Strength.MAY,
+        "A-112",
+    ),
+    *any_of(
+        TEMPLATE_CODES,
+        "sealed-perhaps-wrong",
+        sealed_not_known_to_be_right,
+        "4.1.1 rule 5",
+        "What a wrong blob comes out as may not go with the template.",
+        Strength.UNSAID,
+    ),
+    *_no_input(_UNAUTHENTIC[:1]),
+)
+
+
+def unwrap_key_authenticated(s: State, a: Args) -> State:
+    return unsettle_searches(made(s, a, a.kind, Origin.OTHER, private=a.private))
+
+
+C_UNWRAP_KEY_AUTHENTICATED = Function(
+    "C_UnwrapKeyAuthenticated",
+    ("session", "mechanism", "parameter", "key", "kind", "data", "token", "private", "trait", "flaw", "null"),
+    (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *_PARAMETER,
+        *MAKING,
+        ATTRIBUTE_PERHAPS_MISSING,
+        ATTRIBUTES_INCONSISTENT,
+        *mechanism_rows(Role.UNWRAP_AUTHENTICATED),
+        *_key_rows(
+            Role.UNWRAP_AUTHENTICATED,
+            CKR.UNWRAPPING_KEY_HANDLE_INVALID,
+            CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
+            CKR.UNWRAPPING_KEY_SIZE_RANGE,
+        ),
+        *_listed_otherwise(Role.UNWRAP_AUTHENTICATED, CKR.KEY_TYPE_INCONSISTENT),
+        *_SEALED,
+    ),
+    effects=(
+        SECOND_LABEL,
+        Effect(
+            "key-unwrapped",
+            unwrap_key_authenticated,
+            "5.18 of v3.2 C_UnwrapKeyAuthenticated, the first paragraph",
+        ),
+    ),
+    outputs=(FRESH,),
+    out_of_scope=object_or_key_not_followed,
+    domains={
+        "mechanism": (*with_role(Role.UNWRAP_AUTHENTICATED), Mech.SHA256, Mech.UNKNOWN),
+        "parameter": (Parameter.RIGHT, Parameter.WRONG),
+        "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
+        "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY, Data.NULL),
+        "flaw": _MADE_FLAWS,
+    },
+    later=GIVEN_UNIQUE_ID,
+    deviations=2,
+    given=session_valid,
+)
+
+
+# C_EncapsulateKey.
+
+
+def capsule_does_not_fit(s: State, a: Args) -> bool:
+    return key_valid(s, a) and a.buffer == Buffer.SHORT
+
+
+def capsule_asked(s: State, a: Args) -> bool:
+    """No place for the ciphertext."""
+    return a.buffer == Buffer.NULL
+
+
+_CAPSULE = (
+    Rule(
+        "capsule-does-not-fit",
+        CKR.BUFFER_TOO_SMALL,
+        capsule_does_not_fit,
+        "5.18 of v3.2 C_EncapsulateKey, on pCiphertext",
+        "A place too small for the ciphertext makes the function return the code, which its list lacks.",
+        Strength.MAY,
+        "A-39",
+    ),
+    *any_of(
+        (CKR.BUFFER_TOO_SMALL, CKR.ARGUMENTS_BAD),
+        "capsule-asked",
+        capsule_asked,
+        "5.18 of v3.2 C_EncapsulateKey, on pCiphertext",
+        "Whether no place at all asks for the length, as in other functions, is said in a later draft only.",
+        Strength.UNSAID,
+        "A-113",
+        unguarded=True,
+    ),
+)
+
+
+def encapsulate_key(s: State, a: Args) -> State:
+    """Nothing is made where only the length was asked for; the ciphertext is kept with the key."""
+    if a.buffer == Buffer.NULL:
+        return s
+    made_key = made(s, a, a.kind, Origin.OTHER, private=a.private)
+    return unsettle_searches(
+        replace(made_key, capsule=Kept(a.parameter == Parameter.RIGHT, a.mechanism, a.key, a.kind))
+    )
+
+
+def fresh_unless_asked(s: State, a: Args) -> Sequence[int]:
+    return () if a.buffer == Buffer.NULL else FRESH.permitted(s, a)
+
+
+def take_second_label_unless_asked(s: State, a: Args) -> State:
+    return s if a.buffer == Buffer.NULL else SECOND_LABEL.change(s, a)
+
+
+_CAPSULE_LENGTHS = tuple((m, m.facts.ciphertext) for m in with_role(Role.ENCAPSULATE))
+
+
+def capsule_length(s: State, a: Args) -> Sequence[int]:
+    return next((at_least(n) for m, n in _CAPSULE_LENGTHS if m == a.mechanism), ())
+
+
+def _encapsulating(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule, ...]:
+    """Rows of both functions; no mechanism for it that is followed wants a parameter."""
+    return (
+        *SESSION,
+        *_CRYPTOGRAPHY,
+        *(r for r in _PARAMETER if r.when is parameter_unwanted),
+        *MAKING,
+        ATTRIBUTE_PERHAPS_MISSING,
+        ATTRIBUTES_INCONSISTENT,
+        PARAMETER_SET,
+        *mechanism_rows(role),
+        *_key_rows(role, handle, kind, size),
+    )
+
+
+C_ENCAPSULATE_KEY = Function(
+    "C_EncapsulateKey",
+    ("session", "mechanism", "parameter", "key", "kind", "buffer", "token", "private", "trait", "flaw", "null"),
+    (
+        *_encapsulating(Role.ENCAPSULATE, CKR.KEY_HANDLE_INVALID, CKR.KEY_TYPE_INCONSISTENT, CKR.KEY_SIZE_RANGE),
+        *_CAPSULE,
+    ),
+    effects=(
+        replace(SECOND_LABEL, change=take_second_label_unless_asked),
+        Effect("key-encapsulated", encapsulate_key, "5.18 of v3.2 C_EncapsulateKey, the first paragraph"),
+    ),
+    outputs=(
+        replace(FRESH, permitted=fresh_unless_asked),
+        Output("length", capsule_length, "5.18 of v3.2 C_EncapsulateKey, on pCiphertext", TELLS_LENGTH),
+    ),
+    out_of_scope=object_or_key_not_followed,
+    domains={
+        "mechanism": (*with_role(Role.ENCAPSULATE), Mech.SHA256, Mech.UNKNOWN),
+        "parameter": (Parameter.RIGHT, Parameter.WRONG),
+        "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
+        "flaw": _MADE_FLAWS,
+    },
+    later=GIVEN_UNIQUE_ID,
+    deviations=2,
+    given=session_valid,
+)
+
+
+# C_DecapsulateKey.
+
+
+def capsule_right(s: State, a: Args) -> bool:
+    """The ciphertext is one that the other half gave by this mechanism."""
+    c = s.capsule
+    if not (c.valid and a.parameter == Parameter.RIGHT and a.data == Data.KEPT and c.mechanism == a.mechanism):
+        return False
+    return halves(s, c.key, a.key)
+
+
+def capsule_not_known_to_be_right(s: State, a: Args) -> bool:
+    return not capsule_right(s, a)
+
+
+def capsule_of_impossible_length(s: State, a: Args) -> bool:
+    """Every ciphertext of a mechanism is as long as its parameter set has it."""
+    return key_valid(s, a) and s.capsule.valid and a.data == Data.CUT and s.capsule.mechanism == a.mechanism
+
+
+_UNFIT_CAPSULE = (
+    CKR.WRAPPED_KEY_INVALID,
+    CKR.WRAPPED_KEY_LEN_RANGE,
+    CKR.ENCRYPTED_DATA_INVALID,
+    CKR.ENCRYPTED_DATA_LEN_RANGE,
+)
+_GIVEN_CAPSULE = (
+    *any_of(
+        _UNFIT_CAPSULE[:2],
+        "capsule-of-impossible-length",
+        capsule_of_impossible_length,
+        "5.18 of v3.2 C_DecapsulateKey, list of return values",
+        "By its length alone the ciphertext is seen to be none; the list has the codes of wrapped keys for it.",
+        Strength.INFERRED,
+        "A-114",
+    ),
+    *any_of(
+        _UNFIT_CAPSULE,
+        "capsule-perhaps-wrong",
+        capsule_not_known_to_be_right,
+        "5.18 of v3.2 C_DecapsulateKey, list of return values",
+        "A ciphertext that the other half did not give may be refused, or come out as another key.",
+        Strength.MAY,
+        "A-114",
+    ),
+    *_no_input(_UNFIT_CAPSULE[:1]),
+)
+
+
+def decapsulate_key(s: State, a: Args) -> State:
+    return unsettle_searches(made(s, a, a.kind, Origin.OTHER, private=a.private))
+
+
+C_DECAPSULATE_KEY = Function(
+    "C_DecapsulateKey",
+    ("session", "mechanism", "parameter", "key", "kind", "data", "token", "private", "trait", "flaw", "null"),
+    (
+        *_encapsulating(
+            Role.DECAPSULATE,
+            CKR.UNWRAPPING_KEY_HANDLE_INVALID,
+            CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
+            CKR.UNWRAPPING_KEY_SIZE_RANGE,
+        ),
+        *_listed_otherwise(Role.DECAPSULATE, CKR.KEY_TYPE_INCONSISTENT),
+        *_GIVEN_CAPSULE,
+    ),
+    effects=(
+        SECOND_LABEL,
+        Effect("key-decapsulated", decapsulate_key, "5.18 of v3.2 C_DecapsulateKey, the first paragraph"),
+    ),
+    outputs=(FRESH,),
+    out_of_scope=object_or_key_not_followed,
+    domains={
+        "mechanism": (*with_role(Role.DECAPSULATE), Mech.SHA256, Mech.UNKNOWN),
+        "parameter": (Parameter.RIGHT, Parameter.WRONG),
+        "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
+        "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY, Data.NULL),
+        "flaw": _MADE_FLAWS,
+    },
+    later=GIVEN_UNIQUE_ID,
+    deviations=2,
+    given=session_valid,
+)
+
+FUNCTIONS = (
+    C_GENERATE_KEY,
+    C_GENERATE_KEY_PAIR,
+    C_WRAP_KEY,
+    C_UNWRAP_KEY,
+    C_DERIVE_KEY,
+    C_WRAP_KEY_AUTHENTICATED,
+    C_UNWRAP_KEY_AUTHENTICATED,
+    C_ENCAPSULATE_KEY,
+    C_DECAPSULATE_KEY,
+)

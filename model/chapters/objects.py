@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from ..attributes import (
     CLASS_NUMBERS,
+    CREATED,
     GUARDED_KEYS,
     KEYS,
-    KINDS,
     PUBLIC_KEYS,
     is_guarded,
     is_one_way,
@@ -302,6 +302,10 @@ GIVEN_UNIQUE_ID: Mapping[Version, Later] = {V3_0: {"flaw": {Flaw.UNIQUE_ID: Flaw
 """What a template can have wrong since v3.0."""
 
 
+FLAWS = tuple(flaw for flaw in Flaw if flaw not in (Flaw.UNIQUE_ID, Flaw.VALUE_LEN))
+"""What the template of any object can have wrong, in every version."""
+
+
 def attribute_type_unknown(s: State, a: Args) -> bool:
     return a.flaw == Flaw.UNKNOWN_TYPE
 
@@ -591,7 +595,8 @@ C_CREATE_OBJECT = Function(
     out_of_scope=object_not_followed,
     domains={
         # For private keys that are created, those of one algorithm stand.
-        "kind": tuple(k for k in dict.fromkeys((Kind.AES, *KINDS)) if k != Kind.EC_PRIVATE),
+        "kind": tuple(k for k in dict.fromkeys((Kind.AES, *CREATED)) if k != Kind.EC_PRIVATE),
+        "flaw": FLAWS,
     },
     later=GIVEN_UNIQUE_ID,
     given=session_valid,

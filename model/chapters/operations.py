@@ -40,6 +40,7 @@ from ..rule import (
     never,
 )
 from ..state import (
+    Judged,
     Kept,
     Kind,
     Login,
@@ -117,7 +118,7 @@ class Activity:
     those of the others. `unfit` are the codes by which its functions refuse their input, `partners` the kinds that it
     may share a session with for dual functions (5.12). `private` says that what it does may want the user there,
     `part_needed` that 5.11 wants an Update before the Final, `keyed` that it has a key, `parted` that there are
-    functions to do it in parts.
+    functions to do it in parts. One that is `signed` is begun with the signature that is to be verified.
     """
 
     field: str
@@ -130,11 +131,12 @@ class Activity:
     part_needed: bool = False
     keyed: bool = True
     parted: bool = True
+    signed: bool = False
 
     @property
     def noun(self) -> str:
         """Its name in conditions."""
-        return NOUNS[self.role]
+        return f"{NOUNS[self.role]} of a given signature" if self.signed else NOUNS[self.role]
 
     @property
     def init(self) -> str:
@@ -161,7 +163,20 @@ SIGNING_RECOVERABLY = Activity(
 VERIFYING = Activity("verify", "5.11", Role.VERIFY, "C_Verify", _SIGNED, ("decrypt",), part_needed=True)
 RECOVERING = Activity("verify_recover", "5.11", Role.VERIFY_RECOVER, "C_VerifyRecover", _SIGNED, parted=False)
 
-ACTIVITIES = (ENCRYPTION, DECRYPTION, DIGESTING, SIGNING, SIGNING_RECOVERABLY, VERIFYING, RECOVERING)
+VERIFYING_SIGNATURE = Activity(
+    "verify_signature", "5.15 of v3.2", Role.VERIFY, "C_VerifySignature", _SIGNED, part_needed=True, signed=True
+)
+
+ACTIVITIES = (
+    ENCRYPTION,
+    DECRYPTION,
+    DIGESTING,
+    SIGNING,
+    SIGNING_RECOVERABLY,
+    VERIFYING,
+    RECOVERING,
+    VERIFYING_SIGNATURE,
+)
 
 
 class Step(Enum):
@@ -201,6 +216,8 @@ def operation(s: State, a: Args, k: Activity) -> Operation:
 def with_operation(s: State, a: Args, k: Activity, new: Operation) -> State:
     """`s` with the operation of a kind in the call's session replaced."""
     session, change = s.sessions[a.session], cast(dict[str, Any], {k.field: new})
+    if k.signed and new.phase == Phase.NONE:
+        change["judged"] = Judged.DOUBTFUL
     return put_session(s, a.session, replace(session, operations=replace(session.operations, **change)))
 
 
@@ -874,7 +891,7 @@ def _parts_rows(k: Activity, shape: Shape) -> Iterable[Rule]:
             Strength.UNSAID,
             "A-11",
         )
-    if shape.step == Step.PART and k != VERIFYING:
+    if shape.step == Step.PART and k not in (VERIFYING, VERIFYING_SIGNATURE):
         yield Rule(
             "whole-asked-before-part",
             CKR.OPERATION_ACTIVE,
@@ -1007,7 +1024,7 @@ _KEY_LOST = (
 )
 
 
-_EXHAUSTIBLE = (SIGNING, SIGNING_RECOVERABLY, VERIFYING, RECOVERING)
+_EXHAUSTIBLE = (SIGNING, SIGNING_RECOVERABLY, VERIFYING, RECOVERING, VERIFYING_SIGNATURE)
 """Kinds whose functions list CKR_TOKEN_RESOURCE_EXCEEDED, but for those for two operations at once."""
 
 
@@ -1352,7 +1369,8 @@ TELLS_LENGTH: Final = frozenset({CKR.OK, CKR.BUFFER_TOO_SMALL})
 
 def forget_outputs(s: State) -> State:
     """`s` without outputs that later calls can rely on: for use when keys go, whose numbers others may take."""
-    return replace(s, ciphertext=Kept(), signature=Kept(), wrapped=Kept(), message=Kept())
+    none = Kept()
+    return replace(s, ciphertext=none, signature=none, wrapped=none, message=none, sealed=none, capsule=none)
 
 
 # What calls of other chapters do to operations.

@@ -3,9 +3,9 @@
 from ..call import Args
 from ..rule import Function, Rule, Strength
 from ..state import State
-from ..vocabulary import CKR
+from ..vocabulary import CKR, Version
 from .common import LIBRARY
-from .conditions import session_invalid
+from .conditions import session_invalid, session_valid
 
 
 def functions_never_parallel(s: State, a: Args) -> bool:
@@ -27,6 +27,16 @@ def _legacy(name: str) -> Function:
                 Strength.SHOULD,
             ),
             Rule(
+                "listed-as-others",
+                CKR.OPERATION_ACTIVE,
+                session_valid,
+                f"5.20 of v3.2 {name}, list of return values",
+                "The list has CKR_OK and this code, as those of other functions; 5.1.1 bars the first as before.",
+                Strength.UNSAID,
+                "A-117",
+                since=Version.V3_2,
+            ),
+            Rule(
                 "session-invalid",
                 CKR.SESSION_HANDLE_INVALID,
                 session_invalid,
@@ -37,6 +47,7 @@ def _legacy(name: str) -> Function:
             ),
         ),
         returns_ok=False,
+        ok_since=Version.V3_2,
     )
 
 

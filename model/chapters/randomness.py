@@ -94,7 +94,22 @@ C_SEED_RANDOM = Function(
 )
 
 C_GENERATE_RANDOM = Function(
-    "C_GenerateRandom", ("session", "data"), _ROWS, given=session_valid, domains={"data": _DATA}
+    "C_GenerateRandom",
+    ("session", "data"),
+    (
+        *_ROWS,
+        Rule(
+            "seed-perhaps-required",
+            CKR.SEED_RANDOM_REQUIRED,
+            session_valid,
+            "5.1.6 of v3.2 CKR_SEED_RANDOM_REQUIRED",
+            "A generator may want to be seeded first, or again.",
+            Strength.MAY,
+            since=Version.V3_2,
+        ),
+    ),
+    given=session_valid,
+    domains={"data": _DATA},
 )
 
 FUNCTIONS = (C_SEED_RANDOM, C_GENERATE_RANDOM)

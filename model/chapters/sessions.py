@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from ..call import Args, Blob, Buffer, StateKey
+from ..call import Args, Blob, Buffer, StateKey, Validation
 from ..rule import Effect, Function, Output, Rule, Strength
 from ..state import (
     LIMIT_UNKNOWN,
     NO_LIMIT,
+    Judged,
     Login,
     Object,
     Operation,
@@ -31,6 +32,7 @@ from .common import (
     SESSION,
     SLOT,
     TOKEN,
+    TOKEN_NOT_INITIALIZED,
     or_arguments_bad,
     pin_perhaps_null,
 )
@@ -38,6 +40,7 @@ from .conditions import (
     object_reachable,
     pin_null,
     pins_for_another_token,
+    pointer_null,
     session_state,
     session_valid,
     slot_of,
@@ -172,6 +175,7 @@ C_OPEN_SESSION = Function(
             Strength.UNSAID,
             "A-06",
         ),
+        TOKEN_NOT_INITIALIZED,
         *NULL_POINTER,
     ),
     effects=(Effect("session-opened", open_session, "5.6 C_OpenSession, first paragraph"),),
@@ -307,11 +311,13 @@ def state_does_not_fit(s: State, a: Args) -> bool:
 
 
 def save_state(s: State, a: Args) -> State:
-    """A search, the operations with recovery and a message-based process are not in it."""
+    """A search, a message-based process and the operations with recovery or a given signature are not in it."""
     if a.buffer == Buffer.NULL:
         return s
     session = s.sessions[a.session]
     left_out = {
+        "verify_signature": Operation(),
+        "judged": Judged.DOUBTFUL,
         "sign_recover": Operation(),
         "verify_recover": Operation(),
         "search": Search.NONE,
@@ -1036,6 +1042,36 @@ C_LOGOUT = Function(
     given=session_valid,
 )
 
+# C_GetSessionValidationFlags.
+
+
+def validation_type_unknown(s: State, a: Args) -> bool:
+    return a.validation == Validation.UNKNOWN
+
+
+C_GET_SESSION_VALIDATION_FLAGS = Function(
+    "C_GetSessionValidationFlags",
+    ("session", "validation", "null"),
+    (
+        *SESSION,
+        *(
+            Rule(
+                id,
+                CKR.ARGUMENTS_BAD,
+                when,
+                "5.6 of v3.2 C_GetSessionValidationFlags, list of return values",
+                "The function lists no code for an argument that is not fit, for which this is the generic one.",
+                Strength.UNSAID,
+                "A-118",
+                unguarded=True,
+            )
+            for id, when in (("pointer-null", pointer_null), ("type-unknown", validation_type_unknown))
+        ),
+    ),
+    given=session_valid,
+)
+
+
 FUNCTIONS = (
     C_OPEN_SESSION,
     C_CLOSE_SESSION,
@@ -1046,4 +1082,5 @@ FUNCTIONS = (
     C_LOGIN,
     C_LOGIN_USER,
     C_LOGOUT,
+    C_GET_SESSION_VALIDATION_FLAGS,
 )

@@ -1,20 +1,22 @@
 """Section 5.11: signing and verifying, with recovery of the data and without."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 
 from ..call import Args, Buffer, Data
 from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
 from ..rule import Condition, Effect, Function, Rule, Strength, named
-from ..state import Mech, State
+from ..state import Judged, Kept, Mech, Operation, Phase, State, put_session
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
-from .conditions import halves, one_of, session_valid
+from .conditions import halves, key_valid, one_of, session_valid
 from .operations import (
     RECOVERING,
     SIGNING,
     SIGNING_RECOVERABLY,
     VERIFYING,
+    VERIFYING_SIGNATURE,
     WHOLE_SO_FAR,
     Activity,
     Shape,
@@ -31,6 +33,7 @@ from .operations import (
     short_while_cancelled,
     signature_of,
     told_length,
+    with_operation,
 )
 
 V2_20 = Version.V2_20
@@ -195,10 +198,15 @@ C_VERIFY_INIT = init(VERIFYING, (*with_role(Role.VERIFY), Mech.AES_ECB, Mech.UNK
 
 def _matching(s: State, a: Args, k: Activity) -> bool:
     """The kept signature is of known data, and was made by the operation's mechanism and the other half of its key."""
-    o, kept = operation(s, a, k), s.signature
-    if not (one_of(o.phase, WHOLE_SO_FAR) and kept.valid and kept.mechanism == o.mechanism):
+    o = operation(s, a, k)
+    return one_of(o.phase, WHOLE_SO_FAR) and _made_by(s, s.signature, o.mechanism, o.key)
+
+
+def _made_by(s: State, kept: Kept, mechanism: Mech, key: int) -> bool:
+    """A signature is of known data, and was made by a mechanism and the other half of a key."""
+    if not (kept.valid and kept.mechanism == mechanism):
         return False
-    return kept.key == o.key if one_of(o.mechanism, SYMMETRIC) else halves(s, o.key, kept.key)
+    return kept.key == key if one_of(mechanism, SYMMETRIC) else halves(s, key, kept.key)
 
 
 _verifying = active(VERIFYING)
@@ -432,6 +440,166 @@ C_VERIFY_RECOVER = Function(
 )
 
 
+# C_VerifySignatureInit.
+
+
+def _judged(s: State, a: Args) -> Judged:
+    """What is known of the signature that a call gives."""
+    if not _made_by(s, s.signature, a.mechanism, a.key):
+        return Judged.DOUBTFUL
+    if a.signature == Data.TAMPERED:
+        return Judged.TAMPERED
+    if a.signature == Data.CUT:
+        return Judged.CUT
+    return Judged.RIGHT if a.signature == Data.KEPT else Judged.DOUBTFUL
+
+
+def begin_with_signature(s: State, a: Args) -> State:
+    """A verification begins with its signature; without a mechanism the one that was active ends."""
+    if a.null:
+        return with_operation(s, a, VERIFYING_SIGNATURE, Operation())
+    begun = with_operation(s, a, VERIFYING_SIGNATURE, Operation(Phase.READY, a.mechanism, a.key))
+    session = begun.sessions[a.session]
+    operations = replace(session.operations, judged=_judged(s, a))
+    return put_session(begun, a.session, replace(session, operations=operations))
+
+
+def first_signature_null(s: State, a: Args) -> bool:
+    """Where there is a mechanism to verify it by."""
+    return a.signature == Data.NULL and not a.null
+
+
+def first_signature_not_whole(s: State, a: Args) -> bool:
+    """A signature that its length tells to be none, at a key and a mechanism that it would go with."""
+    return key_valid(s, a) and not a.null and a.signature != Data.KEPT and a.signature != Data.TAMPERED
+
+
+_VERIFY_SIGNATURE_INIT = init(VERIFYING_SIGNATURE, (*with_role(Role.VERIFY), Mech.AES_ECB, Mech.UNKNOWN))
+
+C_VERIFY_SIGNATURE_INIT = replace(
+    _VERIFY_SIGNATURE_INIT,
+    uses=("session", "mechanism", "parameter", "key", "signature", "null"),
+    rules=(
+        *_VERIFY_SIGNATURE_INIT.rules,
+        *arguments_bad("signature-null", first_signature_null, "5.1.6 CKR_ARGUMENTS_BAD", _NULL_SAYS, unguarded=True),
+        replace(_NO_SIGNATURE, reading="A-110"),
+        *(
+            Rule(
+                "signature-not-whole",
+                code,
+                first_signature_not_whole,
+                "5.15 of v3.2 C_VerifySignatureInit",
+                "The signature may be looked at where it is given, though the list has no code for what is seen.",
+                Strength.UNSAID,
+                "A-110",
+            )
+            for code in (*_VERDICTS, CKR.ARGUMENTS_BAD)
+        ),
+    ),
+    effects=tuple(
+        replace(e, change=begin_with_signature) if e.id == "operation-begun" else e
+        for e in _VERIFY_SIGNATURE_INIT.effects
+    ),
+    domains={**_VERIFY_SIGNATURE_INIT.domains, "signature": _SIGNATURES},
+    deviations=2,
+)
+
+
+# C_VerifySignature.
+
+
+def _judging(s: State, a: Args, judged: Judged) -> bool:
+    """All of the usual data is given, of which it is known what the signature is to it."""
+    o = s.sessions[a.session].operations
+    return one_of(o.verify_signature.phase, WHOLE_SO_FAR) and a.data == Data.FITTING and o.judged == judged
+
+
+def given_signature_tampered_with(s: State, a: Args) -> bool:
+    return _judging(s, a, Judged.TAMPERED)
+
+
+def given_signature_cut(s: State, a: Args) -> bool:
+    return _judging(s, a, Judged.CUT)
+
+
+_verifying_signature = active(VERIFYING_SIGNATURE)
+
+
+def given_signature_doubtful(s: State, a: Args) -> bool:
+    return _verifying_signature(s, a) and not _judging(s, a, Judged.RIGHT)
+
+
+def _given_judgement() -> Iterable[Rule]:
+    place = "5.15 of v3.2 C_VerifySignature, on successful calls"
+    for id, when, says in (
+        (
+            "signature-tampered-with",
+            given_signature_tampered_with,
+            "A signature of the right length that does not belong to the data is invalid.",
+        ),
+        (
+            "signature-cut",
+            given_signature_cut,
+            "A signature of which a part is missing is invalid, and the function says no more of it.",
+        ),
+    ):
+        yield Rule(id, CKR.SIGNATURE_INVALID, when, place, says)
+    for code in _VERDICTS:
+        yield Rule(
+            "signature-doubtful",
+            code,
+            given_signature_doubtful,
+            place,
+            "A signature that is not known to be valid may turn out to be invalid, by its length too.",
+            Strength.MAY,
+        )
+
+
+C_VERIFY_SIGNATURE = Function(
+    "C_VerifySignature",
+    ("session", "data"),
+    (
+        *refusals(VERIFYING_SIGNATURE, _JUDGED),
+        *_given_judgement(),
+        *data_unusual_rows(VERIFYING_SIGNATURE, _BAD_DATA),
+    ),
+    effects=ends(VERIFYING_SIGNATURE, _JUDGED),
+    domains={"data": _PARTS},
+    given=session_valid,
+)
+
+C_VERIFY_SIGNATURE_UPDATE = Function(
+    "C_VerifySignatureUpdate",
+    ("session", "data"),
+    (*refusals(VERIFYING_SIGNATURE, _PART), *plaintext_rows(VERIFYING_SIGNATURE, Step.PART)),
+    effects=ends(VERIFYING_SIGNATURE, _PART),
+    domains={"data": _PARTS},
+    given=session_valid,
+)
+
+C_VERIFY_SIGNATURE_FINAL = Function(
+    "C_VerifySignatureFinal",
+    ("session",),
+    (
+        *refusals(VERIFYING_SIGNATURE, _JUDGED_LAST),
+        *(
+            Rule(
+                "parts-may-not-verify",
+                code,
+                _verifying_signature,
+                "5.15 of v3.2 C_VerifySignatureFinal, on successful calls",
+                "What went in by parts is not tracked here, so that the signature may be found invalid.",
+                Strength.MAY,
+            )
+            for code in _VERDICTS
+        ),
+        *plaintext_rows(VERIFYING_SIGNATURE, Step.LAST),
+    ),
+    effects=ends(VERIFYING_SIGNATURE, _JUDGED_LAST),
+    given=session_valid,
+)
+
+
 FUNCTIONS = (
     C_SIGN_INIT,
     C_SIGN,
@@ -445,4 +613,8 @@ FUNCTIONS = (
     C_VERIFY_FINAL,
     C_VERIFY_RECOVER_INIT,
     C_VERIFY_RECOVER,
+    C_VERIFY_SIGNATURE_INIT,
+    C_VERIFY_SIGNATURE,
+    C_VERIFY_SIGNATURE_UPDATE,
+    C_VERIFY_SIGNATURE_FINAL,
 )

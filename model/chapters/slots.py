@@ -14,6 +14,7 @@ from .common import (
     SESSION,
     SLOT,
     TOKEN,
+    TOKEN_NOT_INITIALIZED,
     arguments_bad,
     or_arguments_bad,
     pin_perhaps_null,
@@ -122,7 +123,7 @@ def rw_sessions_open(s: State, a: Args) -> tuple[int, ...]:
 C_GET_TOKEN_INFO = Function(
     "C_GetTokenInfo",
     ("slot", "null"),
-    (*TOKEN, *NULL_POINTER),
+    (*TOKEN, TOKEN_NOT_INITIALIZED, *NULL_POINTER),
     outputs=(
         Output("initialized", token_initialized, "3.2 table 6 CKF_TOKEN_INITIALIZED"),
         Output("user_pin_initialized", user_pin_initialized, "3.2 table 6 CKF_USER_PIN_INITIALIZED"),
@@ -185,6 +186,7 @@ C_GET_MECHANISM_LIST = Function(
     ("slot", "buffer", "null"),
     (
         *TOKEN,
+        TOKEN_NOT_INITIALIZED,
         *NULL_POINTER,
         Rule(
             "list-does-not-fit",
@@ -211,6 +213,7 @@ C_GET_MECHANISM_INFO = Function(
     ("slot", "mechanism", "null"),
     (
         *TOKEN,
+        TOKEN_NOT_INITIALIZED,
         *NULL_POINTER,
         *or_arguments_bad(
             Rule(

@@ -10,6 +10,7 @@ from ...model.chapters.messages import MESSAGINGS
 from ...model.mechanisms import NOT_FOLLOWED, with_role
 from ...model.oracle import Model
 from ...model.state import (
+    Judged,
     Kept,
     Login,
     Mech,
@@ -52,6 +53,11 @@ def null_is_no_pin(model: Model) -> bool:
 def there_are_messages(model: Model) -> bool:
     """Message-based processes came with v3.0; before it there are none to speak of."""
     return model.version >= Version.V3_0
+
+
+def signatures_are_given_first(model: Model) -> bool:
+    """Verifications that are begun with their signature came with v3.2, and so did sealed keys and capsules."""
+    return model.version >= Version.V3_2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def sessions_of_a_token_agree(s: State) -> bool:
 
 
 def _active(o: Operations) -> bool:
-    kinds = (o.encrypt, o.decrypt, o.digest, o.sign, o.sign_recover, o.verify, o.verify_recover)
+    kinds = (o.encrypt, o.decrypt, o.digest, o.sign, o.sign_recover, o.verify, o.verify_recover, o.verify_signature)
     searching_or_processing = o.search != Search.NONE or o.process.kind != Messages.NONE
     return searching_or_processing or any(x.phase != Phase.NONE for x in kinds)
 
@@ -301,6 +307,32 @@ def messages_are_of_mechanisms_for_them(s: State) -> bool:
     return _made_by(s.message, Role.MESSAGE_ENCRYPT) or _made_by(s.message, Role.MESSAGE_SIGN)
 
 
+def verification_of_given_signatures_has_a_mechanism_for_it(s: State) -> bool:
+    """An active verification that was given its signature goes by a mechanism that verifies."""
+    return _all_serve(s, lambda o: o.verify_signature, Role.VERIFY)
+
+
+def only_what_was_given_is_judged(s: State) -> bool:
+    """Of a signature something is known only while the verification is active that it was given to."""
+    every = (s.saved.operations, *(x.operations for x in s.sessions))
+    return all(o.judged == Judged.DOUBTFUL or o.verify_signature.phase != Phase.NONE for o in every)
+
+
+def saved_states_hold_no_given_signature(s: State) -> bool:
+    """A saved state is of no verification that was given its signature."""
+    return not s.saved.valid or s.saved.operations.verify_signature.phase == Phase.NONE
+
+
+def sealed_keys_are_of_mechanisms_for_it(s: State) -> bool:
+    """What authenticated wrapping gave was made by a mechanism for it."""
+    return _made_by(s.sealed, Role.WRAP_AUTHENTICATED)
+
+
+def capsules_are_of_mechanisms_for_them(s: State) -> bool:
+    """What C_EncapsulateKey gave was made by a mechanism that encapsulates."""
+    return _made_by(s.capsule, Role.ENCAPSULATE)
+
+
 CATALOGUE = (
     Invariant(no_read_only_session_beside_so, "5.6", the_so_is_alone),
     Invariant(login_needs_a_session, "5.6"),
@@ -339,6 +371,11 @@ CATALOGUE = (
     Invariant(processes_have_a_mechanism_for_it, "5.9 of v3.0", there_are_messages),
     Invariant(saved_states_hold_no_process, "5.6", there_are_messages),
     Invariant(messages_are_of_mechanisms_for_them, "5.9 of v3.0", there_are_messages),
+    Invariant(verification_of_given_signatures_has_a_mechanism_for_it, "5.15 of v3.2", signatures_are_given_first),
+    Invariant(only_what_was_given_is_judged, "5.15 of v3.2", signatures_are_given_first),
+    Invariant(saved_states_hold_no_given_signature, "5.6", signatures_are_given_first),
+    Invariant(sealed_keys_are_of_mechanisms_for_it, "5.18 of v3.2", signatures_are_given_first),
+    Invariant(capsules_are_of_mechanisms_for_them, "5.18 of v3.2", signatures_are_given_first),
 )
 """Every invariant that some model has; some are proved by an induction only together with others.
 

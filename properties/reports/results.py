@@ -19,7 +19,7 @@ from ...model.environment import EVENTS, STEPS
 from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
 from ...model.rule import Rule
-from ...model.vocabulary import CKR
+from ...model.vocabulary import CKR, Version
 from ..engine.verdict import Steps
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
@@ -127,13 +127,15 @@ class Note(Enum):
 
     STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token lists, and that only ever met
     trouble of the environment. INCONSISTENT: an open question of the text that one function answers in two ways.
-    CONSTANT: functions that always gave the same answer, and it is no success.
+    CONSTANT: functions that always gave the same answer, and it is no success. VERSION: the version that C_GetInfo
+    announces, where it is not the one that the module was held to (5.4 C_GetInfo).
     """
 
     STUB = "stub"
     DEAD = "dead mechanism"
     INCONSISTENT = "inconsistent"
     CONSTANT = "always answers"
+    VERSION = "announces version"
 
 
 def notes_json(results: Results) -> list[dict[str, Any]]:
@@ -156,6 +158,13 @@ def notes_json(results: Results) -> list[dict[str, Any]]:
         *((Note.CONSTANT, answer, functions) for answer, functions in sorted(constant.items())),
     ]
     return [{"kind": kind.value, "about": about, "functions": functions} for kind, about, functions in found]
+
+
+def _version_note(module: Mapping[str, Any], held_to: Version) -> list[dict[str, Any]]:
+    said = module.get("cryptoki_version", str(held_to))
+    if said == str(held_to):
+        return []
+    return [{"kind": Note.VERSION.value, "about": f"{said}, not {held_to}", "functions": ["C_GetInfo"]}]
 
 
 def rules_json(results: Results) -> dict[str, Any]:
@@ -270,7 +279,7 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
         ],
         "advice": [advice_json(model, x) for x in recommendations(model, tally)],
         "interpretations": readings_json(results),
-        "notes": notes_json(results),
+        "notes": [*notes_json(results), *_version_note(module, model.version)],
     }
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from ...model.attributes import KINDS
+from ...model.attributes import CREATED
 from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
 from ...model.chapters import digests, dual, general, randomness, searches, sessions, slots
 from ...model.chapters.messages import MESSAGINGS, Messaging
+from ...model.chapters.operations import VERIFYING_SIGNATURE
 from ...model.environment import EVENTS
 from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
 from ...model.oracle import Model, following, in_scope, may_succeed
@@ -49,10 +50,22 @@ IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
 
 EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
 
-_CREATED = tuple(kind for kind in KINDS if not any(kind in x.args.mechanism.facts.makes for x in (*AES, *SECRET, *EC)))
+_GENERATED = {kind for call in (*AES, *SECRET, *EC) for kind in call.args.mechanism.facts.makes}
+_CREATED = tuple(kind for kind in CREATED if kind not in _GENERATED)
 """Kinds of which an object is not generated at once, so that one is created."""
 
-_MAKERS = {Kind.AES: AES, Kind.GENERIC_SECRET: SECRET, Kind.RSA_PUBLIC: RSA, Kind.EC_PUBLIC: EC}
+_GENERATORS = {Role.GENERATE: "C_GenerateKey", Role.GENERATE_KEY_PAIR: "C_GenerateKeyPair"}
+_MAKERS = {
+    Kind.AES: AES,
+    Kind.GENERIC_SECRET: SECRET,
+    Kind.RSA_PUBLIC: RSA,
+    Kind.EC_PUBLIC: EC,
+    **{
+        m.makes[0]: (_c(_GENERATORS[m.roles[0]], mechanism=m.mech),)
+        for m in MECHANISMS.values()
+        if m.makes and m.makes[0] not in CREATED
+    },
+}
 
 
 def _verb(role: Role) -> str:
@@ -73,7 +86,10 @@ _ROLES: Mapping[Role, tuple[str, ...]] = {
 _BEFORE = {Role.DECRYPT: Role.ENCRYPT, Role.VERIFY: Role.SIGN, Role.VERIFY_RECOVER: Role.SIGN_RECOVER}
 """The role whose output another one takes."""
 
-OPERATIONS = frozenset(name for names in _ROLES.values() for name in names)
+SIGNATURES_GIVEN = frozenset(name for name in TABLE if name.startswith(VERIFYING_SIGNATURE.stem))
+"""Functions that verify a signature that they are given first."""
+
+OPERATIONS = frozenset(name for names in _ROLES.values() for name in names) | SIGNATURES_GIVEN
 DIGESTS = frozenset(f.name for f in digests.FUNCTIONS)
 DUAL = frozenset(f.name for f in dual.FUNCTIONS)
 SEARCHES = frozenset(f.name for f in searches.FUNCTIONS)
@@ -91,6 +107,8 @@ LOGGING_IN = functions_where(lambda f: "user" in f.uses)
 CANCELLING = functions_where(lambda f: "cancel" in f.uses)
 
 _WRAPPING = frozenset(f"C_{_verb(role)}Key" for role in (Role.WRAP, Role.UNWRAP))
+_SEALING = frozenset(f"C_{verb}KeyAuthenticated" for verb in ("Wrap", "Unwrap"))
+_CAPSULES = frozenset(f"C_{_verb(role)}Key" for role in (Role.ENCAPSULATE, Role.DECAPSULATE))
 _READING = functions_where(lambda f: "object" in f.uses and not f.effects)
 
 
@@ -228,6 +246,45 @@ def _wrapping() -> Iterator[Place]:
             yield Place((*USER, *maker, *target, wrap), _WRAPPING)
 
 
+def _sealing() -> Iterator[Place]:
+    """Keys that are wrapped and encapsulated by what came with v3.2."""
+    seal = _c("C_WrapKeyAuthenticated", mechanism=Mech.AES_GCM, key=0, other_key=1)
+    for target in (AES, SECRET):
+        yield Place((*USER, *AES, *target), _SEALING)
+        yield Place((*USER, *AES, *target, seal), _SEALING)
+    pair = _MAKERS[Kind.ML_KEM_PUBLIC]
+    give = _c("C_EncapsulateKey", mechanism=Mech.ML_KEM, key=0)
+    yield Place((*BEGIN, *pair), KEYED)
+    yield Place((*USER, *pair), KEYED)
+    yield Place((*USER, *pair, give), _CAPSULES | OBJECTS)
+    yield Place((*USER, *pair, *AES), _CAPSULES)
+    denied = tuple(replace(call, args=replace(call.args, trait=Trait.NO_USAGE)) for call in pair)
+    yield Place((*USER, *denied), _CAPSULES)
+    noticed = (BEGIN[0], _c("C_OpenSession", notify=True), _c("C_Login"))
+    yield Place((*noticed, *pair), _CAPSULES)
+
+
+def _signatures_given() -> Iterator[Place]:
+    """Verifications that are begun with their signature (v3.2)."""
+    sign = (_c("C_SignInit", mechanism=Mech.SHA256_HMAC, key=0), _c("C_Sign"))
+    made = (*USER, *SECRET, *sign)
+    begin = _c(VERIFYING_SIGNATURE.init, mechanism=Mech.SHA256_HMAC, key=0)
+    yield Place(made, SIGNATURES_GIVEN)
+    for signature in (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY):
+        begun = (*made, replace(begin, args=replace(begin.args, signature=signature)))
+        yield Place(begun, SIGNATURES_GIVEN)
+    begun = (*made, begin)
+    yield Place(begun, EVERYWHERE | OPERATIONS | STATES)
+    yield Place((*begun, _c("C_VerifySignatureUpdate")), SIGNATURES_GIVEN)
+    yield Place((*begun, _c("C_DestroyObject", object=0)), SIGNATURES_GIVEN)
+    yield Place((*begun, _c("C_Logout")), SIGNATURES_GIVEN)
+    noticed = (BEGIN[0], _c("C_OpenSession", notify=True), *begun[2:])
+    yield Place(noticed, SIGNATURES_GIVEN)
+    recovering = _c(VERIFYING_SIGNATURE.init, mechanism=Mech.RSA_PKCS, key=0)
+    yield Place((*USER, *RSA), SIGNATURES_GIVEN)
+    yield Place((*USER, *RSA, recovering), SIGNATURES_GIVEN)
+
+
 def _several() -> Iterator[Place]:
     digest = _c("C_DigestInit", mechanism=Mech.SHA256)
     saved = (*BEGIN, digest, _c("C_GetOperationState"))
@@ -362,6 +419,8 @@ def places(initial: State) -> Iterator[Place]:
         *_wrapping(),
         *_several(),
         *_messages(),
+        *_sealing(),
+        *_signatures_given(),
         *_elsewhere(initial),
     )
 
@@ -371,11 +430,17 @@ def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
     for place in places(initial):
         s = initial
         for call in place.way:
-            if call.function not in model.functions or not may_succeed(model, s, call) or not in_scope(model, s, call):
+            if not known(model, call) or not may_succeed(model, s, call) or not in_scope(model, s, call):
                 break
             s = likeliest(model, s, call)
         else:
             yield s, place
+
+
+def known(model: Model, call: Call) -> bool:
+    """Whether the version of a model has the function of a call, and all that it names."""
+    f = model.functions.get(call.function)
+    return f is not None and f.known(call.args) == call.args
 
 
 def along(model: Model, s: State, way: Iterable[Call]) -> Iterator[State]:

@@ -118,7 +118,7 @@ def _with_every_call(old: Model, new: Model) -> Model:
     """The old model, whose calls are those of the later version too."""
     later = new if old.version <= new.version else old
     ranges = {
-        name: replace(f, domains=x.domains, later=x.later)
+        name: replace(f, domains=x.domains, later=x.later, version=x.version)
         for name, f, x in ((name, f, later.functions[name]) for name, f in old.functions.items())
     }
     return replace(old, functions=ranges)
@@ -134,7 +134,7 @@ def _composed(reason: Reason, others: Iterable[Reason]) -> bool:
 def _differs(old: Model, new: Model, name: str) -> bool:
     """Whether two versions have different rows of a function, relations between them, or values of arguments."""
     mine, other = old.functions[name], new.functions[name]
-    rows = mine.rules != other.rules or mine.later != other.later
+    rows = mine.rules != other.rules or mine.later != other.later or mine.unheard != other.unheard
     codes = {r.code for r in (*old.functions[name].rules, *new.functions[name].rules)}
     return rows or any(codes.issuperset(pair) for pair in _alone(old, new, name))
 

@@ -13,7 +13,8 @@ from .adapters.census import Census
 from .console import Display
 from .exits import Exit, Failure
 from .interrupts import ASKED, Interrupted
-from .model.oracle import Model
+from .model.oracle import Model, build
+from .model.vocabulary import Version
 from .opened import opened, others, workers
 from .options import Opening
 from .properties.reports.findings import Finding
@@ -119,8 +120,14 @@ class Check:
                 yield found
             return
         first = self.tested or opened(self.opening, self.model, self.seed)
+        self._hold_to(first.version)
         with _discarding(first), others(self.opening, self.model, first, self.jobs or 1) as more:
             yield (first, *more)
+
+    def _hold_to(self, version: Version | None) -> None:
+        """Hold the module to the version that it is of, where nobody chose one."""
+        if self.opening.automatic and version is not None and version is not self.model.version:
+            self.model = build(version, self.model.readings, events=bool(self.model.events))
 
     def _worked(self, tested: subject.Subject, crew: Crew) -> Results:
         # What is there now stays to the end, and need not be looked over for garbage again and again.

@@ -59,11 +59,14 @@ def measured(opening: Opening, token: Token, model: Model, seed: int) -> subject
     """
     if opening.module == subject.SIMULATED:
         return subject.simulated(model, seed)
-    interface = interface_of(model.version)
+    newest = opening.automatic and opening.kind is not Kind.PYKCS11
+    interface = None if newest else interface_of(model.version)
     if interface is not None and opening.kind is Kind.PYKCS11:
         fail(f"--adapter pykcs11: calls no interface of version {interface}; leave it out, or choose --spec 2.40")
     if opening.module in registry.names():
-        return subject.own_module(opening.module, opening.kind, opening.timeout, opening.faults, interface)
+        return subject.own_module(
+            opening.module, opening.kind, opening.timeout, opening.faults, interface, newest=newest
+        )
     request = Request(
         library=opening.module,
         slot=token.slot,
@@ -73,6 +76,7 @@ def measured(opening: Opening, token: Token, model: Model, seed: int) -> subject
         init_reserved=opening.init_reserved,
         timeout=opening.timeout,
         interface=interface,
+        newest=newest,
     )
     return subject.user_module(request, opening.kind, opening.level, opening.faults)
 

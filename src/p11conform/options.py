@@ -32,6 +32,16 @@ Command = Callable[..., Any]
 spec_option = click.option(
     "--spec", type=click.Choice(SPECS), default="2.40", show_default=True, help="Version to hold to."
 )
+AUTO: Final = "auto"
+"""Stands for the version that a module itself is of."""
+
+module_spec_option = click.option(
+    "--spec",
+    type=click.Choice([AUTO, *SPECS]),
+    default=AUTO,
+    show_default=True,
+    help=f"Version to hold to; {AUTO} is that of the newest interface that the module has, or of its function list.",
+)
 readings_option = click.option(
     "--reading", "readings", multiple=True, metavar="A-NN=TEXT", help="Read an open question otherwise; repeatable."
 )
@@ -131,7 +141,8 @@ class Token:
 class Opening:
     """How a module is to be opened: the options, with the PINs read. Its text form tells no PIN.
 
-    Of several `tokens`, which have the same PINs, each is for a worker of its own.
+    Of several `tokens`, which have the same PINs, each is for a worker of its own. One that is `automatic` is held to
+    the version that the module itself is of.
     """
 
     module: str
@@ -144,6 +155,7 @@ class Opening:
     timeout: float
     level: Level
     faults: tuple[Fault, ...] = ()
+    automatic: bool = False
 
     def __repr__(self) -> str:
         return f"Opening({self.module!r})"

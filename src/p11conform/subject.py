@@ -12,6 +12,7 @@ from .adapters.base import Adapter, ModuleUnusable
 from .adapters.census import Census, census_isolated
 from .adapters.faults import Fault
 from .adapters.isolated import Isolated, Kind, measure_isolated
+from .adapters.library import interface_of
 from .adapters.measure import Measured, MeasuredSlot
 from .adapters.modules import library, registry
 from .adapters.modules.module import Module
@@ -60,6 +61,8 @@ class Subject:
     census: Callable[..., Census] | None = None
     shown: tuple[Steps, ...] = ()
     begin: Begin | None = None
+    version: Version | None = None
+    """The version that the module itself is of, as its interface or its list has it; None where it does not matter."""
 
 
 OBJECTS = 5
@@ -105,11 +108,17 @@ def simulated(model: Model, seed: int, initial: State = SIMULATED_STATE) -> Subj
 
 
 def own_module(
-    name: str, kind: Kind, timeout: float, given: Sequence[Fault] = (), interface: Version | None = None
+    name: str,
+    kind: Kind,
+    timeout: float,
+    given: Sequence[Fault] = (),
+    interface: Version | None = None,
+    *,
+    newest: bool = False,
 ) -> Subject:
     """A module of the registry, with tokens of our own in a private directory, and the faults that it is given.
 
-    It is called through an interface of a version, where one is named.
+    It is called through an interface of a version, where one is named, or through the `newest` that it has.
 
     Raises:
         ModuleUnusable: if it is not installed, cannot be provisioned, or offers no such interface.
@@ -123,6 +132,7 @@ def own_module(
             timeout,
             namespaces=module.namespaces,
         )
+        interface = interface_of(measured.version) if newest else interface
         library.see_that_offered(name, measured, interface)
     except BaseException:
         module.discard()
@@ -326,7 +336,7 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
         "manufacturer": measured.manufacturer,
         "description": measured.library_description,
         "library_version": measured.library_version,
-        "cryptoki_version": measured.cryptoki_version,
+        "cryptoki_version": measured.announces(module.binding.interface or Version.V2_40),
     }
 
     open_module = partial(
@@ -346,7 +356,18 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
     first = by_id[module.binding.slots[0]]
     token = {"label": first.label, "serial": first.serial}
     begin = partial(RemoteWorker, open_module=open_module)
-    return Subject(module.name, about, initial, rights, open_module, open_module, module.discard, token, begin=begin)
+    return Subject(
+        module.name,
+        about,
+        initial,
+        rights,
+        open_module,
+        open_module,
+        module.discard,
+        token,
+        begin=begin,
+        version=module.binding.interface or measured.version_of_list,
+    )
 
 
 def see_that_alike(subjects: Sequence[Subject], *, strangers: bool) -> None:

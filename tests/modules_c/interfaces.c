@@ -5,6 +5,8 @@
  * function returns VENDOR and its place; those of the list of C_GetFunctionList return VENDOR + 1000 and theirs.
  * Behind each list there is no memory: whoever reads past the last pointer dies.
  *
+ * FIRST is the version that the list of C_GetFunctionList says.
+ *
  * LIE: 1 for an interface without a list, 2 for one by another name, 3 for CKR_OK and no interface, 4 for a code.
  * NO_INTERFACES leaves the functions for interfaces out.
  */
@@ -18,6 +20,9 @@
 #ifndef EVERY
 #define EVERY 1
 #endif
+#ifndef FIRST
+#define FIRST 240
+#endif
 #ifndef LIE
 #define LIE 0
 #endif
@@ -26,15 +31,17 @@ typedef unsigned long ulong;
 
 #define VENDOR 0x80000000ul
 #define HUNDRED(X) TEN(X, 0) TEN(X, 1) TEN(X, 2) TEN(X, 3) TEN(X, 4) TEN(X, 5) TEN(X, 6) TEN(X, 7) TEN(X, 8) TEN(X, 9)
+#define HUNDRED_AND_TEN(X) HUNDRED(X) ELEVENTH(X)
+#define ELEVENTH(X) X(200) X(201) X(202) X(203) X(204) X(205) X(206) X(207) X(208) X(209)
 #define TEN(X, t) X(1##t##0) X(1##t##1) X(1##t##2) X(1##t##3) X(1##t##4) X(1##t##5) X(1##t##6) X(1##t##7) X(1##t##8) X(1##t##9)
 #define DEFINE(n) static ulong old_##n(void) { return VENDOR + 900 + n; } static ulong new_##n(void) { return VENDOR + n - 100; }
 #define OLD(n) old_##n,
 #define NEW(n) new_##n,
 
-HUNDRED(DEFINE)
+HUNDRED_AND_TEN(DEFINE)
 
-static ulong (*const old[])(void) = {HUNDRED(OLD)};
-static ulong (*const new[])(void) = {HUNDRED(NEW)};
+static ulong (*const old[])(void) = {HUNDRED_AND_TEN(OLD)};
+static ulong (*const new[])(void) = {HUNDRED_AND_TEN(NEW)};
 
 struct interface {
     char *name;
@@ -58,7 +65,7 @@ static void *list(int version, int length, ulong (*const functions[])(void))
 
 ulong C_GetFunctionList(void **out)
 {
-    *out = list(240, 68, old);
+    *out = list(FIRST, 68, old);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 from importlib.util import find_spec
@@ -18,8 +19,18 @@ from ..console import err, give_up, out
 from ..exits import Exit, Failure, fail
 from ..files import STDOUT
 from ..interrupts import ASKED
+from ..model.vocabulary import Version
 from ..names import MODULE
-from ..options import DEFAULT_SEED, Opening, check_jobs, model_of, module_options, readings_option, spec_option
+from ..options import (
+    AUTO,
+    DEFAULT_SEED,
+    Opening,
+    check_jobs,
+    model_of,
+    module_options,
+    module_spec_option,
+    readings_option,
+)
 from ..properties.policy import Level
 from ..properties.reports.render import text as as_text
 from ..properties.reports.results import report_json
@@ -51,7 +62,7 @@ SECONDS_FOR_CALLS: Final = 3600.0
 
 @click.command()
 @click.argument("module", type=MODULE)
-@spec_option
+@module_spec_option
 @readings_option
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Decides every random choice.")
 @click.option("--sequences", type=click.IntRange(min=0), help="At most so many beside those derived from the model.")
@@ -121,7 +132,10 @@ def command(
     openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
     if events and module != SIMULATED:
         fail(f"--events: nothing can be made to happen to {module}; only {SIMULATED} can suffer it")
-    model = model_of(spec, readings, events=events)
+    # What is made ready on other machines, and what is in this process, is of one version from the start.
+    automatic = spec == AUTO and cluster is None
+    openings = [replace(x, automatic=automatic and x.module != SIMULATED) for x in openings]
+    model = model_of(str(Version.V2_40) if spec == AUTO else spec, readings, events=events)
     if cluster is not None:
         _see_that_dask_is_there(module)
     else:
