@@ -42,6 +42,11 @@ class CKA(IntEnum):
     VERIFY_RECOVER = 0x10B
     DERIVE = 0x10C
     MODULUS = 0x120
+    PRIME = 0x130
+    SUBPRIME = 0x131
+    BASE = 0x132
+    PRIME_BITS = 0x133
+    SUBPRIME_BITS = 0x134
     MODULUS_BITS = 0x121
     PUBLIC_EXPONENT = 0x122
     PRIVATE_EXPONENT = 0x123
@@ -80,7 +85,13 @@ UNIQUE_ID = b"p11conform"
 
 TRUE, FALSE = b"\1", b"\0"
 KEY_BYTES = 32
-"""Length of the secret keys that are generated or derived."""
+"""Length of the secret keys that are generated."""
+SECRET_BYTES = 64
+"""Length of generic ones: no shorter than any hash, as tokens may want it for a MAC."""
+DERIVED_BYTES = 16
+"""Length of those that are derived: no longer than what any mechanism makes."""
+DSA_BITS, DH_BITS = 1024, 512
+"""Lengths of the primes that are looked for, which takes the longer the longer they are."""
 
 
 def number(value: int) -> bytes:
@@ -94,6 +105,16 @@ _USAGE: Mapping[Kind, tuple[CKA, ...]] = {
     **dict.fromkeys(SECRET_KEYS, (CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE)),
 }
 _RSA = material.RSA
+_SECRET_VALUE = int.from_bytes(material.PRIVATE_VALUE)
+
+
+def _group(group: material.Group) -> Template:
+    """Domain parameters, as keys and parameter objects have them."""
+    subprime = ((CKA.SUBPRIME, group.subprime),) if group.subprime else ()
+    return ((CKA.PRIME, group.prime), *subprime, (CKA.BASE, group.base))
+
+
+_DSA, _DH = _group(material.DSA), _group(material.DH)
 _CONTENT: Mapping[Kind, Template] = {
     Kind.DATA: ((CKA.APPLICATION, b"p11conform"), (CKA.VALUE, b"some data")),
     Kind.CERTIFICATE: (
@@ -105,6 +126,15 @@ _CONTENT: Mapping[Kind, Template] = {
     ),
     **dict.fromkeys(SECRET_KEYS, ((CKA.VALUE, material.SECRET),)),
     Kind.AES: ((CKA.VALUE, material.AES),),
+    Kind.DES: ((CKA.VALUE, material.DES),),
+    Kind.DES2: ((CKA.VALUE, material.DES2),),
+    Kind.DES3: ((CKA.VALUE, material.DES3),),
+    Kind.DSA_PUBLIC: (*_DSA, (CKA.VALUE, material.DSA.public(_SECRET_VALUE))),
+    Kind.DSA_PRIVATE: (*_DSA, (CKA.VALUE, material.PRIVATE_VALUE)),
+    Kind.DSA_PARAMETERS: _DSA,
+    Kind.DH_PUBLIC: (*_DH, (CKA.VALUE, material.DH.public(_SECRET_VALUE))),
+    Kind.DH_PRIVATE: (*_DH, (CKA.VALUE, material.PRIVATE_VALUE)),
+    Kind.DH_PARAMETERS: _DH,
     Kind.RSA_PUBLIC: ((CKA.MODULUS, _RSA.modulus), (CKA.PUBLIC_EXPONENT, _RSA.public_exponent)),
     Kind.RSA_PRIVATE: (
         (CKA.MODULUS, _RSA.modulus),
@@ -127,7 +157,17 @@ _OF_PAIR: Mapping[Kind, Template] = {
         (CKA.PUBLIC_EXPONENT, _RSA.public_exponent),
     ),
     Kind.EC_PUBLIC: ((CKA.EC_PARAMS, material.P256),),
+    Kind.DSA_PUBLIC: _DSA,
+    Kind.DH_PUBLIC: _DH,
 }
+
+_GENERATED: Mapping[Kind, Template] = {
+    Kind.GENERIC_SECRET: ((CKA.VALUE_LEN, number(SECRET_BYTES)),),
+    **dict.fromkeys((Kind.DES, Kind.DES2, Kind.DES3), ()),
+    Kind.DSA_PARAMETERS: ((CKA.PRIME_BITS, number(DSA_BITS)),),
+    Kind.DH_PARAMETERS: ((CKA.PRIME_BITS, number(DH_BITS)),),
+}
+"""What C_GenerateKey gives, where that is not the usual length."""
 
 
 class Way(Enum):
@@ -156,7 +196,11 @@ def _content(way: Way, kind: Kind) -> Template:
     if way is Way.PAIR:
         return _OF_PAIR.get(kind, ())
     # The length of a key that is unwrapped comes with it: note 6 of 4.10 bars it from the template.
-    return () if way is Way.UNWRAP else ((CKA.VALUE_LEN, number(KEY_BYTES)),)
+    if way is Way.UNWRAP:
+        return ()
+    if way is Way.DERIVE:
+        return ((CKA.VALUE_LEN, number(DERIVED_BYTES)),)
+    return _GENERATED.get(kind, ((CKA.VALUE_LEN, number(KEY_BYTES)),))
 
 
 _TRAITS: Mapping[Trait, Callable[[Kind], dict[int, bytes]]] = {
@@ -186,7 +230,7 @@ def template(way: Way, kind: Kind, label: bytes, *, token: bool, private: bool, 
     plain: dict[int, bytes] = {CKA.CLASS: number(KINDS[kind].cls.value)}
     if (key_type := KINDS[kind].key_type) is not None:
         plain[CKA.KEY_TYPE] = number(key_type)
-        plain |= dict.fromkeys(_USAGE[kind], TRUE)
+        plain |= dict.fromkeys(_USAGE.get(kind, ()), TRUE)
     if kind in GUARDED_KEYS:
         plain |= {CKA.SENSITIVE: FALSE, CKA.EXTRACTABLE: TRUE}
     special = _TRAITS[trait](kind) if can_have(kind, trait) else {}
@@ -282,7 +326,12 @@ def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -
 
 
 _SEVERAL = (Attribute.CLASS, Attribute.UNKNOWN, Attribute.LABEL)
-_VALUE = {Kind.RSA_PRIVATE: CKA.PRIVATE_EXPONENT, Kind.RSA_PUBLIC: CKA.MODULUS, Kind.EC_PUBLIC: CKA.EC_POINT}
+_VALUE = {
+    Kind.RSA_PRIVATE: CKA.PRIVATE_EXPONENT,
+    Kind.RSA_PUBLIC: CKA.MODULUS,
+    Kind.EC_PUBLIC: CKA.EC_POINT,
+    **dict.fromkeys((Kind.DSA_PARAMETERS, Kind.DH_PARAMETERS), CKA.PRIME),
+}
 _LEGAL: Mapping[Attribute, bytes] = {
     Attribute.TOKEN: FALSE,
     Attribute.PRIVATE: FALSE,

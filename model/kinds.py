@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """What an object is: its class, and the key type of a key (4.4 to 4.9)."""
+    """What an object is: its class, and the key type of a key (4.4 to 4.11)."""
 
     DATA = 0
     CERTIFICATE = 1
@@ -14,3 +14,12 @@ class Kind(IntEnum):
     RSA_PRIVATE = 5
     EC_PUBLIC = 6
     EC_PRIVATE = 7
+    DES = 8
+    DES2 = 9
+    DES3 = 10
+    DSA_PUBLIC = 11
+    DSA_PRIVATE = 12
+    DH_PUBLIC = 13
+    DH_PRIVATE = 14
+    DSA_PARAMETERS = 15
+    DH_PARAMETERS = 16

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from ..attributes import GUARDED_KEYS, KEYS, SECRET_KEYS
+from ..attributes import CURVED, GUARDED_KEYS, KEYS, SECRET_KEYS
 from ..call import Args, Buffer, Data, Flaw, Parameter
-from ..mechanisms import MECHANISMS, NOUNS, Role, taking, with_role
+from ..mechanisms import CHECKING, MECHANISMS, NOUNS, VARIED, Role, taking, with_role
 from ..rule import Condition, Effect, Function, Output, Rule, Strength, at_least, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
@@ -94,8 +94,10 @@ def parameter_unwanted(s: State, a: Args) -> bool:
 
 def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
     """A parameter that chooses a hash or the form of a point, of which a token need not know every one."""
-    return a.mechanism == Mech.RSA_PKCS_OAEP or a.mechanism == Mech.ECDH1_DERIVE
+    return one_of(a.mechanism, _CHOOSING)
 
+
+_CHOOSING = tuple(m for m in VARIED if {Role.WRAP, Role.DERIVE, Role.GENERATE} & {*m.facts.roles})
 
 _PARAMETER = tuple(
     Rule(id, code, when, "5.1.6 CKR_MECHANISM_PARAM_INVALID", says, strength, "A-26", unguarded=True)
@@ -125,7 +127,16 @@ _PARAMETER = tuple(
 
 def curve_chosen(s: State, a: Args) -> bool:
     """Domain parameters in the template or in the base key, of which a token need not know every one."""
-    return a.mechanism == Mech.EC_KEY_PAIR_GEN or a.mechanism == Mech.ECDH1_DERIVE
+    return one_of(a.mechanism, _IN_GROUPS)
+
+
+_IN_GROUPS = tuple(
+    m
+    for m, facts in MECHANISMS.items()
+    if not {*facts.roles}.isdisjoint({Role.GENERATE_KEY_PAIR, Role.DERIVE})
+    and not {*CURVED}.isdisjoint({*facts.makes, *facts.private})
+)
+"""Mechanisms whose keys lie in a group, which domain parameters choose."""
 
 
 # The key that wraps, unwraps or is derived from.
@@ -334,6 +345,7 @@ C_GENERATE_KEY = Function(
         replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKey, the paragraph on the key type"),
         _ITERATIONS,
         *mechanism_rows(Role.GENERATE),
+        *(r for r in _PARAMETER if r.id == "parameter-perhaps-unsupported"),
     ),
     effects=(
         SECOND_LABEL,
@@ -610,16 +622,7 @@ C_WRAP_KEY = Function(
     effects=(Effect("output-kept", keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
     outputs=(Output("length", wrapped_length, "5.2 second way to call", TELLS_LENGTH),),
     out_of_scope=key_not_followed,
-    domains={
-        "mechanism": (
-            Mech.AES_KEY_WRAP,
-            Mech.AES_CBC_PAD,
-            Mech.RSA_PKCS,
-            Mech.RSA_PKCS_OAEP,
-            Mech.SHA256,
-            Mech.UNKNOWN,
-        )
-    },
+    domains={"mechanism": (*dict.fromkeys((Mech.AES_KEY_WRAP, *with_role(Role.WRAP))), Mech.SHA256, Mech.UNKNOWN)},
     given=session_valid,
 )
 
@@ -627,7 +630,7 @@ C_WRAP_KEY = Function(
 # C_UnwrapKey.
 
 
-_SYMMETRIC = (Mech.AES_CBC_PAD, Mech.AES_KEY_WRAP)
+_SYMMETRIC = tuple(m for m in with_role(Role.UNWRAP) if m.facts.symmetric)
 
 
 def blob_right(s: State, a: Args) -> bool:
@@ -653,7 +656,7 @@ def blob_of_impossible_length(s: State, a: Args) -> bool:
 
 
 def blob_fails_integrity_check(s: State, a: Args) -> bool:
-    return key_valid(s, a) and a.mechanism == Mech.AES_KEY_WRAP and (a.data == Data.TAMPERED or a.data == Data.FITTING)
+    return key_valid(s, a) and one_of(a.mechanism, CHECKING) and (a.data == Data.TAMPERED or a.data == Data.FITTING)
 
 
 def blob_null(s: State, a: Args) -> bool:
@@ -764,14 +767,7 @@ C_UNWRAP_KEY = Function(
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,
     domains={
-        "mechanism": (
-            Mech.AES_KEY_WRAP,
-            Mech.AES_CBC_PAD,
-            Mech.RSA_PKCS,
-            Mech.RSA_PKCS_OAEP,
-            Mech.SHA256,
-            Mech.UNKNOWN,
-        ),
+        "mechanism": (*dict.fromkeys((Mech.AES_KEY_WRAP, *with_role(Role.UNWRAP))), Mech.SHA256, Mech.UNKNOWN),
         "kind": tuple(dict.fromkeys((Kind.AES, *SECRET_KEYS))),
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
@@ -787,7 +783,11 @@ C_UNWRAP_KEY = Function(
 
 def point_invalid(s: State, a: Args) -> bool:
     """The other side's public key is none."""
-    return a.parameter == Parameter.IMPOSSIBLE and a.mechanism == Mech.ECDH1_DERIVE
+    return a.parameter == Parameter.IMPOSSIBLE and one_of(a.mechanism, _AGREEING)
+
+
+_AGREEING = tuple(m for m in with_role(Role.DERIVE) if m in _IN_GROUPS)
+"""Mechanisms that agree on a key with the other side, whose public key is in the parameter."""
 
 
 def derive_key(s: State, a: Args) -> State:
@@ -825,7 +825,7 @@ C_DERIVE_KEY = Function(
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,
     domains={
-        "mechanism": (Mech.ECDH1_DERIVE, Mech.AES_ECB, Mech.UNKNOWN),
+        "mechanism": (*with_role(Role.DERIVE), Mech.AES_ECB, Mech.UNKNOWN),
         "kind": SECRET_KEYS,
         "flaw": _MADE_FLAWS,
     },

@@ -14,7 +14,7 @@ from typing import Any
 
 import z3
 
-WIDTH = 5
+WIDTH = 7
 """Bits of a number's term: domains lie within 0 … 2**WIDTH - 1."""
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from ...model.attributes import KINDS
+from ...model.attributes import KINDS, PLAIN_KINDS, one_of_each_class
 from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
 from ...model.chapters import digests, dual, general, randomness, searches, sessions, slots
 from ...model.chapters.messages import MESSAGINGS, Messaging
 from ...model.environment import EVENTS
-from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
+from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism, with_role
 from ...model.oracle import Model, following, in_scope, may_succeed
 from ...model.state import Exposed, Kind, Mech, Messages, Pin, Role, State, Trait
 from ...model.table import TABLE, functions_where
@@ -49,7 +49,8 @@ IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
 
 EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
 
-_CREATED = tuple(kind for kind in KINDS if not any(kind in x.args.mechanism.facts.makes for x in (*AES, *SECRET, *EC)))
+_GENERATED = frozenset(kind for x in (*AES, *SECRET, *EC) for kind in x.args.mechanism.facts.makes)
+_CREATED = tuple(kind for kind in PLAIN_KINDS if kind not in _GENERATED)
 """Kinds of which an object is not generated at once, so that one is created."""
 
 _MAKERS = {Kind.AES: AES, Kind.GENERIC_SECRET: SECRET, Kind.RSA_PUBLIC: RSA, Kind.EC_PUBLIC: EC}
@@ -124,6 +125,10 @@ TROUBLED = frozenset(f.name for chapter in (slots, randomness) for f in chapter.
 EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING
 
 
+_OTHERS_STAND = tuple(m for m in MECHANISMS if any(KINDS[k].like for k in (*m.facts.public, *m.facts.private)))
+"""Mechanisms whose keys no sequence is looked for with."""
+
+
 def _maker(m: Mechanism) -> Way:
     kinds = m.public or m.private
     return next(maker for kind, maker in _MAKERS.items() if kind in kinds)
@@ -134,8 +139,10 @@ def _init(m: Mechanism, role: Role) -> Call:
     return _c(_ROLES[role][0], mechanism=m.mech, key=0 if role in PUBLIC_ROLES or not pair else 1)
 
 
-def _operations() -> Iterator[Place]:
-    for m in MECHANISMS.values():
+def _operations(initial: State) -> Iterator[Place]:
+    for m in (mech.facts for mech in one_of_each_class(MECHANISMS, initial.slots)):
+        if m.mech in _OTHERS_STAND:
+            continue
         for role in (r for r in m.roles if r in _ROLES):
             names = frozenset(_ROLES[role])
             _, whole, *parts = _ROLES[role]
@@ -145,7 +152,7 @@ def _operations() -> Iterator[Place]:
                 start = (*start, _init(m, first), _c(_ROLES[first][1]))
             begun = (*start, _init(m, role))
             # Each kind of operation is looked at from its first mechanism with all that might go wrong beside it.
-            first_of_role = m is next(x for x in MECHANISMS.values() if role in x.roles)
+            first_of_role = m.mech is with_role(role)[0]
             beside = OPERATIONS | DIGESTS | DUAL | STATES | SEARCHES | SMALL if first_of_role else names
             yield Place(begun, beside)
             if parts:
@@ -356,7 +363,7 @@ def places(initial: State) -> Iterator[Place]:
     """All places worth looking around from."""
     yield from _befallen(initial)
     yield from (
-        *_operations(),
+        *_operations(initial),
         *_objects(),
         *_searches(),
         *_wrapping(),
