@@ -63,8 +63,8 @@ class Mechanism:
 
     `makes` are the kinds of key that it generates, the public half of a pair first.
 
-    `parameter` says that it wants one; `varied` that the parameter chooses a hash, a length or the like, of which a
-    token need not know every one. `parts` says that its input may come in parts.
+    `parameter` says that it wants one, `free` that any bytes are one; `varied` that the parameter chooses a hash, a
+    length or the like, of which a token need not know every one. `parts` says that its input may come in parts.
 
     What it encrypts to is a multiple of `block`, and so must its input be unless it is `padded`. `longest` is the
     length that its input must not exceed, 0 where there is none. `number_input` says that its input is a number, as
@@ -81,6 +81,7 @@ class Mechanism:
     also: tuple[Role, ...] = ()
     makes: tuple[Kind, ...] = ()
     parameter: bool = False
+    free: bool = False
     varied: bool = False
     parts: bool = True
     block: int = 1
@@ -306,7 +307,10 @@ class Mech(IntEnum):
     DSA_PARAMETER_GEN = 57, _generation(0x2000, Kind.DSA_PARAMETERS)
     DH_PKCS_KEY_PAIR_GEN = 58, _pairs(0x20, Kind.DH_PUBLIC, Kind.DH_PRIVATE)
     DH_PKCS_PARAMETER_GEN = 59, _generation(0x2001, Kind.DH_PARAMETERS)
-    DH_PKCS_DERIVE = 60, _derivation(0x21, Kind.DH_PRIVATE)
+    DH_PKCS_DERIVE = (
+        60,
+        Mechanism(0x21, (Role.DERIVE,), private=(Kind.DH_PRIVATE,), parameter=True, free=True, varied=True),
+    )
     ECDSA_SHA1 = 61, _hashed(0x1042, _EC, EC_BYTES)
     ECDSA_SHA224 = 62, _hashed(0x1043, _EC, EC_BYTES)
     ECDSA_SHA256 = 63, _hashed(0x1044, _EC, EC_BYTES)
@@ -392,8 +396,8 @@ NOT_FOLLOWED: Mapping[Role, tuple[Mech, ...]] = {
 }
 """Mechanisms that the text, or a later version of it, lets serve a role in which the model does not follow them."""
 
-PARAMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.parameter)
-"""Mechanisms that want a parameter."""
+PARAMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.parameter and not facts.free)
+"""Mechanisms that want a parameter, of a form that not all bytes have."""
 
 VARIED = tuple(m for m, facts in MECHANISMS.items() if facts.varied)
 """Mechanisms whose parameter chooses something of which a token need not know every one."""
@@ -441,7 +445,7 @@ def told_apart_by(mech: Mech, stands_for: Callable[[Kind], Kind]) -> tuple[objec
         mech is Mech.UNKNOWN,
         *(frozenset({*roles} - {*MESSAGE_ROLES}) for roles in (m.roles, m.also)),
         *(frozenset(map(stands_for, kinds)) for kinds in (m.public, m.private, m.makes)),
-        (m.parameter, m.varied, m.parts, m.block > 1, m.padded, m.number_input, m.authenticates),
+        (m.parameter, m.free, m.varied, m.parts, m.block > 1, m.padded, m.number_input, m.authenticates),
         tuple(takes(m, size) for size in _ODD_LENGTHS),
         tuple(map(bool, (m.digest, m.ciphertext, m.signature))),
     )

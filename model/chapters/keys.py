@@ -6,7 +6,7 @@ from functools import cache
 
 from ..attributes import CURVED, GUARDED_KEYS, KEYS, SECRET_KEYS
 from ..call import Args, Buffer, Data, Flaw, Parameter
-from ..mechanisms import CHECKING, MECHANISMS, NOUNS, VARIED, Role, taking, with_role
+from ..mechanisms import CHECKING, MECHANISMS, NOUNS, PARAMETRIC, VARIED, Role, taking, with_role
 from ..rule import Condition, Effect, Function, Output, Rule, Strength, at_least, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
@@ -80,16 +80,13 @@ _CRYPTOGRAPHY = (
 # Parameters of mechanisms.
 
 
-_PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
-
-
 def parameter_invalid(s: State, a: Args) -> bool:
-    return a.parameter != Parameter.RIGHT and one_of(a.mechanism, _PARAMETRIC)
+    return a.parameter != Parameter.RIGHT and one_of(a.mechanism, PARAMETRIC)
 
 
 def parameter_unwanted(s: State, a: Args) -> bool:
     """A parameter for a mechanism that can do without one."""
-    return a.parameter != Parameter.RIGHT and not one_of(a.mechanism, _PARAMETRIC)
+    return a.parameter != Parameter.RIGHT and not one_of(a.mechanism, PARAMETRIC)
 
 
 def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:

@@ -74,6 +74,12 @@ _ROLES: Mapping[Role, tuple[str, ...]] = {
 _BEFORE = {Role.DECRYPT: Role.ENCRYPT, Role.VERIFY: Role.SIGN, Role.VERIFY_RECOVER: Role.SIGN_RECOVER}
 """The role whose output another one takes."""
 
+FUNCTIONS_OF: Mapping[Role, tuple[str, ...]] = {
+    **_ROLES,
+    Role.DIGEST: tuple(f"C_{_verb(Role.DIGEST)}{ending}" for ending in _ENDINGS),
+}
+"""The functions of each kind of operation, that which begins it first."""
+
 OPERATIONS = frozenset(name for names in _ROLES.values() for name in names)
 DIGESTS = frozenset(f.name for f in digests.FUNCTIONS)
 DUAL = frozenset(f.name for f in dual.FUNCTIONS)
