@@ -48,6 +48,14 @@ _RECORDS = {
     "CK_RSA_PKCS_OAEP_PARAMS": """CK_MECHANISM_TYPE hashAlg; CK_ULONG mgf; CK_ULONG source; CK_VOID_PTR pSourceData;
         CK_ULONG ulSourceDataLen;""",
     "CK_RSA_PKCS_PSS_PARAMS": "CK_MECHANISM_TYPE hashAlg; CK_ULONG mgf; CK_ULONG sLen;",
+    "CK_CCM_PARAMS": """CK_ULONG ulDataLen; CK_BYTE_PTR pNonce; CK_ULONG ulNonceLen; CK_BYTE_PTR pAAD;
+        CK_ULONG ulAADLen; CK_ULONG ulMACLen;""",
+    "CK_KEY_DERIVATION_STRING_DATA": "CK_BYTE_PTR pData; CK_ULONG ulLen;",
+    "CK_DES_CBC_ENCRYPT_DATA_PARAMS": "CK_BYTE iv[8]; CK_BYTE_PTR pData; CK_ULONG length;",
+    "CK_AES_CBC_ENCRYPT_DATA_PARAMS": "CK_BYTE iv[16]; CK_BYTE_PTR pData; CK_ULONG length;",
+    "CK_PKCS5_PBKD2_PARAMS": """CK_ULONG saltSource; CK_VOID_PTR pSaltSourceData; CK_ULONG ulSaltSourceDataLen;
+        CK_ULONG iterations; CK_ULONG prf; CK_VOID_PTR pPrfData; CK_ULONG ulPrfDataLen; CK_BYTE_PTR pPassword;
+        CK_ULONG *ulPasswordLen;""",
     "CK_ECDH1_DERIVE_PARAMS": """CK_ULONG kdf; CK_ULONG ulSharedDataLen; CK_BYTE_PTR pSharedData;
         CK_ULONG ulPublicDataLen; CK_BYTE_PTR pPublicData;""",
     "CK_GCM_MESSAGE_PARAMS": """CK_BYTE_PTR pIv; CK_ULONG ulIvLen; CK_ULONG ulIvFixedBits; CK_ULONG ivGenerator;

@@ -43,6 +43,61 @@ MODULUS_BYTES: Final = len(RSA.modulus)
 AES: Final = bytes(range(32))
 SECRET: Final = bytes(range(32, 52))
 
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The domain parameters of DSA or Diffie-Hellman keys; no subprime is empty bytes."""
+
+    prime: bytes
+    subprime: bytes
+    base: bytes
+
+    def public(self, private: int) -> bytes:
+        """The public value that goes with a private one."""
+        prime = int.from_bytes(self.prime)
+        return pow(int.from_bytes(self.base), private, prime).to_bytes(len(self.prime))
+
+
+DSA: Final = Group(
+    bytes.fromhex(
+        "9463d4a8d9e3d17575cc83e43827ffaed3d38f9553f2d8ad1c3475e1e884306352cd868522deafd73f54707d96d0dbc61190487a"
+        "e5e307a10d44d36f88eb7bdbf92552bec0fc6cad956067c5b09e5525e7bd56203e9c1aa4186600fc002f2defa9bbe59ba8d51499"
+        "e147a9fc8834219caab9f5a42075e5e288bc58d0508dd2afab82059778fa39beab1e5f5f80161bdecd7f866cc88072972278cf7b"
+        "3973bf09ad138b36606b388a52d030e2a34064cbdc765a5862c6de7368beaa1b0fc1137d67f4a2deb198bb7ef6c8a17404bb8818"
+        "48f22537f42933d9c0cb730f1160f5ad6b7eb9c03476f553bfab7bcb37f0cfab7c25bec787e948b880e07fd0b53e3077"
+    ),
+    bytes.fromhex("9f569eba324e588d40e1795179db237b0a67ccbabb5f38b0f2a31cdfb3e4c14b"),
+    bytes.fromhex(
+        "0a9da000281f96570a6ea9ba2fc4a54df8dddfd5fc4516961ff9823ec46c03fdb831db5b0b736cc83c4eff732d255d5f57ee2a4b"
+        "558cd178d5884631bbf7fa861b1040f50ea4ecb1853b9500c67d52e4ad7862e4f2cbd5703f4f9c068cc72a4980f776d8a3935a83"
+        "1afb9727062c861eacb58f98a7a3d37ba9d0732267f7a41c702094a2e15f9db114cb2894b903855c15643e58bc4eae3cb403e418"
+        "612746e85b119eada5890311bf48e0b8df6eb21fbad4661931fff9835c13b793bda6009273e797930fefe4cdae2e56f298876a98"
+        "b6ebab3cd1f17577b82e122812eab7802e123484c9affb3881dfe04745c1a172bf28234f5c68db5565764c1b2342d468"
+    ),
+)
+"""A prime of 2048 bits, with a subprime of 256."""
+
+DH: Final = Group(
+    bytes.fromhex(
+        "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404ddef9519b3"
+        "cd3a431b302b0a6df25f14374fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7edee386bfb5a899fa5"
+        "ae9f24117c4b1fe649286651ece45b3dc2007cb8a163bf0598da48361c55d39a69163fa8fd24cf5f83655d23dca3ad961c62f356"
+        "208552bb9ed529077096966d670c354e4abc9804f1746c08ca18217c32905e462e36ce3be39e772c180e86039b2783a2ec07a28f"
+        "b5c55df06f4c52c9de2bcbf6955817183995497cea956ae515d2261898fa051015728e5a8aacaa68ffffffffffffffff"
+    ),
+    b"",
+    b"\2",
+)
+"""The group of 2048 bits that RFC 3526 gives."""
+
+PRIVATE_VALUE: Final = bytes(range(1, 29))
+"""The private value of every DSA and Diffie-Hellman key here."""
+
+DES: Final = bytes((0x01, 0x02, 0x04, 0x07, 0x08, 0x0B, 0x0D, 0x0E))
+DES2: Final = DES + bytes((0x10, 0x13, 0x15, 0x16, 0x19, 0x1A, 0x1C, 0x1F))
+DES3: Final = DES2 + bytes((0x20, 0x23, 0x25, 0x26, 0x29, 0x2A, 0x2C, 0x2F))
+"""Keys of odd parity, the parts of which differ."""
+
 P256: Final = bytes.fromhex("06082a8648ce3d030107")
 """The curve P-256, as CKA_EC_PARAMS names it: a DER object identifier."""
 

@@ -1,16 +1,24 @@
 """The CK_MECHANISM of each mechanism, with the parameter that it wants or a wrong one (mechanisms v2.40)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from ..model.call import Parameter
-from ..model.mechanisms import UNKNOWN_NUMBER
-from ..model.state import Mech
+from ..model.mechanisms import PLAIN_BYTES, UNKNOWN_NUMBER, Role, with_role
+from ..model.state import Kind, Mech
 from . import material
 from .cryptoki import CData, ffi, new, octets
 
 IV_BYTES, BLOCK_BYTES, TAG_BITS = 12, 16, 128
-MGF1_SHA1, MGF1_SHA256 = 1, 2
+MGF1_SHA1, MGF1_SHA256, MGF1_SHA384, MGF1_SHA512, MGF1_SHA224 = range(1, 6)
+SALT_SPECIFIED, PRF_HMAC_SHA1 = 1, 1
+SALT_BYTES, ITERATIONS = 16, 1000
+PEER_SECRET = 0x0F1E_2D3C_4B5A_6978_8796_A5B4_C3D2_E1F0
+"""What the other side of a Diffie-Hellman agreement keeps to itself."""
+
+_DERIVED_FROM = bytes(range(64, 96))
+_PASSWORD = b"p11conform"
 DATA_SPECIFIED = 1
 KDF_NULL = 1
 HKDF_SALT_NULL = 1
@@ -44,23 +52,80 @@ def _ecdh(point: bytes) -> CData:
     return _record("CK_ECDH1_DERIVE_PARAMS", KDF_NULL, 0, ffi.NULL, len(point), _bytes(point))
 
 
-def _block() -> CData:
-    return _bytes(bytes(range(BLOCK_BYTES)))
+def _iv(length: int) -> CData:
+    return _bytes(bytes(range(length)))
+
+
+def _pss(hash: Mech, mgf: int) -> CData:
+    return _record("CK_RSA_PKCS_PSS_PARAMS", number(hash), mgf, hash.facts.digest)
+
+
+def _data() -> tuple[CData, int]:
+    return _bytes(_DERIVED_FROM), len(_DERIVED_FROM)
+
+
+def _encrypted(kind: str, block: int) -> CData:
+    return _record(kind, bytes(range(block)), *_data())
+
+
+def _password() -> CData:
+    salt = bytes(range(SALT_BYTES))
+    return _record(
+        "CK_PKCS5_PBKD2_PARAMS",
+        SALT_SPECIFIED,
+        _bytes(salt),
+        len(salt),
+        ITERATIONS,
+        PRF_HMAC_SHA1,
+        ffi.NULL,
+        0,
+        _bytes(_PASSWORD),
+        _number(len(_PASSWORD)),
+    )
+
+
+def _number(value: int) -> CData:
+    _KEPT.append(new("CK_ULONG *", value))
+    return _KEPT[-1]
+
+
+def _members(mechs: Iterable[Mech], content: Callable[[Mech], CData]) -> Mapping[Mech, Callable[[], CData]]:
+    """The same parameter, but for what it says of each, for the members of a family."""
+    return {mech: partial(content, mech) for mech in mechs}
+
+
+def _macs_of_length() -> Iterable[Mech]:
+    return (m for m in with_role(Role.SIGN) if m.facts.parameter and m.facts.symmetric)
 
 
 _RIGHT: Mapping[Mech, Callable[[], CData]] = {
-    Mech.AES_CBC: _block,
-    Mech.AES_CBC_PAD: _block,
+    **_members(
+        (
+            Mech.AES_CBC,
+            Mech.AES_CBC_PAD,
+            Mech.AES_CTS,
+            Mech.DES_CBC,
+            Mech.DES_CBC_PAD,
+            Mech.DES3_CBC,
+            Mech.DES3_CBC_PAD,
+        ),
+        lambda mech: _iv(8 if {*mech.facts.private} & {Kind.DES, Kind.DES3} else BLOCK_BYTES),
+    ),
+    **_members(_macs_of_length(), lambda mech: _number(mech.facts.signature)),
     Mech.AES_CTR: lambda: _record("CK_AES_CTR_PARAMS", 8 * BLOCK_BYTES, bytes(range(BLOCK_BYTES))),
     Mech.AES_GCM: lambda: _record(
         "CK_GCM_PARAMS", _bytes(bytes(range(IV_BYTES))), IV_BYTES, 8 * IV_BYTES, ffi.NULL, 0, TAG_BITS
     ),
+    Mech.AES_CCM: lambda: _record("CK_CCM_PARAMS", PLAIN_BYTES, _iv(IV_BYTES), IV_BYTES, ffi.NULL, 0, TAG_BITS // 8),
     Mech.RSA_PKCS_OAEP: lambda: _record(
         "CK_RSA_PKCS_OAEP_PARAMS", number(Mech.SHA_1), MGF1_SHA1, DATA_SPECIFIED, ffi.NULL, 0
     ),
-    Mech.RSA_PKCS_PSS: lambda: _record(
-        "CK_RSA_PKCS_PSS_PARAMS", number(Mech.SHA256), MGF1_SHA256, Mech.SHA256.facts.digest
-    ),
+    Mech.RSA_PKCS_PSS: lambda: _pss(Mech.SHA256, MGF1_SHA256),
+    Mech.SHA1_RSA_PKCS_PSS: lambda: _pss(Mech.SHA_1, MGF1_SHA1),
+    Mech.SHA224_RSA_PKCS_PSS: lambda: _pss(Mech.SHA224, MGF1_SHA224),
+    Mech.SHA256_RSA_PKCS_PSS: lambda: _pss(Mech.SHA256, MGF1_SHA256),
+    Mech.SHA384_RSA_PKCS_PSS: lambda: _pss(Mech.SHA384, MGF1_SHA384),
+    Mech.SHA512_RSA_PKCS_PSS: lambda: _pss(Mech.SHA512, MGF1_SHA512),
     Mech.ECDH1_DERIVE: lambda: _ecdh(material.PEER_POINT),
     Mech.HKDF_DERIVE: lambda: _record(
         "CK_HKDF_PARAMS", 1, 1, number(Mech.SHA256), HKDF_SALT_NULL, ffi.NULL, 0, 0, _bytes(b"p11conform"), 10
@@ -68,12 +133,32 @@ _RIGHT: Mapping[Mech, Callable[[], CData]] = {
     Mech.CHACHA20_POLY1305: lambda: _record(
         "CK_SALSA20_CHACHA20_POLY1305_PARAMS", _bytes(bytes(range(IV_BYTES))), IV_BYTES, ffi.NULL, 0
     ),
+    Mech.ECDH1_COFACTOR_DERIVE: lambda: _ecdh(material.PEER_POINT),
+    Mech.DH_PKCS_DERIVE: lambda: _bytes(material.DH.public(PEER_SECRET)),
+    **_members(
+        (
+            Mech.DES_ECB_ENCRYPT_DATA,
+            Mech.DES3_ECB_ENCRYPT_DATA,
+            Mech.AES_ECB_ENCRYPT_DATA,
+            Mech.CONCATENATE_BASE_AND_DATA,
+            Mech.CONCATENATE_DATA_AND_BASE,
+            Mech.XOR_BASE_AND_DATA,
+        ),
+        lambda _: _record("CK_KEY_DERIVATION_STRING_DATA", *_data()),
+    ),
+    **_members(
+        (Mech.DES_CBC_ENCRYPT_DATA, Mech.DES3_CBC_ENCRYPT_DATA),
+        lambda _: _encrypted("CK_DES_CBC_ENCRYPT_DATA_PARAMS", 8),
+    ),
+    Mech.AES_CBC_ENCRYPT_DATA: lambda: _encrypted("CK_AES_CBC_ENCRYPT_DATA_PARAMS", BLOCK_BYTES),
+    Mech.PKCS5_PBKD2: _password,
 }
 _IMPOSSIBLE: Mapping[Mech, Callable[[], CData]] = {
     Mech.RSA_PKCS_OAEP: lambda: _record(
         "CK_RSA_PKCS_OAEP_PARAMS", UNKNOWN_NUMBER, MGF1_SHA1, DATA_SPECIFIED, ffi.NULL, 0
     ),
     Mech.ECDH1_DERIVE: lambda: _ecdh(material.OFF_CURVE),
+    Mech.ECDH1_COFACTOR_DERIVE: lambda: _ecdh(material.OFF_CURVE),
 }
 
 

@@ -42,6 +42,11 @@ class CKA(IntEnum):
     VERIFY_RECOVER = 0x10B
     DERIVE = 0x10C
     MODULUS = 0x120
+    PRIME = 0x130
+    SUBPRIME = 0x131
+    BASE = 0x132
+    PRIME_BITS = 0x133
+    SUBPRIME_BITS = 0x134
     MODULUS_BITS = 0x121
     PUBLIC_EXPONENT = 0x122
     PRIVATE_EXPONENT = 0x123
@@ -83,7 +88,13 @@ UNIQUE_ID = b"p11conform"
 
 TRUE, FALSE = b"\1", b"\0"
 KEY_BYTES = 32
-"""Length of the secret keys that are generated or derived."""
+"""Length of the secret keys that are generated."""
+SECRET_BYTES = 64
+"""Length of generic ones: no shorter than any hash, as tokens may want it for a MAC."""
+DERIVED_BYTES = 16
+"""Length of those that are derived: no longer than what any mechanism makes."""
+DSA_BITS, DH_BITS = 1024, 512
+"""Lengths of the primes that are looked for, which takes the longer the longer they are."""
 
 
 def number(value: int) -> bytes:
@@ -103,6 +114,16 @@ _USAGE: Mapping[Kind, tuple[CKA, ...]] = {
     Kind.ML_KEM_PRIVATE: (CKA.DECAPSULATE,),
 }
 _RSA = material.RSA
+_SECRET_VALUE = int.from_bytes(material.PRIVATE_VALUE)
+
+
+def _group(group: material.Group) -> Template:
+    """Domain parameters, as keys and parameter objects have them."""
+    subprime = ((CKA.SUBPRIME, group.subprime),) if group.subprime else ()
+    return ((CKA.PRIME, group.prime), *subprime, (CKA.BASE, group.base))
+
+
+_DSA, _DH = _group(material.DSA), _group(material.DH)
 _CONTENT: Mapping[Kind, Template] = {
     Kind.DATA: ((CKA.APPLICATION, b"p11conform"), (CKA.VALUE, b"some data")),
     Kind.CERTIFICATE: (
@@ -114,6 +135,15 @@ _CONTENT: Mapping[Kind, Template] = {
     ),
     **dict.fromkeys(SECRET_KEYS, ((CKA.VALUE, material.SECRET),)),
     Kind.AES: ((CKA.VALUE, material.AES),),
+    Kind.DES: ((CKA.VALUE, material.DES),),
+    Kind.DES2: ((CKA.VALUE, material.DES2),),
+    Kind.DES3: ((CKA.VALUE, material.DES3),),
+    Kind.DSA_PUBLIC: (*_DSA, (CKA.VALUE, material.DSA.public(_SECRET_VALUE))),
+    Kind.DSA_PRIVATE: (*_DSA, (CKA.VALUE, material.PRIVATE_VALUE)),
+    Kind.DSA_PARAMETERS: _DSA,
+    Kind.DH_PUBLIC: (*_DH, (CKA.VALUE, material.DH.public(_SECRET_VALUE))),
+    Kind.DH_PRIVATE: (*_DH, (CKA.VALUE, material.PRIVATE_VALUE)),
+    Kind.DH_PARAMETERS: _DH,
     Kind.RSA_PUBLIC: ((CKA.MODULUS, _RSA.modulus), (CKA.PUBLIC_EXPONENT, _RSA.public_exponent)),
     Kind.RSA_PRIVATE: (
         (CKA.MODULUS, _RSA.modulus),
@@ -141,7 +171,17 @@ _OF_PAIR: Mapping[Kind, Template] = {
     Kind.EC_PUBLIC: ((CKA.EC_PARAMS, material.P256),),
     Kind.EDWARDS_PUBLIC: ((CKA.EC_PARAMS, material.ED25519),),
     **{kind: ((CKA.PARAMETER_SET, number(x)),) for kind, x in _PARAMETER_SET.items()},
+    Kind.DSA_PUBLIC: _DSA,
+    Kind.DH_PUBLIC: _DH,
 }
+
+_GENERATED: Mapping[Kind, Template] = {
+    Kind.GENERIC_SECRET: ((CKA.VALUE_LEN, number(SECRET_BYTES)),),
+    **dict.fromkeys((Kind.DES, Kind.DES2, Kind.DES3), ()),
+    Kind.DSA_PARAMETERS: ((CKA.PRIME_BITS, number(DSA_BITS)),),
+    Kind.DH_PARAMETERS: ((CKA.PRIME_BITS, number(DH_BITS)),),
+}
+"""What C_GenerateKey gives, where that is not the usual length."""
 
 
 class Way(Enum):
@@ -175,8 +215,11 @@ def _content(way: Way, kind: Kind) -> Template:
         return _OF_PAIR.get(kind, ())
     # The length of a key that is unwrapped comes with it: note 6 of 4.10 bars it from the template. So does that of a
     # secret that is encapsulated.
-    fixed = (Way.UNWRAP, Way.ENCAPSULATE, Way.DECAPSULATE)
-    return () if way in fixed else ((CKA.VALUE_LEN, number(KEY_BYTES)),)
+    if way in (Way.UNWRAP, Way.ENCAPSULATE, Way.DECAPSULATE):
+        return ()
+    if way is Way.DERIVE:
+        return ((CKA.VALUE_LEN, number(DERIVED_BYTES)),)
+    return _GENERATED.get(kind, ((CKA.VALUE_LEN, number(KEY_BYTES)),))
 
 
 _TRAITS: Mapping[Trait, Callable[[Kind], dict[int, bytes]]] = {
@@ -206,7 +249,7 @@ def template(way: Way, kind: Kind, label: bytes, *, token: bool, private: bool, 
     plain: dict[int, bytes] = {CKA.CLASS: number(KINDS[kind].cls.value)}
     if (key_type := KINDS[kind].key_type) is not None:
         plain[CKA.KEY_TYPE] = number(key_type)
-        plain |= dict.fromkeys(_USAGE[kind], TRUE)
+        plain |= dict.fromkeys(_USAGE.get(kind, ()), TRUE)
     if kind in GUARDED_KEYS:
         plain |= {CKA.SENSITIVE: FALSE, CKA.EXTRACTABLE: TRUE}
     special = _TRAITS[trait](kind) if can_have(kind, trait) else {}
@@ -303,7 +346,12 @@ def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -
 
 
 _SEVERAL = (Attribute.CLASS, Attribute.UNKNOWN, Attribute.LABEL)
-_VALUE = {Kind.RSA_PRIVATE: CKA.PRIVATE_EXPONENT, Kind.RSA_PUBLIC: CKA.MODULUS, Kind.EC_PUBLIC: CKA.EC_POINT}
+_VALUE = {
+    Kind.RSA_PRIVATE: CKA.PRIVATE_EXPONENT,
+    Kind.RSA_PUBLIC: CKA.MODULUS,
+    Kind.EC_PUBLIC: CKA.EC_POINT,
+    **dict.fromkeys((Kind.DSA_PARAMETERS, Kind.DH_PARAMETERS), CKA.PRIME),
+}
 _LEGAL: Mapping[Attribute, bytes] = {
     Attribute.TOKEN: FALSE,
     Attribute.PRIVATE: FALSE,

@@ -4,12 +4,14 @@ What conditions ask is derived from the records, as tuples, so that it lifts. An
 record, and its member of `Attribute` or `Kind`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from .call import Attribute
-from .state import Kind
+from .mechanisms import MESSAGE_ROLES, Mech, Role, told_apart_by
+from .state import Kind, Slot
 from .vocabulary import Version
 
 
@@ -21,6 +23,7 @@ class Class(Enum):
     PUBLIC_KEY = 2
     PRIVATE_KEY = 3
     SECRET_KEY = 4
+    DOMAIN_PARAMETERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,10 @@ class KindFacts:
     """A kind of object: its class, and the CKK_ number of a key.
 
     CKA_SENSITIVE and CKA_EXTRACTABLE guard the value of one that is `guarded` (note 7 of 4.2). `half_of` is the kind
-    of the other half, for the public half of a pair. `since` is the version that brought it; what came after v2.40 is
-    generated, and never created, as there is no material of it here. `sized` says that a parameter set says how large
-    it is, of which a token need not know every one.
+    of the other half, for the public half of a pair. `like` is the kind that stands for it where sequences are looked
+    for: rows say the same of both, but for the mechanisms that take them. `since` is the version that brought it; what
+    came after v2.40 is generated, and never created, as there is no material of it here. `sized` says that a parameter
+    set says how large it is, of which a token need not know every one.
     """
 
     kind: Kind
@@ -41,6 +45,7 @@ class KindFacts:
     half_of: Kind | None = None
     since: Version = Version.V2_01
     sized: bool = False
+    like: Kind | None = None
 
 
 _V3_0, _V3_2 = Version.V3_0, Version.V3_2
@@ -91,6 +96,23 @@ KINDS: Mapping[Kind, KindFacts] = {
             sized=True,
         ),
         KindFacts(Kind.SLH_DSA_PRIVATE, Class.PRIVATE_KEY, "6.69 of v3.2", 0x4B, guarded=True, since=_V3_2, sized=True),
+        *(
+            KindFacts(kind, Class.SECRET_KEY, "4.10", key_type, guarded=True, like=Kind.AES)
+            for kind, key_type in ((Kind.DES, 0x13), (Kind.DES2, 0x14), (Kind.DES3, 0x15))
+        ),
+        *(
+            facts
+            for public, private, key_type in (
+                (Kind.DSA_PUBLIC, Kind.DSA_PRIVATE, 0x01),
+                (Kind.DH_PUBLIC, Kind.DH_PRIVATE, 0x02),
+            )
+            for facts in (
+                KindFacts(public, Class.PUBLIC_KEY, "4.8", key_type, half_of=private, like=Kind.EC_PUBLIC),
+                KindFacts(private, Class.PRIVATE_KEY, "4.9", key_type, guarded=True, like=Kind.EC_PRIVATE),
+            )
+        ),
+        KindFacts(Kind.DSA_PARAMETERS, Class.DOMAIN_PARAMETERS, "4.11", 0x01, like=Kind.DATA),
+        KindFacts(Kind.DH_PARAMETERS, Class.DOMAIN_PARAMETERS, "4.11", 0x02, like=Kind.DATA),
     )
 }
 
@@ -102,12 +124,17 @@ def _of(*classes: Class) -> tuple[Kind, ...]:
 SECRET_KEYS = _of(Class.SECRET_KEY)
 PRIVATE_KEYS = _of(Class.PRIVATE_KEY)
 PUBLIC_KEYS = _of(Class.PUBLIC_KEY)
-KEYS = tuple(k.kind for k in KINDS.values() if k.key_type is not None)
-NOT_KEYS = tuple(k.kind for k in KINDS.values() if k.key_type is None)
 CREATED = tuple(k.kind for k in KINDS.values() if k.since <= Version.V2_40)
 """Kinds that C_CreateObject is asked for."""
 SIZED = tuple(k.kind for k in KINDS.values() if k.sized)
 """Kinds of key that a parameter set describes."""
+KEYS = _of(Class.SECRET_KEY, Class.PUBLIC_KEY, Class.PRIVATE_KEY)
+NOT_KEYS = tuple(kind for kind in KINDS if kind not in KEYS)
+PLAIN_KINDS = tuple(k.kind for k in KINDS.values() if k.like is None)
+"""Kinds for which sequences are looked for."""
+_CURVED = frozenset({Kind.EC_PUBLIC, Kind.EC_PRIVATE, Kind.EDWARDS_PUBLIC, Kind.EDWARDS_PRIVATE})
+CURVED = tuple(k.kind for k in KINDS.values() if not _CURVED.isdisjoint({k.kind, k.like}))
+"""Kinds of key that lie in a group, which domain parameters choose."""
 GUARDED_KEYS = tuple(k.kind for k in KINDS.values() if k.guarded)
 """Kinds whose value CKA_SENSITIVE and CKA_EXTRACTABLE guard (note 7 of 4.2)."""
 PAIRS = tuple((k.kind, k.half_of) for k in KINDS.values() if k.half_of is not None)
@@ -177,3 +204,39 @@ def is_one_way(attribute: Attribute) -> bool:
 def is_guarded(attribute: Attribute) -> bool:
     """Whether note 7 of 4.2 hides the attribute of an object that is sensitive or unextractable."""
     return any(attribute == x.attribute for x in ATTRIBUTES.values() if x.guarded)
+
+
+def stands_for(kind: Kind) -> Kind:
+    """The kind that a search looks at in place of this one."""
+    return KINDS[kind].like or kind
+
+
+@cache
+def _offered(mechanisms: tuple[Mech, ...], abilities: tuple[tuple[Mech, Role], ...]) -> Mapping[Mech, frozenset[Role]]:
+    """For each mechanism of a token the roles that it is offered for, message-based ones left out."""
+    roles: dict[Mech, set[Role]] = {mech: set() for mech in mechanisms}
+    for mech, role in abilities:
+        if mech in roles and role not in MESSAGE_ROLES:
+            roles[mech].add(role)
+    return {mech: frozenset(found) for mech, found in roles.items()}
+
+
+def class_of(mech: Mech, slots: Iterable[Slot]) -> tuple[object, ...]:
+    """What tells a mechanism from others in rows and on the tokens of some slots."""
+    offered = tuple(_offered(slot.mechanisms, slot.abilities).get(mech) for slot in slots)
+    return (told_apart_by(mech, stands_for), offered)
+
+
+def one_of_each_class(mechanisms: Iterable[Mech], slots: Sequence[Slot]) -> Iterable[Mech]:
+    """A mechanism of each class that some are of: the first whose keys are of plain kinds, if any are."""
+    chosen: dict[tuple[object, ...], Mech] = {}
+    for mech in mechanisms:
+        known = chosen.setdefault(class_of(mech, slots), mech)
+        if _of_plain_kinds(mech) and not _of_plain_kinds(known):
+            chosen[class_of(mech, slots)] = mech
+    return chosen.values()
+
+
+def _of_plain_kinds(mech: Mech) -> bool:
+    facts = mech.facts
+    return {*facts.makes, *facts.public, *facts.private} <= {*PLAIN_KINDS}

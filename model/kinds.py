@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """What an object is: its class, and the key type of a key (4.4 to 4.9)."""
+    """What an object is: its class, and the key type of a key (4.4 to 4.11)."""
 
     DATA = 0
     CERTIFICATE = 1
@@ -24,3 +24,12 @@ class Kind(IntEnum):
     ML_DSA_PRIVATE = 107
     SLH_DSA_PUBLIC = 108
     SLH_DSA_PRIVATE = 109
+    DES = 8
+    DES2 = 9
+    DES3 = 10
+    DSA_PUBLIC = 11
+    DSA_PRIVATE = 12
+    DH_PUBLIC = 13
+    DH_PRIVATE = 14
+    DSA_PARAMETERS = 15
+    DH_PARAMETERS = 16

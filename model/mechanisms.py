@@ -6,7 +6,7 @@ All tables that conditions ask of mechanisms are made of the records, so that a 
 Conditions ask them with `one_of` or `in`, so that they lift: a mechanism in a rule may be a symbol.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -15,6 +15,9 @@ from .vocabulary import CKF, Version
 
 RSA_BYTES = 256
 """The length of a modulus: RSA keys here have 2048 bits. EC keys lie on P-256."""
+
+PLAIN_BYTES = 32
+"""The length of the usual data."""
 
 UNKNOWN_NUMBER = 0x7FFF_FFF0
 """A mechanism number that no token has, for `Mech.UNKNOWN`."""
@@ -71,8 +74,8 @@ class Mechanism:
 
     `makes` are the kinds of key that it generates, the public half of a pair first.
 
-    `parameter` says that it wants one; `varied` that the parameter chooses a hash, a length or the like, of which a
-    token need not know every one. `parts` says that its input may come in parts.
+    `parameter` says that it wants one, `free` that any bytes are one; `varied` that the parameter chooses a hash, a
+    length or the like, of which a token need not know every one. `parts` says that its input may come in parts.
 
     What it encrypts to is a multiple of `block`, and so must its input be unless it is `padded`. `longest` is the
     length that its input must not exceed, 0 where there is none. `number_input` says that its input is a number, as
@@ -91,6 +94,7 @@ class Mechanism:
     also: tuple[Role, ...] = ()
     makes: tuple[Kind, ...] = ()
     parameter: bool = False
+    free: bool = False
     varied: bool = False
     parts: bool = True
     block: int = 1
@@ -123,6 +127,8 @@ _SIGNED = (Role.MESSAGE_SIGN, Role.MESSAGE_VERIFY)
 _WRAP_AUTHENTICATED = (Role.WRAP_AUTHENTICATED, Role.UNWRAP_AUTHENTICATED)
 _ENCAPSULATE = (Role.ENCAPSULATE, Role.DECAPSULATE)
 _BOTH = (Role.GENERATE_KEY_PAIR,)
+MESSAGE_ROLES = (*_SEALED, *_SIGNED)
+"""Roles in message-based processes, which have functions of their own."""
 
 _AES = ((Kind.AES,), (Kind.AES,))
 _SECRET = ((Kind.GENERIC_SECRET,), (Kind.GENERIC_SECRET,))
@@ -135,6 +141,63 @@ _SLH_DSA = ((Kind.SLH_DSA_PUBLIC,), (Kind.SLH_DSA_PRIVATE,))
 """Keys here are Ed25519, ML-KEM-768, ML-DSA-65 and SLH-DSA-SHA2-128s."""
 
 _V3_0, _V3_2 = Version.V3_0, Version.V3_2
+_DSA = ((Kind.DSA_PUBLIC,), (Kind.DSA_PRIVATE,))
+_DES = ((Kind.DES,), (Kind.DES,))
+# What DES3 does it does with a key of two parts, too, where a token has such keys.
+_DES3 = ((Kind.DES3, Kind.DES2), (Kind.DES3, Kind.DES2))
+
+_Halves = tuple[tuple[Kind, ...], tuple[Kind, ...]]
+
+EC_BYTES, DSA_BYTES = 64, 64
+"""The lengths of signatures: the order of P-256 has 256 bits, and so has the subprime of DSA keys here."""
+
+
+# Families: what their members share is told once.
+
+
+def _digest(number: int, length: int) -> Mechanism:
+    return Mechanism(number, (Role.DIGEST,), digest=length)
+
+
+def _mac(number: int, keys: _Halves, length: int) -> Mechanism:
+    return Mechanism(number, _SIGN, *keys, also=_SIGNED, signature=length)
+
+
+def _mac_of_length(number: int, keys: _Halves, length: int) -> Mechanism:
+    """A MAC cut to a length that its parameter gives: here `length`."""
+    return Mechanism(number, _SIGN, *keys, also=_SIGNED, parameter=True, varied=True, signature=length)
+
+
+def _hashed(number: int, keys: _Halves, length: int) -> Mechanism:
+    """A signature of a hash that the mechanism makes itself."""
+    return Mechanism(number, _SIGN, *keys, also=_SIGNED, signature=length)
+
+
+def _hashed_pss(number: int) -> Mechanism:
+    return Mechanism(number, _SIGN, *_RSA, also=_SIGNED, parameter=True, varied=True, signature=RSA_BYTES)
+
+
+def _blocks(number: int, keys: _Halves, block: int, *, iv: bool) -> Mechanism:
+    """A block cipher, on its own or chained from an initialisation vector."""
+    return Mechanism(number, _CIPHER, *keys, also=(*_WRAP, *_SEALED), parameter=iv, block=block, ciphertext=PLAIN_BYTES)
+
+
+def _padded(number: int, keys: _Halves, block: int) -> Mechanism:
+    length = PLAIN_BYTES + block
+    roles = (*_CIPHER, *_WRAP)
+    return Mechanism(number, roles, *keys, also=_SEALED, parameter=True, block=block, padded=True, ciphertext=length)
+
+
+def _derivation(number: int, *keys: Kind, parameter: bool = True) -> Mechanism:
+    return Mechanism(number, (Role.DERIVE,), private=keys, parameter=parameter, varied=parameter)
+
+
+def _generation(number: int, kind: Kind) -> Mechanism:
+    return Mechanism(number, (Role.GENERATE,), makes=(kind,))
+
+
+def _pairs(number: int, public: Kind, private: Kind) -> Mechanism:
+    return Mechanism(number, (Role.GENERATE_KEY_PAIR,), makes=(public, private))
 
 
 class Mech(IntEnum):
@@ -231,6 +294,112 @@ class Mech(IntEnum):
     AES_KEY_GEN = 18, Mechanism(0x1080, (Role.GENERATE,), makes=(Kind.AES,))
     RSA_PKCS_KEY_PAIR_GEN = 19, Mechanism(0x0, (Role.GENERATE_KEY_PAIR,), makes=(Kind.RSA_PUBLIC, Kind.RSA_PRIVATE))
     EC_KEY_PAIR_GEN = 20, Mechanism(0x1040, (Role.GENERATE_KEY_PAIR,), makes=(Kind.EC_PUBLIC, Kind.EC_PRIVATE))
+    # More of the same families.
+    MD2 = 21, _digest(0x200, 16)
+    MD5 = 22, _digest(0x210, 16)
+    SHA224 = 23, _digest(0x255, 28)
+    SHA384 = 24, _digest(0x260, 48)
+    SHA512 = 25, _digest(0x270, 64)
+    MD2_HMAC = 26, _mac(0x201, _SECRET, 16)
+    MD5_HMAC = 27, _mac(0x211, _SECRET, 16)
+    SHA_1_HMAC = 28, _mac(0x221, _SECRET, 20)
+    SHA224_HMAC = 29, _mac(0x256, _SECRET, 28)
+    SHA384_HMAC = 30, _mac(0x261, _SECRET, 48)
+    SHA512_HMAC = 31, _mac(0x271, _SECRET, 64)
+    MD2_HMAC_GENERAL = 32, _mac_of_length(0x202, _SECRET, 8)
+    MD5_HMAC_GENERAL = 33, _mac_of_length(0x212, _SECRET, 8)
+    SHA_1_HMAC_GENERAL = 34, _mac_of_length(0x222, _SECRET, 10)
+    SHA224_HMAC_GENERAL = 35, _mac_of_length(0x257, _SECRET, 14)
+    SHA256_HMAC_GENERAL = 36, _mac_of_length(0x252, _SECRET, 16)
+    SHA384_HMAC_GENERAL = 37, _mac_of_length(0x262, _SECRET, 24)
+    SHA512_HMAC_GENERAL = 38, _mac_of_length(0x272, _SECRET, 32)
+    MD2_RSA_PKCS = 39, _hashed(0x4, _RSA, RSA_BYTES)
+    MD5_RSA_PKCS = 40, _hashed(0x5, _RSA, RSA_BYTES)
+    SHA1_RSA_PKCS = 41, _hashed(0x6, _RSA, RSA_BYTES)
+    SHA224_RSA_PKCS = 42, _hashed(0x46, _RSA, RSA_BYTES)
+    SHA384_RSA_PKCS = 43, _hashed(0x41, _RSA, RSA_BYTES)
+    SHA512_RSA_PKCS = 44, _hashed(0x42, _RSA, RSA_BYTES)
+    SHA1_RSA_PKCS_PSS = 45, _hashed_pss(0xE)
+    SHA224_RSA_PKCS_PSS = 46, _hashed_pss(0x47)
+    SHA256_RSA_PKCS_PSS = 47, _hashed_pss(0x43)
+    SHA384_RSA_PKCS_PSS = 48, _hashed_pss(0x44)
+    SHA512_RSA_PKCS_PSS = 49, _hashed_pss(0x45)
+    DSA = 50, Mechanism(0x11, _SIGN, *_DSA, _SIGNED, parts=False, signature=DSA_BYTES)
+    DSA_SHA1 = 51, _hashed(0x12, _DSA, DSA_BYTES)
+    DSA_SHA224 = 52, _hashed(0x13, _DSA, DSA_BYTES)
+    DSA_SHA256 = 53, _hashed(0x14, _DSA, DSA_BYTES)
+    DSA_SHA384 = 54, _hashed(0x15, _DSA, DSA_BYTES)
+    DSA_SHA512 = 55, _hashed(0x16, _DSA, DSA_BYTES)
+    DSA_KEY_PAIR_GEN = 56, _pairs(0x10, Kind.DSA_PUBLIC, Kind.DSA_PRIVATE)
+    DSA_PARAMETER_GEN = 57, _generation(0x2000, Kind.DSA_PARAMETERS)
+    DH_PKCS_KEY_PAIR_GEN = 58, _pairs(0x20, Kind.DH_PUBLIC, Kind.DH_PRIVATE)
+    DH_PKCS_PARAMETER_GEN = 59, _generation(0x2001, Kind.DH_PARAMETERS)
+    DH_PKCS_DERIVE = (
+        60,
+        Mechanism(0x21, (Role.DERIVE,), private=(Kind.DH_PRIVATE,), parameter=True, free=True, varied=True),
+    )
+    ECDSA_SHA1 = 61, _hashed(0x1042, _EC, EC_BYTES)
+    ECDSA_SHA224 = 62, _hashed(0x1043, _EC, EC_BYTES)
+    ECDSA_SHA256 = 63, _hashed(0x1044, _EC, EC_BYTES)
+    ECDSA_SHA384 = 64, _hashed(0x1045, _EC, EC_BYTES)
+    ECDSA_SHA512 = 65, _hashed(0x1046, _EC, EC_BYTES)
+    ECDH1_COFACTOR_DERIVE = 66, _derivation(0x1051, Kind.EC_PRIVATE)
+    DES_KEY_GEN = 67, _generation(0x120, Kind.DES)
+    DES2_KEY_GEN = 68, _generation(0x130, Kind.DES2)
+    DES3_KEY_GEN = 69, _generation(0x131, Kind.DES3)
+    DES_ECB = 70, _blocks(0x121, _DES, 8, iv=False)
+    DES_CBC = 71, _blocks(0x122, _DES, 8, iv=True)
+    DES_MAC = 72, _mac(0x123, _DES, 4)
+    DES_MAC_GENERAL = 73, _mac_of_length(0x124, _DES, 8)
+    DES_CBC_PAD = 74, _padded(0x125, _DES, 8)
+    DES3_ECB = 75, _blocks(0x132, _DES3, 8, iv=False)
+    DES3_CBC = 76, _blocks(0x133, _DES3, 8, iv=True)
+    DES3_MAC = 77, _mac(0x134, _DES3, 4)
+    DES3_MAC_GENERAL = 78, _mac_of_length(0x135, _DES3, 8)
+    DES3_CBC_PAD = 79, _padded(0x136, _DES3, 8)
+    DES3_CMAC = 80, _mac(0x138, _DES3, 8)
+    DES3_CMAC_GENERAL = 81, _mac_of_length(0x137, _DES3, 8)
+    AES_MAC = 82, _mac(0x1083, _AES, 8)
+    AES_MAC_GENERAL = 83, _mac_of_length(0x1084, _AES, 16)
+    AES_CCM = (
+        84,
+        Mechanism(
+            0x1088,
+            _CIPHER,
+            *_AES,
+            (*_WRAP, *_SEALED),
+            parameter=True,
+            varied=True,
+            authenticates=True,
+            ciphertext=48,
+        ),
+    )
+    AES_CTS = (
+        85,
+        Mechanism(0x1089, _CIPHER, *_AES, (*_WRAP, *_SEALED), parameter=True, varied=True, ciphertext=PLAIN_BYTES),
+    )
+    AES_CMAC = 86, _mac(0x108A, _AES, 16)
+    AES_CMAC_GENERAL = 87, _mac_of_length(0x108B, _AES, 8)
+    AES_XCBC_MAC = 88, _mac(0x108C, _AES, 16)
+    AES_XCBC_MAC_96 = 89, _mac(0x108D, _AES, 12)
+    AES_KEY_WRAP_PAD = 90, Mechanism(0x210A, _WRAP, *_AES, _CIPHER, authenticates=True)
+    DES_ECB_ENCRYPT_DATA = 91, _derivation(0x1100, Kind.DES)
+    DES_CBC_ENCRYPT_DATA = 92, _derivation(0x1101, Kind.DES)
+    DES3_ECB_ENCRYPT_DATA = 93, _derivation(0x1102, Kind.DES3, Kind.DES2)
+    DES3_CBC_ENCRYPT_DATA = 94, _derivation(0x1103, Kind.DES3, Kind.DES2)
+    AES_ECB_ENCRYPT_DATA = 95, _derivation(0x1104, Kind.AES)
+    AES_CBC_ENCRYPT_DATA = 96, _derivation(0x1105, Kind.AES)
+    CONCATENATE_BASE_AND_DATA = 97, _derivation(0x362, Kind.GENERIC_SECRET)
+    CONCATENATE_DATA_AND_BASE = 98, _derivation(0x363, Kind.GENERIC_SECRET)
+    XOR_BASE_AND_DATA = 99, _derivation(0x364, Kind.GENERIC_SECRET)
+    MD2_KEY_DERIVATION = 100, _derivation(0x391, Kind.GENERIC_SECRET, parameter=False)
+    MD5_KEY_DERIVATION = 121, _derivation(0x390, Kind.GENERIC_SECRET, parameter=False)
+    SHA1_KEY_DERIVATION = 122, _derivation(0x392, Kind.GENERIC_SECRET, parameter=False)
+    SHA224_KEY_DERIVATION = 123, _derivation(0x396, Kind.GENERIC_SECRET, parameter=False)
+    SHA256_KEY_DERIVATION = 124, _derivation(0x393, Kind.GENERIC_SECRET, parameter=False)
+    SHA384_KEY_DERIVATION = 125, _derivation(0x394, Kind.GENERIC_SECRET, parameter=False)
+    SHA512_KEY_DERIVATION = 126, _derivation(0x395, Kind.GENERIC_SECRET, parameter=False)
+    PKCS5_PBKD2 = 127, Mechanism(0x3B0, (Role.GENERATE,), makes=(Kind.GENERIC_SECRET,), parameter=True, varied=True)
 
     # Of v3.0 and v3.2. Numbers up to 100 are for those of v2.40.
     SHA3_256 = 101, Mechanism(0x2B0, (Role.DIGEST,), digest=32, since=_V3_0)
@@ -287,8 +456,8 @@ NOT_FOLLOWED: Mapping[Role, tuple[Mech, ...]] = {
 }
 """Mechanisms that the text, or a later version of it, lets serve a role in which the model does not follow them."""
 
-PARAMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.parameter)
-"""Mechanisms that want a parameter."""
+PARAMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.parameter and not facts.free)
+"""Mechanisms that want a parameter, of a form that not all bytes have."""
 
 VARIED = tuple(m for m, facts in MECHANISMS.items() if facts.varied)
 """Mechanisms whose parameter chooses something of which a token need not know every one."""
@@ -298,6 +467,9 @@ WHOLE_ONLY = tuple(m for m, facts in MECHANISMS.items() if not facts.parts)
 
 SYMMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.symmetric)
 """Mechanisms for which one key serves both sides; for the others halves of a pair do."""
+
+CHECKING = tuple(m for m in with_role(Role.WRAP) if m.facts.authenticates)
+"""Mechanisms that notice a wrapped key that was tampered with."""
 
 AUTHENTICATING = tuple(m for m, facts in MECHANISMS.items() if facts.authenticates)
 """Mechanisms that notice a ciphertext that was tampered with."""
@@ -312,6 +484,33 @@ BLOCKS = tuple(m for m in with_role(Role.DECRYPT) if m.facts.block > 1)
 
 NUMERIC = tuple(m for m, facts in MECHANISMS.items() if facts.number_input)
 """Mechanisms that take a number below the modulus."""
+
+_ODD_LENGTHS = (5, 300, RSA_BYTES)
+"""The lengths of data that not every mechanism takes; see `Data`."""
+
+
+def takes(facts: Mechanism, size: int) -> bool:
+    """Whether data of a length can be encrypted or signed by a mechanism."""
+    return (facts.padded or size % facts.block == 0) and (not facts.longest or size <= facts.longest)
+
+
+def told_apart_by(mech: Mech, stands_for: Callable[[Kind], Kind]) -> tuple[object, ...]:
+    """What rows see of a mechanism: those that agree in it are one class for a search.
+
+    Its number, the lengths of what it makes and its roles in message-based processes are not told, and a kind of key is
+    the one that stands for it where sequences are looked for.
+    """
+    m = mech.facts
+    return (
+        mech is Mech.UNKNOWN,
+        *(frozenset({*roles} - {*MESSAGE_ROLES}) for roles in (m.roles, m.also)),
+        *(frozenset(map(stands_for, kinds)) for kinds in (m.public, m.private, m.makes)),
+        m.since,
+        (m.parameter, m.free, m.varied, m.parts, m.block > 1, m.padded, m.number_input, m.authenticates),
+        tuple(takes(m, size) for size in _ODD_LENGTHS),
+        tuple(map(bool, (m.digest, m.ciphertext, m.signature))),
+    )
+
 
 FLAGS: Mapping[Role, CKF] = {role: CKF[role.name.removesuffix("_AUTHENTICATED")] for role in Role}
 """The flag of CK_MECHANISM_INFO by which a token offers a mechanism for a role."""

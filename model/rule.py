@@ -7,6 +7,7 @@ from functools import cache
 from itertools import filterfalse
 from typing import Any, Final, TypeVar
 
+from .attributes import PLAIN_KINDS, one_of_each_class
 from .call import Args, Call, combine, domain
 from .interface import SIGNATURES, Signature
 from .state import Mech, State
@@ -195,9 +196,16 @@ class Function:
         """The mechanisms that came after the function's version."""
         return _UNHEARD[self.version] if "mechanism" in self.uses else frozenset()
 
+    def searched(self, name: str, s: State) -> tuple[Any, ...]:
+        """The values of an argument that stand for all: mechanisms and kinds that no row tells apart count as one."""
+        values = self.domain(name, s)
+        if name == "mechanism":
+            return tuple(one_of_each_class(values, s.slots))
+        return tuple(k for k in values if k in PLAIN_KINDS) if name == "kind" else values
+
     def calls(self, s: State) -> Iterator[Call]:
         """Every call worth making in a state's scope."""
-        domains = {name: self.domain(name, s) for name in self.uses}
+        domains = {name: self.searched(name, s) for name in self.uses}
         return (Call(self.name, args) for args in combine(domains, self.deviations))
 
     @property

@@ -17,12 +17,13 @@ from p11conform.adapters.calls.sessions import NO_SUCH_KEY
 from p11conform.adapters.calls.table import CALLS
 from p11conform.adapters.cryptoki import UNAVAILABLE_INFORMATION, ffi, new
 from p11conform.adapters.handles import Issued
+from p11conform.adapters.isolated import measure_isolated
 from p11conform.adapters.modules import module, softhsm2
 from p11conform.adapters.objects import CHANGED, Entry, Objects
 from p11conform.adapters.parameters import MECHANISM
 from p11conform.adapters.raw import Raw
 from p11conform.adapters.templates import CKA, FALSE, TRUE, UNKNOWN_TYPE, Way, flawed, number, template
-from p11conform.model.attributes import CLASS_NUMBERS
+from p11conform.model.attributes import CLASS_NUMBERS, GUARDED_KEYS, KEYS
 from p11conform.model.call import (
     ARGUMENT_NAMES,
     Args,
@@ -165,9 +166,9 @@ def test_templates_say_what_the_object_shall_be(way: Way, kind: Kind, trait: Tra
     assert (said[CKA.TOKEN], said[CKA.PRIVATE], said[CKA.LABEL]) == (TRUE, FALSE, b"label")
     assert said[CKA.CLASS] == number(dict(CLASS_NUMBERS)[kind])
     usage = {said[u] for u in range(CKA.ENCRYPT, CKA.DERIVE + 1) if u in said}
-    keys = kind not in (Kind.DATA, Kind.CERTIFICATE)
+    keys = kind in KEYS
     assert usage == ({FALSE if trait is Trait.NO_USAGE else TRUE} if keys else set())
-    guarded = keys and kind not in (Kind.RSA_PUBLIC, Kind.EC_PUBLIC)
+    guarded = kind in GUARDED_KEYS
     assert said.get(CKA.SENSITIVE) == ((TRUE if trait is Trait.SENSITIVE else FALSE) if guarded else None)
     assert said.get(CKA.EXTRACTABLE) == ((FALSE if trait is Trait.UNEXTRACTABLE else TRUE) if guarded else None)
     policy = {CKA.MODIFIABLE: Trait.UNMODIFIABLE, CKA.COPYABLE: Trait.UNCOPYABLE, CKA.DESTROYABLE: Trait.UNDESTROYABLE}
@@ -252,7 +253,7 @@ def test_a_wrong_parameter_is_of_another_length_and_an_impossible_one_looks_righ
     assert bool(right.pParameter) is wanted
     assert wrong.ulParameterLen != right.ulParameterLen
     assert wrong.pParameter
-    looks_right = mech in (Mech.ECDH1_DERIVE, Mech.RSA_PKCS_OAEP)
+    looks_right = mech in (Mech.ECDH1_DERIVE, Mech.ECDH1_COFACTOR_DERIVE, Mech.RSA_PKCS_OAEP)
     assert (impossible.ulParameterLen == right.ulParameterLen) is looks_right
 
 
@@ -597,6 +598,14 @@ def soft_raw(soft: module.Module, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
         yield raw
 
 
+@pytest.fixture(scope="module")
+def soft_mechanisms(soft: module.Module) -> tuple[Mech, ...]:
+    """The mechanisms of SoftHSM that have a record."""
+    listed = measure_isolated(soft.library, soft.environment, None, 20.0).slots[0].mechanisms
+    # Single DES is listed, and where its OpenSSL has none begins nothing.
+    return tuple(m for m, x in MECHANISMS.items() if x.number in listed and Kind.DES not in x.private)
+
+
 START = (Call("C_Initialize"), Call("C_OpenSession"), Call("C_Login"))
 
 
@@ -610,12 +619,14 @@ def _succeed(raw: Raw, *calls: Call) -> list[dict[str, int]]:
 def _keys(mech: Mech) -> tuple[Call, ...]:
     """Keys for a mechanism: object 0 for public roles, object 1 for private ones."""
     facts = MECHANISMS[mech]
-    return tuple(Call("C_CreateObject", Args(kind=kind)) for kind in (*facts.public, *facts.private))
+    return tuple(Call("C_CreateObject", Args(kind=kind)) for kind in (facts.public[0], facts.private[0]))
 
 
 @pytest.mark.module
 @pytest.mark.parametrize("mech", with_role(Role.ENCRYPT))
-def test_softhsm_decrypts_what_it_encrypted(soft_raw: Raw, mech: Mech) -> None:
+def test_softhsm_decrypts_what_it_encrypted(soft_raw: Raw, soft_mechanisms: tuple[Mech, ...], mech: Mech) -> None:
+    if mech not in soft_mechanisms:
+        pytest.skip("not of this token")
     begin = Call("C_EncryptInit", Args(mechanism=mech)), Call("C_DecryptInit", Args(mechanism=mech, key=1))
     kept = Args(data=Data.KEPT)
     *_, out = _succeed(soft_raw, *_keys(mech), begin[0], Call("C_Encrypt"), begin[1], Call("C_Decrypt", kept))
@@ -634,9 +645,13 @@ def test_softhsm_decrypts_what_it_encrypted(soft_raw: Raw, mech: Mech) -> None:
     ("signature", "code"),
     [(Data.KEPT, CKR.OK), (Data.TAMPERED, CKR.SIGNATURE_INVALID), (Data.CUT, CKR.SIGNATURE_LEN_RANGE)],
 )
-def test_softhsm_verifies_what_it_signed(soft_raw: Raw, mech: Mech, signature: Data, code: CKR) -> None:
+def test_softhsm_verifies_what_it_signed(
+    soft_raw: Raw, soft_mechanisms: tuple[Mech, ...], mech: Mech, signature: Data, code: CKR
+) -> None:
+    if mech not in soft_mechanisms:
+        pytest.skip("not of this token")
     keys, key = _keys(mech), 1
-    if mech is Mech.SHA256_HMAC:  # An imported secret is too short for it, as SoftHSM sees it.
+    if Kind.GENERIC_SECRET in mech.facts.private:  # An imported secret is too short for it, as SoftHSM sees it.
         keys, key = (Call("C_GenerateKey", Args(mechanism=Mech.GENERIC_SECRET_KEY_GEN)),), 0
     _succeed(soft_raw, *keys, Call("C_SignInit", Args(mechanism=mech, key=key)), Call("C_Sign"))
     assert soft_raw.call(Call("C_VerifyInit", Args(mechanism=mech))).code == CKR.OK

@@ -13,7 +13,7 @@ from typing import Any
 import p11conform
 
 KIND = {
-    "model/kinds.py": (r"    EC_PRIVATE = 7\n", "    SHA256_HMAC = 8\n"),
+    "model/kinds.py": (r"    EC_PRIVATE = 7\n", "    SHA256_HMAC = 90\n"),
     "model/attributes.py": (
         r"        KindFacts\(Kind\.EC_PRIVATE, .*\n",
         '        KindFacts(Kind.SHA256_HMAC, Class.SECRET_KEY, "4.10", 0x2B, guarded=True),\n',

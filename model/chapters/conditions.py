@@ -16,7 +16,7 @@ from ..vocabulary import CKS
 
 def one_of(value: int, values: tuple[int, ...]) -> bool:
     """Whether a value is among some: `in` for a tuple that has a name, in a form that lifts."""
-    return any(value == x for x in values)
+    return value in values if isinstance(value, int) else any(value == x for x in values)
 
 
 # Sessions and tokens.

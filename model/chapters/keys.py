@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from ..attributes import CREATED, GUARDED_KEYS, KEYS, SECRET_KEYS, SIZED
+from ..attributes import CREATED, CURVED, GUARDED_KEYS, KEYS, SECRET_KEYS, SIZED
 from ..call import Args, Buffer, Data, Flaw, Parameter
-from ..mechanisms import MECHANISMS, NOUNS, VARIED, Role, taking, with_role
+from ..mechanisms import CHECKING, MECHANISMS, NOUNS, PARAMETRIC, VARIED, Role, taking, with_role
 from ..rule import Condition, Effect, Function, Output, Rule, Strength, at_least, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
@@ -83,16 +83,13 @@ _CRYPTOGRAPHY = (
 # Parameters of mechanisms.
 
 
-_PARAMETRIC = tuple(m.mech for m in MECHANISMS.values() if m.parameter)
-
-
 def parameter_invalid(s: State, a: Args) -> bool:
-    return a.parameter != Parameter.RIGHT and one_of(a.mechanism, _PARAMETRIC)
+    return a.parameter != Parameter.RIGHT and one_of(a.mechanism, PARAMETRIC)
 
 
 def parameter_unwanted(s: State, a: Args) -> bool:
     """A parameter for a mechanism that can do without one."""
-    return a.parameter != Parameter.RIGHT and not one_of(a.mechanism, _PARAMETRIC)
+    return a.parameter != Parameter.RIGHT and not one_of(a.mechanism, PARAMETRIC)
 
 
 def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
@@ -100,7 +97,9 @@ def hash_or_point_perhaps_unsupported(s: State, a: Args) -> bool:
     return one_of(a.mechanism, _CHOOSING)
 
 
-_CHOOSING = tuple(m for m in VARIED if {Role.WRAP, Role.DERIVE, Role.WRAP_AUTHENTICATED}.intersection(m.facts.roles))
+_CHOOSING = tuple(
+    m for m in VARIED if {Role.WRAP, Role.DERIVE, Role.GENERATE, Role.WRAP_AUTHENTICATED}.intersection(m.facts.roles)
+)
 
 _PARAMETER = tuple(
     Rule(id, code, when, "5.1.6 CKR_MECHANISM_PARAM_INVALID", says, strength, "A-26", unguarded=True)
@@ -130,10 +129,16 @@ _PARAMETER = tuple(
 
 def curve_chosen(s: State, a: Args) -> bool:
     """Domain parameters in the template or in the base key, of which a token need not know every one."""
-    return one_of(a.mechanism, _OF_CURVES)
+    return one_of(a.mechanism, _IN_GROUPS)
 
 
-_OF_CURVES = (Mech.EC_KEY_PAIR_GEN, Mech.ECDH1_DERIVE, Mech.EC_EDWARDS_KEY_PAIR_GEN)
+_IN_GROUPS = tuple(
+    m
+    for m, facts in MECHANISMS.items()
+    if not {*facts.roles}.isdisjoint({Role.GENERATE_KEY_PAIR, Role.DERIVE})
+    and not {*CURVED}.isdisjoint({*facts.makes, *facts.private})
+)
+"""Mechanisms whose keys lie in a group, which domain parameters choose."""
 
 
 # The key that wraps, unwraps or is derived from.
@@ -346,6 +351,7 @@ C_GENERATE_KEY = Function(
         replace(_TYPE_AGAINST_MECHANISM, place="5.13 C_GenerateKey, the paragraph on the key type"),
         _ITERATIONS,
         *mechanism_rows(Role.GENERATE),
+        *(r for r in _PARAMETER if r.id == "parameter-perhaps-unsupported"),
     ),
     effects=(
         SECOND_LABEL,
@@ -645,16 +651,7 @@ C_WRAP_KEY = Function(
     effects=(Effect("output-kept", keep_wrapped, "5.13 C_WrapKey, the first paragraph"),),
     outputs=(Output("length", wrapped_length, "5.2 second way to call", TELLS_LENGTH),),
     out_of_scope=key_not_followed,
-    domains={
-        "mechanism": (
-            Mech.AES_KEY_WRAP,
-            Mech.AES_CBC_PAD,
-            Mech.RSA_PKCS,
-            Mech.RSA_PKCS_OAEP,
-            Mech.SHA256,
-            Mech.UNKNOWN,
-        )
-    },
+    domains={"mechanism": (*dict.fromkeys((Mech.AES_KEY_WRAP, *with_role(Role.WRAP))), Mech.SHA256, Mech.UNKNOWN)},
     given=session_valid,
 )
 
@@ -662,7 +659,7 @@ C_WRAP_KEY = Function(
 # C_UnwrapKey.
 
 
-_SYMMETRIC = (Mech.AES_CBC_PAD, Mech.AES_KEY_WRAP)
+_SYMMETRIC = tuple(m for m in with_role(Role.UNWRAP) if m.facts.symmetric)
 
 
 def blob_right(s: State, a: Args) -> bool:
@@ -688,7 +685,7 @@ def blob_of_impossible_length(s: State, a: Args) -> bool:
 
 
 def blob_fails_integrity_check(s: State, a: Args) -> bool:
-    return key_valid(s, a) and a.mechanism == Mech.AES_KEY_WRAP and (a.data == Data.TAMPERED or a.data == Data.FITTING)
+    return key_valid(s, a) and one_of(a.mechanism, CHECKING) and (a.data == Data.TAMPERED or a.data == Data.FITTING)
 
 
 def blob_null(s: State, a: Args) -> bool:
@@ -825,15 +822,8 @@ C_UNWRAP_KEY = Function(
     outputs=(FRESH,),
     out_of_scope=object_or_key_not_followed,
     domains={
-        "mechanism": (
-            Mech.AES_KEY_WRAP,
-            Mech.AES_CBC_PAD,
-            Mech.RSA_PKCS,
-            Mech.RSA_PKCS_OAEP,
-            Mech.SHA256,
-            Mech.UNKNOWN,
-        ),
-        "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
+        "mechanism": (*dict.fromkeys((Mech.AES_KEY_WRAP, *with_role(Role.UNWRAP))), Mech.SHA256, Mech.UNKNOWN),
+        "kind": tuple(dict.fromkeys((Kind.AES, *SECRET_KEYS))),
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
     },
@@ -848,7 +838,11 @@ C_UNWRAP_KEY = Function(
 
 def point_invalid(s: State, a: Args) -> bool:
     """The other side's public key is none."""
-    return a.parameter == Parameter.IMPOSSIBLE and a.mechanism == Mech.ECDH1_DERIVE
+    return a.parameter == Parameter.IMPOSSIBLE and one_of(a.mechanism, _AGREEING)
+
+
+_AGREEING = tuple(m for m in with_role(Role.DERIVE) if m in _IN_GROUPS)
+"""Mechanisms that agree on a key with the other side, whose public key is in the parameter."""
 
 
 def derive_key(s: State, a: Args) -> State:

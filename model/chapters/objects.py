@@ -6,6 +6,7 @@ from dataclasses import replace
 from ..attributes import (
     CLASS_NUMBERS,
     CREATED,
+    CURVED,
     GUARDED_KEYS,
     KEYS,
     PUBLIC_KEYS,
@@ -19,7 +20,7 @@ from ..rule import Condition, Effect, Function, Later, Output, Rule, Strength, n
 from ..state import Kind, Login, Object, Origin, Pin, State, Trait, put_object
 from ..vocabulary import CKR, Version
 from .common import NULL_POINTER, PIN_TO_BE_CHANGED, SESSION, USER_FOR_LOOKING, or_arguments_bad
-from .conditions import object_reachable, pin_to_be_changed, session_valid, slot_of
+from .conditions import object_reachable, one_of, pin_to_be_changed, session_valid, slot_of
 from .operations import forget_outputs, lost_key_in_use, unsettle_searches
 from .sessions import fresh_handle
 
@@ -544,7 +545,7 @@ def public_key_given(s: State, a: Args) -> bool:
 
 def curve_given(s: State, a: Args) -> bool:
     """Domain parameters, of which a token need not know those given, nor the form that they have."""
-    return a.kind == Kind.EC_PUBLIC or a.kind == Kind.EC_PRIVATE
+    return one_of(a.kind, CURVED)
 
 
 def create_object(s: State, a: Args) -> State:

@@ -21,8 +21,8 @@ from ..mechanisms import (
     RSA_BYTES,
     VARIED,
     WHOLE_ONLY,
-    Mechanism,
     Role,
+    takes,
     taking,
     with_role,
 )
@@ -1111,15 +1111,10 @@ _SIZES = {Data.ODD: 5, Data.ABOVE: RSA_BYTES, Data.HUGE: 300}
 """The lengths of data that not every mechanism takes, in bytes."""
 
 
-def _takes(facts: Mechanism, size: int) -> bool:
-    """Whether data of a length can be encrypted or signed by a mechanism."""
-    return (facts.padded or size % facts.block == 0) and (not facts.longest or size <= facts.longest)
-
-
 _UNFIT = tuple(
     (
         data,
-        tuple(m for m in dict.fromkeys((*with_role(Role.ENCRYPT), *with_role(Role.SIGN))) if not _takes(m.facts, size)),
+        tuple(m for m in dict.fromkeys((*with_role(Role.ENCRYPT), *with_role(Role.SIGN))) if not takes(m.facts, size)),
     )
     for data, size in _SIZES.items()
 )

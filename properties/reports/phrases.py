@@ -120,3 +120,9 @@ def closing(report: Mapping[str, Any]) -> str:
         return f"{count} finding{'s' if count > 1 else ''}; {ended(report)}"
     none = "no findings" if cut_short(report) else "no findings: conforms, as far as this check went"
     return f"{none}; {ended(report)}"
+
+
+def reached_share(matrix: Mapping[str, Any]) -> str:
+    """How much of the matrix of operations was reached, of what the mechanisms that work have in it."""
+    cells, reached = matrix["cells"], matrix["reached"]
+    return f"{reached} of {cells} cells reached ({100 * reached / max(cells, 1):.1f} %)"

@@ -23,6 +23,7 @@ from ...model.vocabulary import CKR, Version
 from ..engine.verdict import Steps
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
+from ..run.tally import REACHED, Tally
 from .findings import (
     Finding,
     Recommendation,
@@ -125,8 +126,9 @@ def readings_json(results: Results) -> list[dict[str, Any]]:
 class Note(Enum):
     """What a run noticed of a module that is no finding.
 
-    STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token lists, and that only ever met
-    trouble of the environment. INCONSISTENT: an open question of the text that one function answers in two ways.
+    STUB: functions that are not supported (5.1.6). DEAD: a mechanism that the token offers for a use, and that there
+    only ever met trouble of the environment, or was no mechanism after all. INCONSISTENT: an open question of the text
+    that one function answers in two ways.
     CONSTANT: functions that always gave the same answer, and it is no success. VERSION: the version that C_GetInfo
     announces, where it is not the one that the module was held to (5.4 C_GetInfo).
     """
@@ -280,7 +282,30 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
         "advice": [advice_json(model, x) for x in recommendations(model, tally)],
         "interpretations": readings_json(results),
         "notes": [*notes_json(results), *_version_note(module, model.version)],
+        **({"matrix": matrix_json(tally)} if tally.cells else {}),
     }
+
+
+def matrix_json(tally: Tally) -> dict[str, Any]:
+    """How much of the matrix of operations was reached, and of each row what was not, and why.
+
+    Rows of which nothing was reached, as the mechanism begins nothing there, are told apart and do not count.
+    """
+    missed: dict[str, Counter[str]] = {}
+    begun: Counter[str] = Counter()
+    for (row, _), how in tally.cells.items():
+        if REACHED in how:
+            begun[row] += 1
+        else:
+            missed.setdefault(row, Counter()).update(sorted(how)[:1])
+    lacking = [
+        {"row": row, "cells": cells, "why": why, "begun": row in begun}
+        for row, reasons in missed.items()
+        for why, cells in sorted(reasons.items())
+    ]
+    reached = begun.total()
+    cells = reached + sum(reasons.total() for row, reasons in missed.items() if row in begun)
+    return {"cells": cells, "reached": reached, "lacking": lacking}
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import chain
 from operator import itemgetter
 from random import Random
 from typing import Final, Protocol
@@ -36,6 +37,7 @@ from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
+from ..search.matrix import Row, matrix_calls, rows
 from ..search.orders import orders
 from ..search.setups import Way, going_on
 from ..search.tours import tour_calls, tours
@@ -45,10 +47,12 @@ from .learning import Deaths
 from .reach import Reach, reach
 from .shrink import shrink
 from .tally import Tally
-from .work import Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
+from .work import Cells, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 
 UNCONFIRMED: Final = "against the text, but the check ended before it was seen again"
 """Said of a failure that no time was left to confirm."""
+
+_INVALID: Final = str(CKR.MECHANISM_INVALID)
 
 TRIES_AGAIN: Final = 3
 """How often a failure is tried again before it counts as seen once."""
@@ -259,7 +263,8 @@ class Alone:
 
 def numbered_calls(model: Model, initial: State) -> tuple[Call, ...]:
     """The calls of a campaign, in the order by which all know their numbers."""
-    return tuple(dict.fromkeys((*all_calls(model, initial), *tour_calls(model, initial))))
+    given = (all_calls(model, initial), tour_calls(model, initial), matrix_calls(model, initial))
+    return tuple(dict.fromkeys(chain.from_iterable(given)))
 
 
 def check(
@@ -281,6 +286,7 @@ class Source(Enum):
     """Where pieces of work come from."""
 
     DERIVED = "derived sequences"
+    MATRIX = "the matrix of operations"
     SWEEPS = "calls that must fail"
     TOURS = "tours of small scopes"
     WALKS = "random walks"
@@ -403,7 +409,8 @@ class Campaign:
     def results(self, ended: Ended | None = None) -> Results:
         """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
-        found = one_for_each_constant(self.findings, self.tally)
+        lasting = [f for f in self.findings if not self._not_operational(f.verdict.call, f.verdict.observation.text)]
+        found = one_for_each_constant(lasting, self.tally)
         findings = tuple(sorted(found, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         return Results(
             self._model,
@@ -502,6 +509,7 @@ class Campaign:
             self._whole |= {Source.DERIVED, Source.SWEEPS}
         self._again(shown)
         self._do(Source.SWEEPS, self._first, Counted.KNOWN)
+        self._matrix()
         self._do(Source.DERIVED, arguments, Counted.KNOWN)
         self._again([w for found in beside for w in found])
 
@@ -540,6 +548,21 @@ class Campaign:
             beside.append([w for w in new if w.goal.given is not None])
             yield now
         yield from changes
+
+    def _matrix(self) -> None:
+        """The rows of the matrix of operations, as far as the budget goes; of bounded pieces they take half at most."""
+        found = [
+            Cells(row.name, self._named(row.way), self._named(row.begin), self._cells(row))
+            for row in rows(self._model, self._initial)
+        ]
+        if self._pieces is not None:
+            del found[self._pieces // 2 :]
+            self._pieces -= len(found)
+        self._whole.add(Source.MATRIX)
+        self._do(Source.MATRIX, found)
+
+    def _cells(self, row: Row) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        return tuple((cell.name, self._named(cell.calls)) for cell in row.cells)
 
     def _visits(self, places: Iterable[list[Witness]]) -> Iterator[Visit]:
         for found in places:
@@ -769,6 +792,8 @@ class Campaign:
             self._lost += time.monotonic() - since
 
     def _look_into(self, failed: Failed, first: int) -> None:
+        if self._not_operational(failed.calls[-1], failed.seen):
+            return
         unclear = unexplained(failed.cause) and self._looked_into[failed.cause] < UNEXPLAINED
         k = None if unclear else self._known(failed.cause, failed.seen)
         if k is None:
@@ -809,6 +834,13 @@ class Campaign:
             self.findings[k] = found.with_nulls(failed.calls[-1].function, nulls)
         if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
             self._keep_away(failed, found.verdict.call)
+
+    def _not_operational(self, call: Call, seen: str) -> bool:
+        """Whether a failure is one of a mechanism that the token does not do after all.
+
+        It is one note for each such mechanism and use (see `Note.DEAD`), and no finding.
+        """
+        return seen == _INVALID and self.tally.not_operational(call.function, call.args.mechanism.name)
 
     def _confirmed(self, steps: Steps, failure: Verdict) -> int:
         """How often, of `CONFIRMATIONS` tries, a trace fails alike by itself, each in a fresh process."""

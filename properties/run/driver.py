@@ -388,6 +388,10 @@ class Driver:
 
     # What was counted.
 
+    def fill(self, row: str, cell: str, how: str) -> None:
+        """Count a cell of the matrix of operations: it was reached, or what was in the way."""
+        self._tally.cells.setdefault((row, cell), set()).add(how)
+
     @property
     def tally(self) -> Tally:
         """What was counted so far, up to the last call."""

@@ -41,6 +41,9 @@ OBJECT: Final = "object"
 OPERATION: Final = "operation"
 """Sorts of what a run makes of a module; see `Tally.reached`."""
 
+REACHED: Final = "reached"
+"""Said of a cell of the matrix of operations that was reached; of others it is told what was in the way."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -49,9 +52,11 @@ class Tally:
     `states` are the believed states, as numbers that are the same in every process. `followed` counts, for each open
     question of the text that a call met, what the module did: the interpretation and the code. `choices` holds the
     same by function and by the rows that applied. `mechanisms` holds how each function did with each mechanism where
-    the text let it succeed: CKR_OK, and trouble of the environment. `reached` counts what calls that returned CKR_OK
-    made: sessions, logins, objects and operations, each by sort and what it is. `advice` is told by the id of its
-    cause. `restores` counts how often the token was put back, `restoring` the seconds that it took; `lowered` says that
+    the text let it succeed: CKR_OK, trouble of the environment, and that the mechanism is invalid. `reached` counts
+    what calls that returned CKR_OK made: sessions, logins, objects and operations, each by sort and what it is. `cells`
+    says of each cell of the matrix of operations, by row and cell, that it was reached, or what was in the way.
+    `advice` is told by the id of its cause. `restores` counts how often the token was put back, `restoring` the seconds
+    that it took; `lowered` says that
     it could not be in the end, so that less was tried.
     """
 
@@ -67,8 +72,13 @@ class Tally:
     followed: Counter[tuple[str, str]] = field(default_factory=Counter)
     choices: dict[tuple[str, str, tuple[str, ...]], set[str]] = field(default_factory=dict)
     mechanisms: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    cells: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     advice: dict[str, Unheeded] = field(default_factory=dict)
     reached: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def not_operational(self, function: str, mechanism: str) -> bool:
+        """Whether a mechanism that the token offers for a use was never more than invalid there."""
+        return self.mechanisms.get((function, mechanism)) == {str(CKR.MECHANISM_INVALID)}
 
     def constants(self) -> Iterator[tuple[str, str]]:
         """Functions that always gave the same answer, often enough to tell, each with it."""
@@ -99,7 +109,9 @@ class Tally:
             self.reached[made] += times
         uses = function.uses
         # With data, trouble may be what the module makes of the data.
-        if (worked or trouble) and "mechanism" in uses and "data" not in uses:
+        refused = verdict.outcome is Outcome.FAIL and verdict.observation.code == CKR.MECHANISM_INVALID
+        wholly = refused and CKR.OK in verdict.permitted and "session" in uses
+        if "mechanism" in uses and (wholly or ((worked or trouble) and "data" not in uses)):
             self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
         for x in verdict.advice:
             unheeded = self._unheeded(x.cause)
@@ -147,7 +159,7 @@ class Tally:
 
 
 _COUNTED = ("pairs", "inconclusive", "followed", "reached")
-_GATHERED = ("choices", "mechanisms")
+_GATHERED = ("choices", "mechanisms", "cells")
 
 
 def _made(call: Call, f: Function) -> tuple[str, str] | None:

@@ -25,7 +25,7 @@ from ..engine.verdict import Cause, null_arguments
 from ..search.chooser import ENDING, OTHERS_PER_ENDING, Chooser, chooser, conformance_machine
 from ..search.goals import by_function
 from .driver import Broken, Driver, New
-from .tally import Tally
+from .tally import REACHED, Tally
 
 Numbers = tuple[int, ...]
 
@@ -83,7 +83,20 @@ class Generated:
     length: int
 
 
-Item = Visit | Sweep | Tour | Walk | Generated
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A row of the matrix of operations: a way to its keys, what begins an operation, and what is done with it.
+
+    Each cell has a name, and calls that follow those that `begin`. Which were reached is counted under the row's name.
+    """
+
+    name: str
+    way: Numbers
+    begin: Numbers
+    cells: tuple[tuple[str, Numbers], ...]
+
+
+Item = Visit | Sweep | Tour | Walk | Generated | Cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +159,8 @@ class Worker:
                 self._walk(item, enough)
             case Generated():
                 self._generate(item, enough)
+            case Cells():
+                self._fill(item, enough)
         return self.part()
 
     def part(self) -> Done:
@@ -302,6 +317,53 @@ class Worker:
         )
         run_state_machine_as_test(machine, settings=run)
 
+    def _fill(self, row: Cells, enough: Callable[[], bool]) -> None:
+        """Fill the cells of a row, in sequences of some each, and count which were reached, or what was in the way."""
+        driver, shut, there = self.driver, "", False
+        for name, calls in row.cells:
+            if enough():
+                return
+            if not shut and not (there and len(driver.trail) < LONG_ROW):
+                there = self._follow(row.way)
+                shut = "" if there else self._answer()
+            if shut:
+                driver.fill(row.name, name, shut)
+                continue
+            before = self._begin_row(row)
+            if before is None:
+                shut = self._answer()
+                driver.fill(row.name, name, shut)
+            else:
+                driver.run(calls[:1])
+                made = len(driver.trail) > before
+                driver.fill(row.name, name, REACHED if made else f"{driver.calls[calls[0]].function} cannot be made")
+                driver.run(calls[1:])
+            there = self._note_failure((*row.way, *row.begin, *calls)) and not driver.over
+
+    def _begin_row(self, row: Cells) -> int | None:
+        """Begin what a cell works on, from a fresh start where what came before is in the way; None if it cannot be."""
+        for fresh in (False, True):
+            if fresh and not (self._note_failure((*row.way, *row.begin)) and self._follow(row.way)):
+                return None
+            before = len(self.driver.trail)
+            self.driver.run(row.begin)
+            if not row.begin or self._succeeded(before):
+                return len(self.driver.trail)
+        return None
+
+    def _succeeded(self, before: int) -> bool:
+        """Whether a call was made since a place in the sequence, and the last one returned CKR_OK."""
+        trail = self.driver.trail
+        seen = trail[-1].verdict.observation if len(trail) > before else None
+        return seen is not None and seen.ending is Ending.RETURNED and seen.code == CKR.OK
+
+    def _answer(self) -> str:
+        """The first call of a sequence that did not succeed, and its answer, in words."""
+        for verdict in (step.verdict for step in self.driver.trail):
+            if verdict.observation.text != str(CKR.OK):
+                return f"{verdict.call.function} gives {verdict.observation.text}"
+        return "what begins it cannot be made"
+
     def _note_failure(self, guess: Numbers) -> bool:
         """Note the failure that the sequence ended with, if it did; whether it went well."""
         driver = self.driver
@@ -322,6 +384,9 @@ class Worker:
     def _named(self, numbers: Numbers) -> tuple[Call, ...]:
         return tuple(map(self.driver.calls.__getitem__, numbers))
 
+
+LONG_ROW = 80
+"""Calls after which a row of the matrix goes on in a new sequence: a long one is hard to make shorter."""
 
 OFTEN = 3
 """How often a function may wrongly succeed in a sweep before it is left alone."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from ...model.attributes import CREATED
+from ...model.attributes import CREATED, KINDS, PLAIN_KINDS, one_of_each_class
 from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
 from ...model.chapters import digests, dual, general, randomness, searches, sessions, slots
 from ...model.chapters.messages import MESSAGINGS, Messaging
 from ...model.chapters.operations import VERIFYING_SIGNATURE
 from ...model.environment import EVENTS
-from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism
+from ...model.mechanisms import MECHANISMS, PUBLIC_ROLES, Mechanism, with_role
 from ...model.oracle import Model, following, in_scope, may_succeed
 from ...model.state import Exposed, Kind, Mech, Messages, Pin, Role, State, Trait
 from ...model.table import TABLE, functions_where
@@ -51,7 +51,7 @@ IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
 EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
 
 _GENERATED = {kind for call in (*AES, *SECRET, *EC) for kind in call.args.mechanism.facts.makes}
-_CREATED = tuple(kind for kind in CREATED if kind not in _GENERATED)
+_CREATED = tuple(kind for kind in PLAIN_KINDS if kind in CREATED and kind not in _GENERATED)
 """Kinds of which an object is not generated at once, so that one is created."""
 
 _GENERATORS = {Role.GENERATE: "C_GenerateKey", Role.GENERATE_KEY_PAIR: "C_GenerateKeyPair"}
@@ -90,6 +90,13 @@ SIGNATURES_GIVEN = frozenset(name for name in TABLE if name.startswith(VERIFYING
 """Functions that verify a signature that they are given first."""
 
 OPERATIONS = frozenset(name for names in _ROLES.values() for name in names) | SIGNATURES_GIVEN
+FUNCTIONS_OF: Mapping[Role, tuple[str, ...]] = {
+    **_ROLES,
+    Role.DIGEST: tuple(f"C_{_verb(Role.DIGEST)}{ending}" for ending in _ENDINGS),
+}
+"""The functions of each kind of operation, that which begins it first."""
+
+OPERATIONS = frozenset(name for names in _ROLES.values() for name in names)
 DIGESTS = frozenset(f.name for f in digests.FUNCTIONS)
 DUAL = frozenset(f.name for f in dual.FUNCTIONS)
 SEARCHES = frozenset(f.name for f in searches.FUNCTIONS)
@@ -142,6 +149,10 @@ TROUBLED = frozenset(f.name for chapter in (slots, randomness) for f in chapter.
 EVERYWHERE = MAKING | KEYED | OBJECTS | DIGESTS | SMALL | BEGINNING
 
 
+_OTHERS_STAND = tuple(m for m in MECHANISMS if any(KINDS[k].like for k in (*m.facts.public, *m.facts.private)))
+"""Mechanisms whose keys no sequence is looked for with."""
+
+
 def _maker(m: Mechanism) -> Way:
     kinds = m.public or m.private
     return next(maker for kind, maker in _MAKERS.items() if kind in kinds)
@@ -152,8 +163,10 @@ def _init(m: Mechanism, role: Role) -> Call:
     return _c(_ROLES[role][0], mechanism=m.mech, key=0 if role in PUBLIC_ROLES or not pair else 1)
 
 
-def _operations() -> Iterator[Place]:
-    for m in MECHANISMS.values():
+def _operations(initial: State) -> Iterator[Place]:
+    for m in (mech.facts for mech in one_of_each_class(MECHANISMS, initial.slots)):
+        if m.mech in _OTHERS_STAND:
+            continue
         for role in (r for r in m.roles if r in _ROLES):
             names = frozenset(_ROLES[role])
             _, whole, *parts = _ROLES[role]
@@ -163,7 +176,7 @@ def _operations() -> Iterator[Place]:
                 start = (*start, _init(m, first), _c(_ROLES[first][1]))
             begun = (*start, _init(m, role))
             # Each kind of operation is looked at from its first mechanism with all that might go wrong beside it.
-            first_of_role = m is next(x for x in MECHANISMS.values() if role in x.roles)
+            first_of_role = m.mech is with_role(role)[0]
             beside = OPERATIONS | DIGESTS | DUAL | STATES | SEARCHES | SMALL if first_of_role else names
             yield Place(begun, beside)
             if parts:
@@ -413,7 +426,7 @@ def places(initial: State) -> Iterator[Place]:
     """All places worth looking around from."""
     yield from _befallen(initial)
     yield from (
-        *_operations(),
+        *_operations(initial),
         *_objects(),
         *_searches(),
         *_wrapping(),

@@ -11,7 +11,7 @@ from .model.oracle import Model, build
 from .model.state import State
 from .model.vocabulary import Version
 from .properties.policy import Rights
-from .properties.run.work import Class, Done, Generated, Item, Sweep, Tour, Visit, Walk
+from .properties.run.work import Cells, Class, Done, Generated, Item, Sweep, Tour, Visit, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Ran(Struct, frozen=True):
     believed: Believed
 
 
-_ITEMS: Final[dict[str, type[Item]]] = {kind.__name__: kind for kind in (Visit, Sweep, Tour, Walk, Generated)}
+_ITEMS: Final[dict[str, type[Item]]] = {kind.__name__: kind for kind in (Visit, Sweep, Tour, Walk, Generated, Cells)}
 
 
 def order_of(item: Item, seconds: float) -> Do:

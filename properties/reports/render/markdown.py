@@ -5,7 +5,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from ..phrases import by_severity, closing, covered, cut_short, ended, few, made, module_name, ran, steps, times
+from ..phrases import (
+    by_severity,
+    closing,
+    covered,
+    cut_short,
+    ended,
+    few,
+    made,
+    module_name,
+    ran,
+    reached_share,
+    steps,
+    times,
+)
 
 SUFFIX: Final = ".md"
 
@@ -61,6 +74,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
             if (seen := row["followed"])
         ),
     )
+    if matrix := report.get("matrix"):
+        yield from ("", f"Matrix of operations: {reached_share(matrix)}.")
     yield from _list(
         "Notes",
         (f"{row['kind']}: {_said(row['about'])} in {_said(few(row['functions']))}" for row in report["notes"]),

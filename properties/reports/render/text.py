@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ...run.campaign import CONFIRMATIONS
 from ...run.tally import LOGIN, OBJECT, OPERATION, SESSION
-from ..phrases import closing, covered, cut_short, ended, few, made, module_name, ran, steps, times
+from ..phrases import closing, covered, cut_short, ended, few, made, module_name, ran, reached_share, steps, times
 from ..results import Note
 
 SUFFIX: Final = ".txt"
@@ -154,11 +154,23 @@ def _lists(report: Mapping[str, Any]) -> Iterator[str]:
                 for r in report["interpretations"]
             ),
         ),
+        _matrix(report),
         _cut(
             "[bold]Notes[/] (no findings):",
             (f"{note['kind']}: {note['about']} in {few(note['functions'])}" for note in report["notes"]),
         ),
     )
+
+
+def _matrix(report: Mapping[str, Any]) -> Iterator[str]:
+    """How much of the matrix of operations was reached, and what was not."""
+    if matrix := report.get("matrix"):
+        lacking = sorted(matrix["lacking"], key=lambda x: (x["begun"], -x["cells"]))
+        yield from ("", f"[bold]Matrix of operations[/]: {reached_share(matrix)}")
+        rows = (
+            f"{x['row']}, {'' if x['begun'] else 'all '}{x['cells']} cells not reached: {x['why']}" for x in lacking
+        )
+        yield from list(_cut("", rows, space=False))[1:]
 
 
 def _closing(report: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,234 @@
+"""The matrix of operations: each mechanism of a token in each role, by each way to work on what it begins.
+
+A row is a mechanism in a role, a cell what is done with an operation that was just begun: at once or in parts, with
+which data, buffer and signature. What has no operation (keys are wrapped, unwrapped, derived and generated in one call)
+has cells for the arguments that decide there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, product
+from typing import Any, Final
+
+from ...model.attributes import PAIRS
+from ...model.call import Args, Buffer, Call, Data, Parameter
+from ...model.mechanisms import PUBLIC_ROLES, Role
+from ...model.oracle import Model
+from ...model.state import Kind, Mech, State
+from ...model.table import TABLE
+from .setups import FUNCTIONS_OF, IMPORTED_SECRET, MAKING, USER, Way
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is done, in words, and the calls that do it."""
+
+    name: str
+    calls: Way
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A mechanism in a role: a way to its keys, what begins an operation, and the cells.
+
+    Where nothing is begun, `begin` is empty.
+    """
+
+    mechanism: Mech
+    role: Role
+    way: Way
+    begin: Way
+    cells: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """The mechanism and the role."""
+        return f"{self.mechanism.name} {self.role.name}"
+
+
+_MAKING: Final = (Role.GENERATE, Role.GENERATE_KEY_PAIR)
+"""Roles that make keys or domain parameters, for which numbers are looked for."""
+
+_BEFORE: Mapping[Role, Role] = {
+    Role.DECRYPT: Role.ENCRYPT,
+    Role.VERIFY: Role.SIGN,
+    Role.VERIFY_RECOVER: Role.SIGN_RECOVER,
+    Role.UNWRAP: Role.WRAP,
+}
+"""The role whose output another one takes."""
+
+_PLAIN = (Data.FITTING, Data.ODD, Data.EMPTY, Data.HUGE)
+_SEALED = (Data.KEPT, Data.TAMPERED, Data.CUT, Data.ODD, Data.EMPTY)
+_SIGNATURES = (Data.KEPT, Data.TAMPERED, Data.CUT)
+
+
+def _c(function: str, **given: Any) -> Call:
+    return Call(function, replace(Args(), **given))
+
+
+def _data(role: Role) -> tuple[Data, ...]:
+    """What an operation is fed with, what it takes first."""
+    if role is Role.DIGEST:
+        return (Data.FITTING, Data.HUGE, Data.EMPTY)
+    return _SEALED if role is Role.DECRYPT else _PLAIN
+
+
+def _whole(role: Role, function: str) -> Iterator[Cell]:
+    """The whole at once: with each data, and the first of them into each buffer, after which it is done in earnest."""
+    first, *others = _data(role)
+    if role is Role.VERIFY:
+        yield from (
+            Cell(f"at once, {x.name} data, {y.name} signature", (_c(function, data=x, signature=y),))
+            for x, y in (*product((first,), _SIGNATURES), *product(others, (Data.KEPT,)))
+        )
+        return
+    if role is Role.VERIFY_RECOVER:
+        yield from (Cell(f"at once, {x.name} signature", (_c(function, signature=x),)) for x in _SIGNATURES)
+    else:
+        yield from (Cell(f"at once, {x.name} data", (_c(function, data=x),)) for x in (first, *others))
+    earnest = _c(function) if role is Role.VERIFY_RECOVER else _c(function, data=first)
+    for buffer in (Buffer.NULL, Buffer.SHORT):
+        asked = replace(earnest, args=replace(earnest.args, buffer=buffer))
+        yield Cell(f"at once, {buffer.name} buffer first", (asked, earnest))
+
+
+def _parts(role: Role, part: str, last: str) -> Iterator[Cell]:
+    """In parts: with each data, and with each buffer or signature at the end."""
+    first, *others = _data(role)
+    gives_parts = role in (Role.ENCRYPT, Role.DECRYPT)
+    fed = _c(part, data=first)
+    if role is Role.VERIFY:
+        for x in _SIGNATURES:
+            yield Cell(f"in parts, {x.name} signature", (fed, _c(last, signature=x)))
+        yield from (Cell(f"in parts, {x.name} data", (_c(part, data=x), _c(last))) for x in others)
+        return
+    yield from (Cell(f"in parts, {x.name} data", (_c(part, data=x), _c(last))) for x in (first, *others))
+    for buffer in (Buffer.NULL, Buffer.SHORT):
+        yield Cell(f"in parts, {buffer.name} buffer first", (fed, _c(last, buffer=buffer), _c(last)))
+        if gives_parts:
+            yield Cell(
+                f"in parts, {buffer.name} buffer for a part first",
+                (_c(part, data=first, buffer=buffer), fed, _c(last)),
+            )
+
+
+def _made(way: Way) -> tuple[Kind, ...]:
+    """The kinds of the objects that a way makes, in their order."""
+    return tuple(
+        chain.from_iterable(
+            call.args.mechanism.facts.makes if "mechanism" in TABLE[call.function].uses else (call.args.kind,)
+            for call in way
+            if call.function in MAKING
+        )
+    )
+
+
+def _keys(mech: Mech, listed: tuple[Mech, ...]) -> Way:
+    """A way to keys of the mechanism: secret ones are generated where the token can, pairs imported."""
+    facts = mech.facts
+    kinds = (facts.public or facts.private)[:1]
+    for maker in listed:
+        if maker.facts.roles == (Role.GENERATE,) and maker.facts.makes == kinds and not maker.facts.parameter:
+            return (_c("C_GenerateKey", mechanism=maker),)
+    halves = next((pair for pair in PAIRS if {*pair} & {*kinds}), kinds)
+    return tuple(_c("C_CreateObject", kind=kind) for kind in halves)
+
+
+def _key(mech: Mech, role: Role, made: tuple[Kind, ...]) -> int:
+    """The number of the key that serves."""
+    kinds = mech.facts.public if role in PUBLIC_ROLES else mech.facts.private
+    return next(n for n, kind in enumerate(made) if kind in kinds)
+
+
+def _operation(mech: Mech, role: Role, offered: frozenset[Role], listed: tuple[Mech, ...]) -> Row:
+    init, whole, *parts = FUNCTIONS_OF[role]
+    if role is Role.DIGEST:
+        way, begin = USER, _c(init, mechanism=mech)
+    else:
+        way = (*USER, *_keys(mech, listed))
+        made = _made(way)
+        begin = _c(init, mechanism=mech, key=_key(mech, role, made))
+        before = _BEFORE.get(role)
+        if before in offered:
+            first_init, first_whole, *_ = FUNCTIONS_OF[before]
+            way = (*way, _c(first_init, mechanism=mech, key=_key(mech, before, made)), _c(first_whole))
+    in_parts = _parts(role, *parts) if parts else ()
+    return Row(mech, role, way, (begin,), (*_whole(role, whole), *in_parts))
+
+
+def _wrapping(mech: Mech, role: Role, offered: frozenset[Role], listed: tuple[Mech, ...]) -> Row:
+    keys = (*USER, *_keys(mech, listed))
+    made = _made(keys)
+    way = (*keys, *IMPORTED_SECRET)
+    target = len(made)
+    if role is Role.WRAP:
+        wrap = partial(_c, "C_WrapKey", mechanism=mech, key=_key(mech, role, made))
+        cells = [Cell(f"{x.name} buffer", (wrap(other_key=target, buffer=x),)) for x in Buffer]
+        cells += [Cell("another secret key", (wrap(other_key=0),))]
+        cells += _parameters(mech, partial(wrap, other_key=target), ())
+        return Row(mech, role, way, (), tuple(cells))
+    if Role.WRAP in offered:
+        way = (*way, _c("C_WrapKey", mechanism=mech, key=_key(mech, Role.WRAP, made), other_key=target))
+    unwrap = partial(_c, "C_UnwrapKey", mechanism=mech, key=_key(mech, role, made), kind=Kind.GENERIC_SECRET)
+    gone = (_c("C_DestroyObject", object=target + 1),)
+    cells = [Cell(f"{x.name} wrapped key", (unwrap(data=x), *gone)) for x in (*_SEALED, Data.FITTING)]
+    return Row(mech, role, way, (), (*cells, *_parameters(mech, unwrap, gone)))
+
+
+def _parameters(mech: Mech, make: Callable[..., Call], after: Way) -> Iterator[Cell]:
+    for x in (Parameter.WRONG, Parameter.IMPOSSIBLE) if mech.facts.parameter else ():
+        yield Cell(f"{x.name} parameter", (make(parameter=x), *after))
+
+
+def _deriving(mech: Mech, role: Role, _offered: frozenset[Role], listed: tuple[Mech, ...]) -> Row:
+    way = (*USER, *_keys(mech, listed))
+    made = _made(way)
+    derive = partial(_c, "C_DeriveKey", mechanism=mech, key=_key(mech, role, made), kind=Kind.GENERIC_SECRET)
+    gone = (_c("C_DestroyObject", object=len(made)),)
+    cells = [Cell(f"{x.name}", (derive(kind=x), *gone)) for x in (Kind.GENERIC_SECRET, Kind.AES)]
+    return Row(mech, role, way, (), (*cells, *_parameters(mech, derive, gone)))
+
+
+def _generating(mech: Mech, role: Role, _offered: frozenset[Role], _listed: tuple[Mech, ...]) -> Row:
+    function = "C_GenerateKey" if role is Role.GENERATE else "C_GenerateKeyPair"
+    gone = tuple(_c("C_DestroyObject", object=n) for n in range(len(mech.facts.makes)))
+    cells = (Cell("a session object", (_c(function, mechanism=mech), *gone)),)
+    return Row(mech, role, USER, (), cells)
+
+
+_ROWS: Final[Mapping[Role, Callable[[Mech, Role, frozenset[Role], tuple[Mech, ...]], Row]]] = {
+    **dict.fromkeys(FUNCTIONS_OF, _operation),
+    Role.WRAP: _wrapping,
+    Role.UNWRAP: _wrapping,
+    Role.DERIVE: _deriving,
+    Role.GENERATE: _generating,
+    Role.GENERATE_KEY_PAIR: _generating,
+}
+
+
+def rows(model: Model, initial: State) -> tuple[Row, ...]:
+    """The rows of the first token: every mechanism of it in every role that it offers and the model follows.
+
+    The dearest come last: public keys, and what makes them.
+    """
+    slot = initial.slots[0]
+    offered: dict[Mech, list[Role]] = {}
+    for mech, role in slot.abilities:
+        if role in mech.facts.roles and role in _ROWS:
+            offered.setdefault(mech, []).append(role)
+    found = [
+        _ROWS[role](mech, role, frozenset(roles), slot.mechanisms) for mech, roles in offered.items() for role in roles
+    ]
+    known = [row for row in found if all(call.function in model.functions for call in calls_of(row))]
+    return tuple(sorted(known, key=lambda row: (row.role in _MAKING, not row.mechanism.facts.symmetric)))
+
+
+def calls_of(row: Row) -> Way:
+    """All calls of a row."""
+    return (*row.way, *row.begin, *chain.from_iterable(cell.calls for cell in row.cells))
+
+
+def matrix_calls(model: Model, initial: State) -> Iterable[Call]:
+    """The calls of all rows."""
+    return chain.from_iterable(map(calls_of, rows(model, initial)))
