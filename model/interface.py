@@ -945,5 +945,30 @@ _ROWS = (
 COVERED = tuple(Version)
 """The versions whose functions are all here."""
 
+EXCLUSIVE: Mapping[CKR, frozenset[str]] = {
+    CKR[code]: frozenset(f"C_{name}" for name in names.split())
+    for names, codes in (
+        ("CopyObject SetAttributeValue DestroyObject", "ACTION_PROHIBITED"),
+        ("Initialize", "CANT_LOCK CRYPTOKI_ALREADY_INITIALIZED NEED_TO_CREATE_THREADS"),
+        ("DigestKey", "KEY_INDIGESTIBLE"),
+        ("WaitForSlotEvent", "NO_EVENT"),
+        ("SeedRandom", "RANDOM_SEED_NOT_SUPPORTED"),
+        ("GenerateRandom", "SEED_RANDOM_REQUIRED"),
+        ("SetOperationState", "SAVED_STATE_INVALID"),
+        ("OpenSession", "SESSION_COUNT"),
+        ("InitToken", "SESSION_EXISTS"),
+        ("Login", "USER_ALREADY_LOGGED_IN USER_ANOTHER_ALREADY_LOGGED_IN USER_PIN_NOT_INITIALIZED"),
+        ("SessionCancel", "OPERATION_CANCEL_FAILED"),
+        ("WrapKey", "WRAPPING_KEY_HANDLE_INVALID WRAPPING_KEY_SIZE_RANGE WRAPPING_KEY_TYPE_INCONSISTENT"),
+        (
+            "UnwrapKey",
+            "UNWRAPPING_KEY_HANDLE_INVALID UNWRAPPING_KEY_SIZE_RANGE UNWRAPPING_KEY_TYPE_INCONSISTENT"
+            " WRAPPED_KEY_INVALID WRAPPED_KEY_LEN_RANGE",
+        ),
+    )
+    for code in codes.split()
+}
+"""Codes that 5.1.6 keeps for some functions, whatever lists say."""
+
 SIGNATURES: Mapping[str, Signature] = {row.name: row for row in _ROWS}
 """The 68 functions of v2.40, in the order of their pointers in CK_FUNCTION_LIST, and those that came later."""

@@ -18,6 +18,7 @@ from p11conform.adapters.modules import registry
 from p11conform.model.call import Args, Call, Ending, Interface
 from p11conform.model.interface import COVERED, SIGNATURES
 from p11conform.model.oracle import build
+from p11conform.model.state import Object, State
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.properties.reports.results import report_json
 from p11conform.properties.run.campaign import Results
@@ -206,6 +207,19 @@ def test_a_module_under_test_is_called_through_its_interface(compiled: Compiled)
     with Isolated(Kind.RAW, library, Binding((1,))) as module:
         assert not module.supports(Call("C_MessageSignFinal"))
         assert module.supports(Call("C_Logout"))
+
+
+def test_functions_of_v3_2_are_called_with_all_that_they_take(compiled: Compiled) -> None:
+    """Each call reaches the function at its place in the list; arguments that C would not take would raise."""
+    library, model = compiled("interfaces", OFFERED=302, LENGTH=104), build(Version.V3_2)
+    scope, place = State(objects=(Object(),) * 3), listed(Version.V3_2).index
+    came = [f for f in model.functions.values() if f.signature.since is Version.V3_2]
+    with Isolated(Kind.RAW, library, Binding((1,), objects=3, interface=Version.V3_2)) as module:
+        module.reset(False)
+        for f in came:
+            calls = [x for x in replace(f, deviations=1).calls(scope) if module.supports(x)]
+            assert {module.call(x).code for x in calls} == {VENDOR + place(f.name)}, f.name
+    assert len(came) == 12
 
 
 def test_a_module_without_the_interface_cannot_be_tested(compiled: Compiled) -> None:

@@ -128,6 +128,28 @@ def test_rows_off_the_list_are_told(some: Model, found: Lint) -> None:
     assert ("C_Login", CKR.SESSION_READ_ONLY) in told
 
 
+def test_codes_that_a_list_may_not_have_are_told() -> None:
+    """v3.2 lists codes that its own definitions keep for other functions; up to v2.40 no list does so."""
+
+    def borrowed(version: Version) -> set[tuple[str, CKR]]:
+        entries = lint(build(version), INITIAL, kinds={Kind.BORROWED}).entries
+        assert {e.kind for e in entries} <= {Kind.BORROWED}
+        return {(name, e.codes[0]) for e in entries for name in e.functions}
+
+    assert borrowed(Version.V2_40) == set()
+    newest = borrowed(Version.V3_2)
+    assert newest >= {
+        ("C_WrapKeyAuthenticated", CKR.WRAPPING_KEY_SIZE_RANGE),
+        ("C_DecapsulateKey", CKR.WRAPPED_KEY_INVALID),
+        ("C_AsyncJoin", CKR.SAVED_STATE_INVALID),
+        ("C_EncryptInit", CKR.OPERATION_CANCEL_FAILED),
+        ("C_LoginUser", CKR.USER_ALREADY_LOGGED_IN),
+        ("C_AsyncGetID", CKR.TOKEN_NOT_PRESENT),
+        ("C_CancelFunction", CKR.OK),
+    }
+    assert not {name for name, code in newest if code is CKR.OPERATION_CANCEL_FAILED} & {"C_SessionCancel"}
+
+
 def test_a_row_that_nothing_meets_is_told(some: Model, found: Lint) -> None:
     assert of(found, Kind.DEAD) == []
 

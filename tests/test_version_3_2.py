@@ -1,11 +1,19 @@
 """What v3.2 brought: signatures given first, authenticated wrapping, encapsulation, calls that are pending, codes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from conftest import ONE_SLOT
 
+from p11conform.adapters.application import Application
+from p11conform.adapters.base import Binding
+from p11conform.adapters.calls.concrete import arguments, blank, noted
+from p11conform.adapters.calls.table import CALLS
+from p11conform.adapters.cryptoki import ffi
+from p11conform.adapters.kept import CAPSULE, SIGNATURE
+from p11conform.adapters.lane import Lane
 from p11conform.model.call import Args, Awaited, Buffer, Call, Data, Flaw, Parameter, Validation
 from p11conform.model.oracle import Model, applicable, build, following, legal_anyway, outputs, permitted
 from p11conform.model.rule import Strength
@@ -267,3 +275,60 @@ def test_signatures_of_new_mechanisms_are_judged(version: Version, pair: Mech, s
     wrong = permitted(model, after(model, (*USER, AES)), c("C_SignInit", mechanism=sign, key=0))
     assert CKR.OK not in wrong
     assert CKR.KEY_TYPE_INCONSISTENT in wrong
+
+
+# How the functions are called for real, by an application that plays the module itself.
+
+
+def lane_of() -> tuple[Application, Lane]:
+    app = Application(Binding((1,), objects=4))
+    app.handles.opened(7, 0)
+    return app, Lane(app, {})
+
+
+def test_what_encapsulation_gives_is_kept_for_decapsulation() -> None:
+    app, lane = lane_of()
+    concrete = CALLS["C_EncapsulateKey"]
+    call = GIVE.args
+    words = arguments(app, lane, concrete, call)
+    place = blank(app, lane, concrete, call)
+    assert place is not None
+    place.put()
+    assert words[-2][0] == len(lane.bytes), "the room for the ciphertext is told"
+    lane.bytes[0:3], words[-2][0], words[-1][0] = b"\1\2\3", 3, 99
+    told = dict(noted(app, lane, concrete, call, CKR.OK))
+    assert (told["length"], app.kept.output[CAPSULE]) == (3, b"\1\2\3")
+    made = app.objects.known()[0]
+    assert (app.objects.numbers[0], made.kind) == (99, Kind.AES)
+    words = arguments(app, lane, CALLS["C_DecapsulateKey"], take().args)
+    assert bytes(ffi.buffer(words[-3], words[-2])) == b"\1\2\3"
+
+
+def test_a_query_of_a_capsule_makes_nothing() -> None:
+    app, lane = lane_of()
+    concrete, call = CALLS["C_EncapsulateKey"], replace(GIVE.args, buffer=Buffer.NULL)
+    words = arguments(app, lane, concrete, call)
+    assert words[-3] == ffi.NULL
+    lane.capsule[0] = 1088
+    assert dict(noted(app, lane, concrete, call, CKR.OK)) == {"length": 1088}
+    assert app.objects.known() == {}
+
+
+def test_a_sealed_key_is_unsealed_with_its_own_tag() -> None:
+    app, lane = lane_of()
+    concrete = CALLS["C_WrapKeyAuthenticated"]
+    arguments(app, lane, concrete, SEAL.args)
+    lane.seal[0:4], lane.bytes[0:2], lane.length[0] = b"tag!", b"\5\6", 2
+    noted(app, lane, concrete, SEAL.args, CKR.OK)
+    lane.seal[0:4] = b"else"
+    words = arguments(app, lane, CALLS["C_UnwrapKeyAuthenticated"], unseal().args)
+    assert bytes(ffi.buffer(words[3], words[4])) == b"\5\6"
+    parameter = ffi.cast("CK_GCM_MESSAGE_PARAMS *", words[1].pParameter)
+    assert bytes(ffi.buffer(parameter.pTag, 4)) == b"tag!"
+
+
+def test_a_signature_is_given_to_the_init() -> None:
+    app, lane = lane_of()
+    app.kept.keep(SIGNATURE, b"signed")
+    words = arguments(app, lane, CALLS["C_VerifySignatureInit"], begin(signature=Data.CUT).args)
+    assert bytes(ffi.buffer(words[-2], words[-1])) == b"signe"

@@ -5,6 +5,7 @@ Each entry cites sections, and shows a state and a call where one can be shown.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import combinations
@@ -12,7 +13,7 @@ from math import inf
 
 import networkx as nx
 
-from ...model.interface import SIGNATURES
+from ...model.interface import EXCLUSIVE, SIGNATURES
 from ...model.oracle import Model
 from ...model.precedence import EITHER, RELATIONS, Relation
 from ...model.rule import Rule
@@ -40,6 +41,7 @@ class Kind(Enum):
     UNBROKEN = "cycle that decides"
     UNUSED = "listed, no row"
     OFF_LIST = "row, not listed"
+    BORROWED = "listed, not to be returned"
     APART = "never together"
     DEAD = "dead row"
 
@@ -91,8 +93,15 @@ def _where(r: Relation) -> str:
     return r.section if r.only_under is None else f"{r.section} under {r.only_under[0]} '{r.only_under[1]}'"
 
 
-def lint(model: Model, initial: State, say: Say = lambda _: None) -> Lint:
-    """Look the whole interface over; `say` is told how far it is."""
+OF_LISTS = frozenset({Kind.UNUSED, Kind.OFF_LIST, Kind.BORROWED})
+"""What can be told by the lists and the rows alone, at once."""
+
+
+def lint(model: Model, initial: State, say: Say = lambda _: None, kinds: AbstractSet[Kind] = frozenset(Kind)) -> Lint:
+    """Look the whole interface over for some `kinds` of entries; `say` is told how far it is."""
+    if kinds <= OF_LISTS:
+        found_in_lists = (*_unused(model), *_off_list(model), *_borrowed(model))
+        return Lint(tuple(e for e in found_in_lists if e.kind in kinds), initial)
     cyclic = tuple(_cycles(model))
     clashes = [(name, set(e.codes)) for e in cyclic if e.kind is Kind.CONTRADICTION for name in e.functions]
     ordered = frozenset(_ordered(model))
@@ -103,10 +112,11 @@ def lint(model: Model, initial: State, say: Say = lambda _: None) -> Lint:
         *(_with_witness(model, e, found) for e in cyclic),
         *_unused(model),
         *_off_list(model),
+        *_borrowed(model),
         *_apart(model, found, ordered),
         *_dead(model, found),
     )
-    return Lint(entries, found.scope)
+    return Lint(tuple(e for e in entries if e.kind in kinds), found.scope)
 
 
 def _pairs(model: Model, function: str, codes: Iterable[CKR]) -> Iterator[Pair]:
@@ -231,6 +241,26 @@ def _off_list(model: Model) -> Iterator[Entry]:
         text = f"the list does not name it, and it applies when {words}{f' ({readings})' if readings else ''}."
         names = tuple(dict.fromkeys(name for name, _ in rows))
         yield Entry(Kind.OFF_LIST, names, (code,), _sections(r.place for _, r in rows), text)
+
+
+def _borrowed(model: Model) -> Iterator[Entry]:
+    """Codes of a list that the text elsewhere bars its function from returning."""
+    found: dict[tuple[CKR, str, str], list[str]] = {}
+    for name, f in model.functions.items():
+        listed = f.signature.listed[model.version]
+        for code in sorted(listed & EXCLUSIVE.keys()):
+            if name not in EXCLUSIVE[code]:
+                keeps = f"the list names it, and it is said that only {', '.join(sorted(EXCLUSIVE[code]))} returns it."
+                found.setdefault((code, "5.1.6", keeps), []).append(name)
+        if CKR.TOKEN_NOT_PRESENT in listed and f.signature.takes_session:
+            never = "the list names it, and it is said that no function with a session returns it."
+            found.setdefault((CKR.TOKEN_NOT_PRESENT, "5.1.7", never), []).append(name)
+        if f.ok_since is not None and CKR.OK in listed:
+            barred = "the list names it, and it is said that the function cannot return it."
+            found.setdefault((CKR.OK, "5.1.1", barred), []).append(name)
+    for (code, place, sentence), names in sorted(found.items()):
+        own = (SIGNATURES[name].section for name in names)
+        yield Entry(Kind.BORROWED, tuple(names), (code,), _sections((place, *own)), sentence)
 
 
 # Rows that never decide
