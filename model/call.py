@@ -217,7 +217,7 @@ class Args:
     puts NULL where the function needs a pointer that is not a PIN, not the buffer of a list or an output, not a
     template and not input data. `reserved` gives a pointer where NULL is demanded. `named` gives C_LoginUser the name
     of a user that no token has. `last` says that a part of a message is its last (`CKF_END_OF_MESSAGE`, or a pointer
-    for the signature or to it).
+    for the signature or to it). `number` is the CK_MECHANISM_TYPE of a mechanism without a record (`Mech.OTHER`).
     """
 
     session: SessionIndex = 0
@@ -256,6 +256,7 @@ class Args:
     interface: Interface = Interface.OWN
     named: bool = False
     last: bool = True
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +328,9 @@ def domain(name: str, s: State) -> tuple[Any, ...]:
         values = (False, True)
     elif isinstance(hint, type) and issubclass(hint, IntEnum):
         values = tuple(hint)
+    elif hint is int:
+        # The numbers of mechanisms without a record are the token's to say.
+        values = (0,)
     else:
         values = tuple(range(len({SLOT: s.slots, SESSION: s.sessions, OBJECT: s.objects}[hint.__metadata__[0]]) + 1))
     first = getattr(_DEFAULTS, name)
@@ -344,7 +348,8 @@ def combine(domains: Mapping[str, tuple[Any, ...]], deviations: int) -> Iterator
 
 def arguments(call: Call, uses: tuple[str, ...]) -> dict[str, Any]:
     """The arguments that a function uses, as JSON values: enumerations by name."""
-    values = {name: getattr(call.args, name) for name in uses}
+    other = ("number",) if "mechanism" in uses and call.args.mechanism == Mech.OTHER else ()
+    values = {name: getattr(call.args, name) for name in (*uses, *other)}
     return {name: v.name if isinstance(v, IntEnum) else v for name, v in values.items()}
 
 

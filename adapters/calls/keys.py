@@ -12,7 +12,7 @@ from ..base import Binding
 from ..kept import WRAPPED
 from ..lane import LABEL, NULL, OTHER_LABEL, Lane
 from ..memory import Room
-from ..parameters import MECHANISM
+from ..parameters import mechanism
 from ..templates import Way, template, without_required
 from ..values import MADE_UP_BLOB, PART, given
 from .concrete import Arguments, Concrete, Outputs, length, object_at, output, session
@@ -28,7 +28,7 @@ def _kinds(role: Role, a: Args) -> tuple[Kind, ...]:
 
 
 def _using(app: Application, _lane: Lane, a: Args) -> Arguments:
-    return session(app, a), MECHANISM[a.mechanism, a.parameter]
+    return session(app, a), mechanism(a)
 
 
 def _generated(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
