@@ -45,6 +45,9 @@ OPERATION: Final = "operation"
 REACHED: Final = "reached"
 """Said of a cell of the matrix of operations that was reached; of others it is told what was in the way."""
 
+UNTRIED: Final = "the budget was spent"
+"""Said of a cell for which nothing was left."""
+
 
 @dataclass(slots=True)
 class Tally:

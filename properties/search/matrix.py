@@ -239,23 +239,30 @@ _COMMON: Final[Mapping[str, Way]] = {" with a secret": SECRET, " with an AES key
 
 
 def rows(model: Model, initial: State) -> tuple[Row, ...]:
-    """The rows of the first token: every mechanism of it in every role that it offers and the model follows.
+    """The rows of the first token: every mechanism of it in every role that it offers, but for message-based ones.
 
     The dearest come last: public keys, and what makes them.
     """
     slot = initial.slots[0]
     offered: dict[Mech, list[Role]] = {}
     for mech, role in slot.abilities:
-        if role in mech.facts.roles and role in _ROWS:
+        if role in (*mech.facts.roles, *mech.facts.also) and role in _ROWS:
             offered.setdefault(mech, []).append(role)
     found = [
-        _ROWS[role](mech, role, frozenset(roles), slot.mechanisms) for mech, roles in offered.items() for role in roles
+        _followed(_ROWS[role](mech, role, frozenset(roles), slot.mechanisms))
+        for mech, roles in offered.items()
+        for role in roles
     ]
     found += [
         row for number, roles in slot.others for role in roles if role in _ROWS for row in _unrecorded(number, role)
     ]
     known = [row for row in found if all(call.function in model.functions for call in calls_of(row))]
     return tuple(sorted(known, key=lambda row: (row.role in _MAKING, not row.mechanism.facts.symmetric)))
+
+
+def _followed(row: Row) -> Row:
+    """A row as far as the model follows the mechanism in the role: where it does not, the plainest cell alone."""
+    return row if row.role in row.mechanism.facts.roles else replace(row, cells=row.cells[:1])
 
 
 def calls_of(row: Row) -> Way:
