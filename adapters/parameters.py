@@ -1,10 +1,10 @@
 """The CK_MECHANISM of each mechanism, with the parameter that it wants or a wrong one (mechanisms v2.40)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
-from ..model.call import Parameter
+from ..model.call import Args, Parameter
 from ..model.mechanisms import PLAIN_BYTES, UNKNOWN_NUMBER, Role, with_role
 from ..model.state import Kind, Mech
 from . import material
@@ -183,6 +183,20 @@ MECHANISM: Final[Mapping[tuple[Mech, Parameter], CData]] = {
     (mech, parameter): _mechanism(mech, parameter) for mech in Mech for parameter in Parameter
 }
 """A CK_MECHANISM for each mechanism and parameter; a wrong one is three bytes of junk."""
+
+
+@cache
+def other_mechanism(number: int) -> CData:
+    """The CK_MECHANISM of a mechanism without a record: what parameter it wants is not known, so that it gets none."""
+    return _record("CK_MECHANISM", number, ffi.NULL, 0)
+
+
+def mechanism(args: Args) -> CData:
+    """The CK_MECHANISM that a call gives."""
+    if args.mechanism == Mech.OTHER:
+        return other_mechanism(args.number)
+    return MECHANISM[args.mechanism, args.parameter]
+
 
 MESSAGE_MECHANISM: Final[Mapping[Mech, CData]] = {
     mech: _record("CK_MECHANISM", number(mech), ffi.NULL, 0) for mech in Mech

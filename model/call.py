@@ -234,6 +234,7 @@ class Args:
     template and not input data. `reserved` gives a pointer where NULL is demanded. `named` gives C_LoginUser the name
     of a user that no token has. `last` says that a part of a message is its last (`CKF_END_OF_MESSAGE`, or a pointer
     for the signature or to it). No asynchronous call is ever made, so that `awaited` names one that is not pending.
+    `number` is the CK_MECHANISM_TYPE of a mechanism without a record (`Mech.OTHER`).
     """
 
     session: SessionIndex = 0
@@ -274,6 +275,7 @@ class Args:
     last: bool = True
     awaited: Awaited = Awaited.SIGN
     validation: Validation = Validation.LAST
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +347,9 @@ def domain(name: str, s: State) -> tuple[Any, ...]:
         values = (False, True)
     elif isinstance(hint, type) and issubclass(hint, IntEnum):
         values = tuple(hint)
+    elif hint is int:
+        # The numbers of mechanisms without a record are the token's to say.
+        values = (0,)
     else:
         values = tuple(range(len({SLOT: s.slots, SESSION: s.sessions, OBJECT: s.objects}[hint.__metadata__[0]]) + 1))
     first = getattr(_DEFAULTS, name)
@@ -362,7 +367,8 @@ def combine(domains: Mapping[str, tuple[Any, ...]], deviations: int) -> Iterator
 
 def arguments(call: Call, uses: tuple[str, ...]) -> dict[str, Any]:
     """The arguments that a function uses, as JSON values: enumerations by name."""
-    values = {name: getattr(call.args, name) for name in uses}
+    other = ("number",) if "mechanism" in uses and call.args.mechanism == Mech.OTHER else ()
+    values = {name: getattr(call.args, name) for name in (*uses, *other)}
     return {name: v.name if isinstance(v, IntEnum) else v for name, v in values.items()}
 
 

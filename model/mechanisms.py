@@ -19,6 +19,9 @@ RSA_BYTES = 256
 PLAIN_BYTES = 32
 """The length of the usual data."""
 
+OTHER_NUMBER = 0x7FFF_FFF1
+"""What stands for the number of `Mech.OTHER`, which a call gives."""
+
 UNKNOWN_NUMBER = 0x7FFF_FFF0
 """A mechanism number that no token has, for `Mech.UNKNOWN`."""
 
@@ -201,7 +204,11 @@ def _pairs(number: int, public: Kind, private: Kind) -> Mechanism:
 
 
 class Mech(IntEnum):
-    """Mechanisms that calls name, each with its record; UNKNOWN is a number that no token knows."""
+    """Mechanisms that calls name, each with its record.
+
+    UNKNOWN is a number that no token knows. OTHER is any that a token lists and nobody has a record for: which one, a
+    call says by `number`.
+    """
 
     facts: Mechanism
 
@@ -213,6 +220,7 @@ class Mech(IntEnum):
         return member
 
     UNKNOWN = 0, Mechanism(UNKNOWN_NUMBER)
+    OTHER = 119, Mechanism(OTHER_NUMBER)
     SHA_1 = 1, Mechanism(0x220, (Role.DIGEST,), digest=20)
     SHA256 = 2, Mechanism(0x250, (Role.DIGEST,), digest=32)
     SHA256_HMAC = 3, Mechanism(0x251, (*_SIGN, *_SIGNED), *_SECRET, signature=32)
@@ -437,7 +445,7 @@ class Mech(IntEnum):
 
 _BY_NUMBER: Mapping[int, Mech] = {m.facts.number: m for m in Mech}
 
-MECHANISMS: Mapping[Mech, Mechanism] = {m: m.facts for m in Mech if m is not Mech.UNKNOWN}
+MECHANISMS: Mapping[Mech, Mechanism] = {m: m.facts for m in Mech if m not in (Mech.UNKNOWN, Mech.OTHER)}
 """The mechanisms that there are, with their records."""
 
 
@@ -502,7 +510,7 @@ def told_apart_by(mech: Mech, stands_for: Callable[[Kind], Kind]) -> tuple[objec
     """
     m = mech.facts
     return (
-        mech is Mech.UNKNOWN,
+        mech in (Mech.UNKNOWN, Mech.OTHER) and mech,
         *(frozenset({*roles} - {*MESSAGE_ROLES}) for roles in (m.roles, m.also)),
         *(frozenset(map(stands_for, kinds)) for kinds in (m.public, m.private, m.makes)),
         m.since,

@@ -237,7 +237,8 @@ class Slot:
     Limits count sessions: NO_LIMIT for none, LIMIT_UNKNOWN where the token does not tell. `shared` says that other
     applications may use the token meanwhile; `protected_path` that a NULL PIN makes the token ask for one itself.
     `has_mechanisms` says that its list of mechanisms is not empty; `mechanisms` are those of `Mech` in it, and
-    `abilities` says what the token offers each of them for (CK_MECHANISM_INFO).
+    `abilities` says what the token offers each of them for (CK_MECHANISM_INFO). `others` are those without a record, by
+    number, with what the token offers each for.
     `login_required` is its CKF_LOGIN_REQUIRED, `rng` its CKF_RNG, `dual` its CKF_DUAL_CRYPTO_OPERATIONS;
     `empty_pin_legal` says that its ulMinPinLen is 0, `pins_fit` that by its limits the PINs of `Pin`, which are made
     for one token, are as long as their names say. `so_pin_to_be_changed` and `user_pin_to_be_changed` say that the
@@ -257,6 +258,7 @@ class Slot:
     has_mechanisms: bool = fixed(True)
     mechanisms: tuple[Mech, ...] = fixed(tuple(MECHANISMS))
     abilities: tuple[tuple[Mech, Role], ...] = fixed(tuple((m, role) for m in MECHANISMS for role in m.facts.roles))
+    others: tuple[tuple[int, tuple[Role, ...]], ...] = fixed(())
     session_limit: int = fixed(NO_LIMIT)
     rw_session_limit: int = fixed(NO_LIMIT)
     trouble: Trouble = fixed(NO_TROUBLE)  # noqa: RUF009 (a frozen record)

@@ -14,7 +14,7 @@ from ..cryptoki import CData, ffi
 from ..kept import CAPSULE, SEALED, WRAPPED
 from ..lane import LABEL, NULL, OTHER_LABEL, Lane
 from ..memory import CAPACITY, Blank, Room, block, word
-from ..parameters import MECHANISM
+from ..parameters import mechanism
 from ..templates import Way, template, without_required
 from ..templates import number as ulong
 from ..values import MADE_UP_BLOB, PART, given, sealed
@@ -31,7 +31,7 @@ def _kinds(role: Role, a: Args) -> tuple[Kind, ...]:
 
 
 def _using(app: Application, _lane: Lane, a: Args) -> Arguments:
-    return session(app, a), MECHANISM[a.mechanism, a.parameter]
+    return session(app, a), mechanism(a)
 
 
 def _generated(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
@@ -102,7 +102,7 @@ def _sealing(app: Application, lane: Lane, a: Args) -> Arguments:
 
 
 def _authenticated(mechanisms: Mapping[Parameter, CData], a: Args) -> CData:
-    return mechanisms[a.parameter] if a.mechanism == Mech.AES_GCM else MECHANISM[a.mechanism, a.parameter]
+    return mechanisms[a.parameter] if a.mechanism == Mech.AES_GCM else mechanism(a)
 
 
 def _sealed(app: Application, lane: Lane, a: Args) -> Outputs:

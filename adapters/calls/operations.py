@@ -11,7 +11,7 @@ from ..application import Application
 from ..kept import CIPHERTEXT, SIGNATURE
 from ..lane import Lane
 from ..memory import Room
-from ..parameters import MECHANISM
+from ..parameters import mechanism
 from ..values import Bytes, given, plain, sealed, signature
 from .concrete import Arguments, Concrete, Outputs, length, object_at, output, pointer, session
 
@@ -21,7 +21,7 @@ from .concrete import Arguments, Concrete, Outputs, length, object_at, output, p
 def _init(role: Role, *, keyed: bool = True) -> Concrete:
     def build(app: Application, _lane: Lane, a: Args) -> Arguments:
         key = (object_at(app, a.key),) if keyed else ()
-        return session(app, a), pointer(a, MECHANISM[a.mechanism, a.parameter]), *key
+        return session(app, a), pointer(a, mechanism(a)), *key
 
     def begun(app: Application, _lane: Lane, a: Args) -> Outputs:
         app.kept.begin(a.session, role, a.mechanism, a.key if keyed else None)

@@ -13,7 +13,7 @@ from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
 from ...model.precedence import Relation
 from ...model.rule import Effect, Rule
-from ...model.state import Messages, Phase, Search, State
+from ...model.state import Mech, Messages, Phase, Search, State
 from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
 from .packed import leaves
 
@@ -337,7 +337,7 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
     """
     if seen.ending is not Ending.RETURNED:
         kind = _ENDINGS[seen.ending]
-        if kind is Kind.DIED and _silent(model, beliefs, call):
+        if kind is Kind.DIED and (_silent(model, beliefs, call) or _lacks_parameter(model, call)):
             kind = Kind.ROBUSTNESS
         return Verdict(Outcome.FAIL, call, seen, kind, _union(model, beliefs, call)), ()
     if seen.misuse:
@@ -428,6 +428,7 @@ def _unexplained(
     known = bool(model.events) and any(r.code == seen.code for s in beliefs for r in ruling(model, s, call).rules)
     # Trouble that the model knows of explains its code where that is in its order, and nowhere else.
     lenient = "" if known else legal_anyway(model, call.function, seen.code, CKR.OK in allowed)
+    lenient = lenient or _about_unrecorded(model, call, seen)
     if lenient:
         # Trouble that may have changed anything leaves nothing to go on.
         lost = seen.code in LEAVES_ANYTHING
@@ -447,6 +448,21 @@ def _unexplained(
         kind = next((k for k, names in _FAMILIES.items() if families & set(names)), Kind.WRONG_CODE)
         kind = kind if kind is Kind.OPERATION_STATE or not at_fault else Kind.WRONG_CODE
     return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), ()
+
+
+UNRECORDED: Final = "a mechanism that nobody has a record for: what it wants is not known"
+"""Said of an error of a call with such a mechanism."""
+
+
+def _about_unrecorded(model: Model, call: Call, seen: Observation) -> str:
+    """Why a listed error is no failure of a call whose mechanism has no record; nothing where it is none."""
+    listed = model.functions[call.function].signature.listed.get(model.version, frozenset())
+    return UNRECORDED if _lacks_parameter(model, call) and seen.code in listed and seen.code != CKR.OK else ""
+
+
+def _lacks_parameter(model: Model, call: Call) -> bool:
+    """Whether a call names a mechanism without a record, which is given no parameter: it may want one."""
+    return "mechanism" in model.functions[call.function].uses and call.args.mechanism == Mech.OTHER
 
 
 def _after_error(model: Model, beliefs: Sequence[State], call: Call, code: int) -> list[State]:

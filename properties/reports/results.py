@@ -23,7 +23,7 @@ from ...model.vocabulary import CKR, Version
 from ..engine.verdict import Steps
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
-from ..run.tally import REACHED, Tally
+from ..run.tally import REACHED, UNTRIED, Tally
 from .findings import (
     Finding,
     Recommendation,
@@ -289,7 +289,8 @@ def report_json(results: Results, module: Mapping[str, Any], run: Run | None = N
 def matrix_json(tally: Tally) -> dict[str, Any]:
     """How much of the matrix of operations was reached, and of each row what was not, and why.
 
-    Rows of which nothing was reached, as the mechanism begins nothing there, are told apart and do not count.
+    Rows of which nothing was reached, as the mechanism begins nothing there, are told apart and do not count; what the
+    budget did not suffice for does.
     """
     missed: dict[str, Counter[str]] = {}
     begun: Counter[str] = Counter()
@@ -298,13 +299,13 @@ def matrix_json(tally: Tally) -> dict[str, Any]:
             begun[row] += 1
         else:
             missed.setdefault(row, Counter()).update(sorted(how)[:1])
-    lacking = [
-        {"row": row, "cells": cells, "why": why, "begun": row in begun}
+    lacking: list[dict[str, Any]] = [
+        {"row": row, "cells": cells, "why": why, "begun": row in begun or why == UNTRIED}
         for row, reasons in missed.items()
         for why, cells in sorted(reasons.items())
     ]
     reached = begun.total()
-    cells = reached + sum(reasons.total() for row, reasons in missed.items() if row in begun)
+    cells = reached + sum(row["cells"] for row in lacking if row["begun"])
     return {"cells": cells, "reached": reached, "lacking": lacking}
 
 

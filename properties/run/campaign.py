@@ -46,7 +46,7 @@ from .habits import Habits
 from .learning import Deaths
 from .reach import Reach, reach
 from .shrink import shrink
-from .tally import Tally
+from .tally import UNTRIED, Tally
 from .work import Cells, Class, Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 
 UNCONFIRMED: Final = "against the text, but the check ended before it was seen again"
@@ -555,11 +555,22 @@ class Campaign:
             Cells(row.name, self._named(row.way), self._named(row.begin), self._cells(row))
             for row in rows(self._model, self._initial)
         ]
+        given = found if self._pieces is None else found[: self._pieces // 2]
         if self._pieces is not None:
-            del found[self._pieces // 2 :]
-            self._pieces -= len(found)
+            self._pieces -= len(given)
         self._whole.add(Source.MATRIX)
-        self._do(Source.MATRIX, found)
+        self._do(Source.MATRIX, given)
+        # What a death took with it is tried again, each cell by itself.
+        left = [replace(row, cells=(cell,)) for row in given for cell in row.cells if self._untold_cell(row, cell)]
+        self._do(Source.MATRIX, left, Counted.AGAIN)
+        why = UNTRIED if self._over() or len(given) < len(found) else "the module died"
+        for row in found:
+            for cell in row.cells:
+                if self._untold_cell(row, cell):
+                    self.tally.cells[row.name, cell[0]] = {why}
+
+    def _untold_cell(self, row: Cells, cell: tuple[str, tuple[int, ...]]) -> bool:
+        return (row.name, cell[0]) not in self.tally.cells
 
     def _cells(self, row: Row) -> tuple[tuple[str, tuple[int, ...]], ...]:
         return tuple((cell.name, self._named(cell.calls)) for cell in row.cells)

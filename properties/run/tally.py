@@ -8,6 +8,7 @@ from typing import Final
 from ...model.call import Call
 from ...model.oracle import Model
 from ...model.rule import Function
+from ...model.state import Mech
 from ...model.vocabulary import CKR
 from ..engine.verdict import Cause, Outcome, Steps, Verdict
 
@@ -43,6 +44,9 @@ OPERATION: Final = "operation"
 
 REACHED: Final = "reached"
 """Said of a cell of the matrix of operations that was reached; of others it is told what was in the way."""
+
+UNTRIED: Final = "the budget was spent"
+"""Said of a cell for which nothing was left."""
 
 
 @dataclass(slots=True)
@@ -111,7 +115,11 @@ class Tally:
         # With data, trouble may be what the module makes of the data.
         refused = verdict.outcome is Outcome.FAIL and verdict.observation.code == CKR.MECHANISM_INVALID
         wholly = refused and CKR.OK in verdict.permitted and "session" in uses
-        if "mechanism" in uses and (wholly or ((worked or trouble) and "data" not in uses)):
+        if (
+            "mechanism" in uses
+            and call.args.mechanism != Mech.OTHER
+            and (wholly or ((worked or trouble) and "data" not in uses))
+        ):
             self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
         for x in verdict.advice:
             unheeded = self._unheeded(x.cause)

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from ...model.attributes import PAIRS
 from ...model.call import Args, Buffer, Call, Data, Parameter
-from ...model.mechanisms import PUBLIC_ROLES, Role
+from ...model.mechanisms import PUBLIC_ROLES, Role, taking
 from ...model.oracle import Model
 from ...model.state import Kind, Mech, State
 from ...model.table import TABLE
-from .setups import FUNCTIONS_OF, IMPORTED_SECRET, MAKING, USER, Way
+from .setups import AES, FUNCTIONS_OF, IMPORTED_SECRET, MAKING, RSA, SECRET, USER, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,14 @@ class Row:
     way: Way
     begin: Way
     cells: tuple[Cell, ...]
+    number: int = 0
+    """Which mechanism it is, where it has no record."""
 
     @property
     def name(self) -> str:
         """The mechanism and the role."""
-        return f"{self.mechanism.name} {self.role.name}"
+        name = f"0x{self.number:X}" if self.mechanism is Mech.OTHER else self.mechanism.name
+        return f"{name} {self.role.name}"
 
 
 _MAKING: Final = (Role.GENERATE, Role.GENERATE_KEY_PAIR)
@@ -207,21 +210,59 @@ _ROWS: Final[Mapping[Role, Callable[[Mech, Role, frozenset[Role], tuple[Mech, ..
 }
 
 
+def _unrecorded(number: int, role: Role) -> Iterator[Row]:
+    """A mechanism without a record in a role: begun with a key of each common sort, as its own is not known."""
+    other = {"mechanism": Mech.OTHER, "number": number}
+    function = FUNCTIONS_OF[role][0] if role in FUNCTIONS_OF else _AT_ONCE[role]
+    uses = TABLE[function].uses
+    keys = _COMMON if "key" in uses else {"": ()}
+    for name, way in keys.items():
+        # A key of a kind that no mechanism takes for the use may be refused for that alone.
+        if way and not any(taking(role, kind) for kind in _made(way)):
+            continue
+        key = len(_made(way)) - 1 if way and role not in PUBLIC_ROLES else 0
+        given = {"key": key} if "key" in uses else {}
+        if "other_key" in uses:
+            way, given["other_key"] = (*way, *IMPORTED_SECRET), len(_made(way))
+        cell = Cell(f"begun{name}", (_c(function, **other, **given),))
+        yield Row(Mech.OTHER, role, (*USER, *way), (), (cell,), number)
+
+
+_AT_ONCE: Final[Mapping[Role, str]] = {
+    Role.WRAP: "C_WrapKey",
+    Role.UNWRAP: "C_UnwrapKey",
+    Role.DERIVE: "C_DeriveKey",
+    Role.GENERATE: "C_GenerateKey",
+    Role.GENERATE_KEY_PAIR: "C_GenerateKeyPair",
+}
+_COMMON: Final[Mapping[str, Way]] = {" with a secret": SECRET, " with an AES key": AES, " with an RSA key": RSA}
+
+
 def rows(model: Model, initial: State) -> tuple[Row, ...]:
-    """The rows of the first token: every mechanism of it in every role that it offers and the model follows.
+    """The rows of the first token: every mechanism of it in every role that it offers, but for message-based ones.
 
     The dearest come last: public keys, and what makes them.
     """
     slot = initial.slots[0]
     offered: dict[Mech, list[Role]] = {}
     for mech, role in slot.abilities:
-        if role in mech.facts.roles and role in _ROWS:
+        if role in (*mech.facts.roles, *mech.facts.also) and role in _ROWS:
             offered.setdefault(mech, []).append(role)
     found = [
-        _ROWS[role](mech, role, frozenset(roles), slot.mechanisms) for mech, roles in offered.items() for role in roles
+        _followed(_ROWS[role](mech, role, frozenset(roles), slot.mechanisms))
+        for mech, roles in offered.items()
+        for role in roles
+    ]
+    found += [
+        row for number, roles in slot.others for role in roles if role in _ROWS for row in _unrecorded(number, role)
     ]
     known = [row for row in found if all(call.function in model.functions for call in calls_of(row))]
     return tuple(sorted(known, key=lambda row: (row.role in _MAKING, not row.mechanism.facts.symmetric)))
+
+
+def _followed(row: Row) -> Row:
+    """A row as far as the model follows the mechanism in the role: where it does not, the plainest cell alone."""
+    return row if row.role in row.mechanism.facts.roles else replace(row, cells=row.cells[:1])
 
 
 def calls_of(row: Row) -> Way:

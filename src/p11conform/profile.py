@@ -21,7 +21,9 @@ MECHANISMS = "mechanisms"
 _LIMITS = {NO_LIMIT: "none", LIMIT_UNKNOWN: "unknown"}
 _HINTS = get_type_hints(Slot)
 _FACTS = tuple(
-    f.name for f in fields(Slot) if f.name not in (MECHANISMS, "abilities") and not is_dataclass(_HINTS[f.name])
+    f.name
+    for f in fields(Slot)
+    if f.name not in (MECHANISMS, "abilities", "others") and not is_dataclass(_HINTS[f.name])
 )
 """Not what may befall a slot, which is a record of its own."""
 

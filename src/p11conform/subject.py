@@ -417,7 +417,14 @@ def slot_facts(slot: MeasuredSlot, first: MeasuredSlot, owned: bool) -> Slot:
     flags = slot.flags
     offered = dict(zip(slot.mechanisms, slot.mechanism_flags, strict=True))
     listed = tuple(m for m in MECHANISMS.values() if m.number in offered)
+    known = {m.number for m in MECHANISMS.values()}
+    others = tuple(
+        (number, tuple(role for role, flag in FLAGS.items() if found & flag))
+        for number, found in offered.items()
+        if number not in known
+    )
     return Slot(
+        others=others,
         present=slot.token_present,
         recognized=slot.recognized,
         write_protected=bool(flags & CKF.WRITE_PROTECTED),
@@ -426,7 +433,7 @@ def slot_facts(slot: MeasuredSlot, first: MeasuredSlot, owned: bool) -> Slot:
         shared=not owned,
         protected_path=bool(flags & CKF.PROTECTED_AUTHENTICATION_PATH),
         has_mechanisms=bool(slot.mechanisms),
-        mechanisms=tuple(m.mech for m in listed),
+        mechanisms=(*(m.mech for m in listed), *([Mech.OTHER] if others else [])),
         abilities=tuple((m.mech, role) for m in listed for role, flag in FLAGS.items() if offered[m.number] & flag),
         login_required=bool(flags & CKF.LOGIN_REQUIRED),
         rng=bool(flags & CKF.RNG),
