@@ -26,6 +26,7 @@ from ..run.campaign import Budget, Results
 from .findings import (
     Finding,
     Recommendation,
+    Shown,
     cited,
     explain,
     explain_recommendation,
@@ -73,11 +74,28 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "rules": [rule_json(r) for r in v.rules],
         "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
         "trace": trace_json(finding.steps),
-        "text": explain(model, v, finding.functions, finding.nulls),
+        "text": explain(model, v, [x.symptom for x in finding.symptoms], finding.nulls),
         "first_seen_at_call": finding.first_call,
         "first_seen_at_second": round(finding.first_seconds, 3),
         "confirmed": finding.confirmed,
         "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
+        "symptoms": [symptom_json(x) for x in finding.symptoms],
+    }
+
+
+def symptom_json(shown: Shown) -> dict[str, Any]:
+    """A symptom, with the trace that shows it."""
+    x = shown.symptom
+    return {
+        "id": x.id,
+        "function": x.function,
+        "observed": x.seen,
+        "rows": list(x.rows),
+        "situation": list(x.named),
+        "permitted": list(permitted_text(shown.verdict)),
+        "trace": trace_json(shown.steps),
+        "first_seen_at_call": shown.first_call,
+        "confirmed": shown.confirmed,
     }
 
 
@@ -334,7 +352,9 @@ _FINDING = {
     "observed": str,
     "permitted": list,
     "trace": list,
+    "symptoms": list,
 }
+_SYMPTOM = {"id": str, "function": str, "observed": str, "rows": list, "situation": list, "trace": list}
 _STEP = {"function": str, "arguments": dict, "observed": str}
 """The fields that reading a report relies on."""
 
@@ -347,17 +367,36 @@ def _check(data: Any) -> None:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
             raise ValueError(f"coverage: {pair!r} is no pair of a function and a code")
     for finding in data["findings"]:
-        _has("finding", finding, _FINDING)
+        _has("finding", {"symptoms": [], **finding} if isinstance(finding, dict) else finding, _FINDING)
         if not all(isinstance(x, str) for x in finding["functions"]):
             raise ValueError("finding: functions holds what is no name")
-        for step in finding["trace"]:
-            _has("step of a trace", step, _STEP)
+        for shown in symptoms(finding):
+            _has("symptom", shown, _SYMPTOM)
+            for step in shown["trace"]:
+                _has("step of a trace", step, _STEP)
 
 
 def _has(what: str, data: Any, fields: Mapping[str, type]) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{what}: it is no object")
     for name, kind in fields.items():
         if not isinstance(data, dict) or not isinstance(data.get(name), kind):
             raise ValueError(f"{what}: {name} is missing or is no {kind.__name__}")
+
+
+def symptoms(finding: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The symptoms of a finding; an older report has one for each, which has no id of its own."""
+    own: Sequence[Mapping[str, Any]] | None = finding.get("symptoms")
+    return own or [{"rows": [], "situation": [], **{name: finding[name] for name in _ALIKE}}]
+
+
+_ALIKE = ("id", "function", "observed", "permitted", "trace")
+"""What a finding has as a symptom has it."""
+
+
+def seen(finding: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The functions that a finding is about, each with what it was seen to do."""
+    return tuple(dict.fromkeys((x["function"], x["observed"]) for x in symptoms(finding)))
 
 
 def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
