@@ -423,7 +423,7 @@ def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What changed from one report to another: findings by id, and (function, code) pairs.
+    """What changed from one report to another: symptoms, each as a finding that has but that one, and pairs.
 
     `unreached` are findings of the old one whose functions the new one never called: of these it says nothing.
     `unlike` says in words wherein the runs differ, where that may be why the findings do.
@@ -440,8 +440,9 @@ class Difference:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
     """What the second of two reports says otherwise than the first."""
-    before = {f["id"]: f for f in old["findings"]}
-    after = {f["id"]: f for f in new["findings"]}
+    # What one of two reports tells of findings only is compared by these.
+    apart = all("symptoms" in f for report in (old, new) for f in report["findings"])
+    before, after = (_rows(report, apart=apart) for report in (old, new))
     same = [(before[id], after[id]) for id in before.keys() & after.keys()]
     # The functions of a finding are those that the run happened to see it in.
     watched = ("severity", "observed", "permitted")
@@ -458,6 +459,22 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
         unreached=tuple(f for f in left if f["function"] not in called),
         unlike=tuple(_unlike(old, new)),
     )
+
+
+def _rows(report: Mapping[str, Any], *, apart: bool) -> dict[str, Mapping[str, Any]]:
+    """What is compared of a report, by id: its symptoms, each as the finding would be that had but that one."""
+    if not apart:
+        return {f["id"]: f for f in report["findings"]}
+    return {
+        x["id"]: {
+            **f,
+            **{name: x[name] for name in _ALIKE if name != "id"},
+            "functions": [x["function"]],
+            "symptoms": [x],
+        }
+        for f in report["findings"]
+        for x in symptoms(f)
+    }
 
 
 _COMPARED: Mapping[str, tuple[str, ...]] = {
