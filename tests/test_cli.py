@@ -427,7 +427,7 @@ def test_files_that_no_reader_likes_are_refused(tmp_path: Path, text: str | byte
 
 
 def test_markup_in_a_report_is_shown_as_it_is(tmp_path: Path) -> None:
-    odd = FINDING | {"id": "[/]", "severity": "[/bold]", "observed": "[red]", "functions": ["[/]"]}
+    odd = FINDING | {"id": "[/]", "severity": "[/bold]", "observed": "[red]", "function": "[/]"}
     fewer = written(tmp_path, "a.json", REPORT | {"findings": []})
     result = p11conform("diff", fewer, written(tmp_path, "c.json", REPORT | {"findings": [odd]}))
     assert result.exit_code == 1

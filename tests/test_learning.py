@@ -80,7 +80,7 @@ def test_deaths_of_null_pointers_are_one_finding_of_a_kind_of_their_own(core: Mo
     assert (found.verdict.kind, found.verdict.severity) == (Kind.ROBUSTNESS, Severity.LOW)
     assert len(found.functions) > FEW
     assert {function for function, _ in found.nulls} == set(found.functions)
-    text = explain(core, found.verdict, found.functions, found.nulls)
+    text = explain(core, found.verdict, (), found.nulls)
     assert "- C_GetInfo: NULL for a pointer that is needed" in text
 
 
@@ -109,7 +109,7 @@ def test_null_pointers_come_last_and_each_kills_but_a_few_times(core: Model) -> 
     (found,) = results.findings
     looked_into = 12
     assert len({call.function for n, call in deadly if n >= calls * (1 - LAST)}) > FEW
-    assert len(deadly) <= looked_into + len(found.functions)
+    assert len(deadly) <= looked_into + 2 * len(found.functions), "met, and seen again by itself"
 
 
 def without_reading(model: Model) -> Model:
@@ -211,7 +211,7 @@ def test_a_function_that_always_gives_the_same_answer_is_one_finding_and_a_note(
     results = check(core, ONE_SLOT, Constant(core, ONE_SLOT), budget=Budget(sequences=0, seconds=600))
     (found,) = results.findings
     assert (found.verdict.kind, found.functions) == (Kind.ALWAYS, ("C_GetMechanismInfo",))
-    assert "returned CKR_MECHANISM_INVALID whatever the call" in explain(core, found.verdict, found.functions)
+    assert "returned CKR_MECHANISM_INVALID whatever the call" in explain(core, found.verdict)
     report = report_json(results, {"name": "simulated", "adapter": "simulated"})
     note = {"kind": "always answers", "about": "CKR_MECHANISM_INVALID", "functions": ["C_GetMechanismInfo"]}
     assert note in report["notes"]

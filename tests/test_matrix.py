@@ -153,11 +153,11 @@ def test_of_such_a_mechanism_is_asked_what_every_one_must_do(seen: Observation, 
     assert begin.args.number == 0x80000373
     assert other_mechanism(begin.args.number).mechanism == 0x80000373
     assert read_call(begin.function, arguments(begin, MODEL.functions[begin.function].uses)) == begin
-    verdict, _ = judge(MODEL, {s}, begin, seen)
+    verdict, _ = judge(MODEL, frozenset({s}), begin, seen)
     assert verdict.outcome is outcome
 
 
 def test_that_such_a_mechanism_dies_without_a_parameter_is_a_question_of_robustness() -> None:
     row = next(row for row in rows(MODEL, WITH_OTHERS) if row.name == "0x80000373 SIGN")
-    verdict, _ = judge(MODEL, {WITH_OTHERS}, row.cells[0].calls[0], Observation(ending=Ending.DIED))
+    verdict, _ = judge(MODEL, frozenset({WITH_OTHERS}), row.cells[0].calls[0], Observation(ending=Ending.DIED))
     assert verdict.kind is Kind.ROBUSTNESS

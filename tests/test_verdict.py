@@ -13,7 +13,17 @@ from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observatio
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Login, Mech, Pin, Slot, State, Trait
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
-from p11conform.properties.engine.verdict import ENDS_OTHERS, Cause, Kind, Lapse, Outcome, Severity, Verdict, judge
+from p11conform.properties.engine.verdict import (
+    ENDS_OTHERS,
+    LAPSE,
+    Cause,
+    Kind,
+    Lapse,
+    Outcome,
+    Severity,
+    Verdict,
+    judge,
+)
 from p11conform.properties.reports.findings import explain
 from p11conform.properties.reports.results import notes_json
 from p11conform.properties.run.campaign import Results
@@ -324,7 +334,7 @@ def test_e7_what_an_earlier_call_left_out_is_the_cause_of_a_later_failure(model:
     assert failure is not None
     assert failure.lapse is not None
     assert (failure.lapse.function, failure.lapse.code) == ("C_Digest", CKR.ARGUMENTS_BAD)
-    assert failure.cause == Cause(Kind.OPERATION_STATE.value, ("A-15",))
+    assert failure.cause == Cause(LAPSE, ("operation-ended-by-error",), "CKR_ARGUMENTS_BAD")
     assert failure.severity is Severity.LOW, "the error came of a NULL pointer"
     assert replace(failure, lapse=replace(failure.lapse, null=False)).severity is Severity.MEDIUM
     text = explain(model, failure, ())
@@ -344,7 +354,7 @@ def test_what_ends_operations_that_are_not_its_own_is_the_cause_of_a_later_failu
         return
     assert failure is not None
     assert failure.lapse == Lapse("C_DecryptFinal", CKR.ARGUMENTS_BAD, None, null=True)
-    assert failure.cause == Cause(Kind.OPERATION_STATE.value, (ENDS_OTHERS,))
+    assert failure.cause == Cause(LAPSE, (ENDS_OTHERS,), "CKR_ARGUMENTS_BAD")
     assert "if all operations had ended when C_DecryptFinal returned CKR_ARGUMENTS_BAD" in explain(model, failure, ())
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, code_text, effective
+from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, arguments, code_text, effective
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
@@ -147,6 +147,26 @@ def _hashed(cause: Cause) -> str:
     return hashlib.sha256(words.encode()).hexdigest()[:8]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Symptom:
+    """What was seen to be wrong in one function: what baselines and gates compare, where people read of causes.
+
+    `rows` are the ids of the rows that were misjudged, which name the situation. Where there are none, `named` holds
+    what tells it: an output, what callbacks met, the lapse, or arguments of the call that matter.
+    """
+
+    function: str
+    seen: str
+    rows: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """A short name that stays the same from run to run."""
+        words = "|".join((self.function, self.seen, " ".join(self.rows), " ".join(self.named)))
+        return f"S-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """An output that none of the believed states explains."""
@@ -157,29 +177,61 @@ class Mismatch:
     section: str
 
 
+LAPSE: Final = "lapse"
+"""The kind, in a cause, of a failure that an earlier call explains."""
+
 ENDS_OTHERS: Final = "ends-what-is-not-its-own"
 """In a cause: a call ended operations that it had nothing to do with."""
+
+
+class Part(Enum):
+    """A part of what a module remembers, in words: what a call left as it was, or changed, and should not have."""
+
+    LOGIN = "who is logged in"
+    OPERATIONS = "the operations that are active"
+    OBJECTS = "the objects that there are"
+    SESSIONS = "the sessions that are open"
+    PINS = "the PINs"
+    SAVED = "the saved state"
 
 
 @dataclass(frozen=True, slots=True)
 class Lapse:
     """An earlier call of which the module made something else: had the text wanted that, there would be no failure.
 
-    It left out a certain `effect`, or where that is None it ended operations that were not its own. `null` says that
-    the call was given a NULL pointer.
+    It left out a certain `effect`, or of that one `part` only; it had the effect although its `code` is none that has
+    it; or where there is no effect it made an end of a `part` that was not its own, of operations where none is named.
+    `null` says that the call was given a NULL pointer.
     """
 
     function: str
     code: int
     effect: Effect | None
     null: bool = False
+    part: Part | None = None
 
     @property
     def row(self) -> str:
-        """What went wrong, one id for all kinds of operation: the open question that it rests on, if any."""
+        """What went wrong, one id for all functions."""
         if self.effect is None:
-            return ENDS_OTHERS
-        return self.effect.reading or self.effect.id
+            return ENDS_OTHERS if self.part is None else f"{ENDS_OTHERS}-{self.part.name.lower()}"
+        if self.despite:
+            return f"{self.effect.id}-in-spite-of-the-error"
+        return self.effect.id if self.part is None else f"{self.effect.id}-but-{self.part.name.lower()}"
+
+    @property
+    def despite(self) -> bool:
+        """Whether the call failed, and did all the same what it is for."""
+        return self.effect is not None and self.code not in self.effect.on
+
+    @property
+    def cause(self) -> Cause:
+        """What it shares with other lapses of the same fault.
+
+        Errors are handled alike in many functions; a success that does not do what it should is its function's own.
+        """
+        own = self.function if self.code == CKR.OK or self.despite else ""
+        return Cause(LAPSE, (self.row,), code_text(self.code), own)
 
 
 ADVICE: Final = "advice"
@@ -233,7 +285,8 @@ class Verdict:
         So it is of a code off the list in the right family, and of an operation that goes on after an error about a
         NULL pointer: any error ends it (A-15), but this one an application brings about by mistake only.
         """
-        if self.lapse is not None and self.lapse.null and self.lapse.row == "A-15":
+        effect = self.lapse.effect if self.lapse is not None and self.lapse.null else None
+        if effect is not None and effect.reading == "A-15":
             return Severity.LOW
         if self.kind is Kind.OFF_LIST and _family(self.observation.code) in {_family(r.code) for r in self.rules}:
             return Severity.LOW
@@ -253,7 +306,7 @@ class Verdict:
         kind = self.kind.value if self.kind else ""
         rows = tuple(sorted(self.facts))
         if self.lapse is not None:
-            return Cause(Kind.OPERATION_STATE.value, (self.lapse.row,))
+            return self.lapse.cause
         match self.kind:
             case Kind.ROBUSTNESS:
                 return Cause(kind)
@@ -274,14 +327,33 @@ class Verdict:
         return Cause(kind, answer=self.observation.text, function=self.call.function)
 
 
+def symptom(verdict: Verdict, uses: tuple[str, ...]) -> Symptom:
+    """The symptom that a failure is, seen in a shrunk trace: what is not plain in its last call matters then."""
+    call, lapse, kind = verdict.call, verdict.lapse, verdict.kind
+    named: tuple[str, ...] = ()
+    if lapse is not None:
+        named = (lapse.row, lapse.function, code_text(lapse.code))
+    elif verdict.mismatch is not None:
+        named = (verdict.mismatch.output,)
+    elif verdict.observation.misuse:
+        named = verdict.observation.misuse
+    elif not verdict.rules and kind is not Kind.ALWAYS:
+        given, plain = (arguments(x, uses) for x in (call, Call(call.function)))
+        named = tuple(f"{name}={given[name]}" for name in sorted(given) if given[name] != plain[name])
+    return Symptom(call.function, verdict.observation.text, tuple(sorted(verdict.facts)), named)
+
+
 def explains(known: Cause, cause: Cause) -> bool:
     """Whether a cause is no more than another one with further situations beside it."""
     return known.rows != () and set(known.rows) < set(cause.rows) and replace(known, rows=cause.rows) == cause
 
 
 def unexplained(cause: Cause) -> bool:
-    """Whether a cause says no more than that an operation was there or was not."""
-    return cause.kind == Kind.OPERATION_STATE.value and not cause.rows
+    """Whether a cause says no more than that a code was wrong, or that an operation was there or was not."""
+    return cause.kind in _OF_CODES and not cause.rows and not cause.named
+
+
+_OF_CODES: Final = frozenset(kind.value for kind in (Kind.OPERATION_STATE, Kind.WRONG_CODE, Kind.OFF_LIST))
 
 
 def _family(code: int) -> str:

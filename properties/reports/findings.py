@@ -1,6 +1,6 @@
 """Findings: failures told apart by their cause, each with a short trace and a text that explains itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from ...model.precedence import ORDERS, between
 from ...model.rule import Rule, Strength
 from ...model.table import functions_where
 from ...model.vocabulary import CKR
-from ..engine.verdict import Cause, Kind, Steps, Verdict, null_arguments
+from ..engine.verdict import Cause, Kind, Lapse, Part, Steps, Symptom, Verdict, null_arguments, symptom
 from ..run.tally import Tally, Unheeded
 
 ANSWERS = 4
@@ -24,27 +24,82 @@ SETUP = functions_where(lambda f: not f.happens.isdisjoint(_PREPARES))
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A failure with a cause of its own.
+class Shown:
+    """A symptom with what shows it: the verdict on the last step of a shrunk trace, which is the failure.
 
-    `functions` are all in which the same cause was seen. `steps` is the shrunk trace, its last step the failure.
-    `first_call` and `first_seconds` tell when in the run the cause was first seen, and
-    `confirmed` how often of three tries the trace failed alike by itself. Where NULL pointers kill, `nulls` are the
-    arguments that do so, by function.
+    `first_call` and `first_seconds` tell when in the run it was first seen, and `confirmed` how often of three tries
+    the trace failed alike by itself.
     """
 
+    symptom: Symptom
     verdict: Verdict
-    functions: tuple[str, ...]
     steps: Steps
     first_call: int
     first_seconds: float = field(default=0.0, compare=False)
     confirmed: int = 0
+
+
+def shown(
+    model: Model, verdict: Verdict, steps: Steps, first_call: int, first_seconds: float = 0.0, confirmed: int = 0
+) -> Shown:
+    """The symptom that a trace shows."""
+    uses = model.functions[verdict.call.function].uses
+    return Shown(symptom(verdict, uses), verdict, steps, first_call, first_seconds, confirmed)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A cause of failures, for people: all that it was seen to bring about, what explains it best first.
+
+    Where NULL pointers kill, `nulls` are the arguments that do so, by function.
+    """
+
+    symptoms: tuple[Shown, ...]
     nulls: tuple[tuple[str, str], ...] = ()
+
+    def with_symptom(self, another: Shown) -> "Finding":
+        """The finding with one more symptom."""
+        return replace(self, symptoms=(*self.symptoms, another))
 
     def with_nulls(self, function: str, arguments: Iterable[str]) -> "Finding":
         """The finding with more such arguments."""
         more = {(function, name) for name in arguments}
         return replace(self, nulls=tuple(sorted({*self.nulls, *more})))
+
+    @property
+    def first(self) -> Shown:
+        """The symptom that explains it."""
+        return self.symptoms[0]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that explains it."""
+        return self.first.verdict
+
+    @property
+    def steps(self) -> Steps:
+        """The trace that shows it."""
+        return self.first.steps
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """All functions in which the cause was seen, each with a trace among the symptoms."""
+        return tuple(sorted({x.symptom.function for x in self.symptoms}))
+
+    @property
+    def first_call(self) -> int:
+        """After how many calls it was first seen."""
+        return min(x.first_call for x in self.symptoms)
+
+    @property
+    def first_seconds(self) -> float:
+        """After how many seconds it was first seen."""
+        return min(x.first_seconds for x in self.symptoms)
+
+    @property
+    def confirmed(self) -> int:
+        """How often of three tries its trace failed alike by itself."""
+        return self.first.confirmed
 
     @property
     def id(self) -> str:
@@ -180,8 +235,13 @@ _POINTERS = {
 """Arguments that are a NULL pointer, in words."""
 
 
-def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: tuple[tuple[str, str], ...] = ()) -> str:
-    """Why a verdict is what it is, in sentences that someone with the standard open can check."""
+def explain(
+    model: Model, verdict: Verdict, also: Sequence[Symptom] = (), nulls: tuple[tuple[str, str], ...] = ()
+) -> str:
+    """Why a verdict is what it is, in sentences that someone with the standard open can check.
+
+    `also` are symptoms of the same cause, that of the verdict itself perhaps among them.
+    """
     f = verdict.call.function
     signature = model.functions[f].signature
     seen = verdict.observation.text
@@ -236,21 +296,47 @@ def explain(model: Model, verdict: Verdict, functions: tuple[str, ...], nulls: t
         case _:
             lines.append("Nothing in the call or the state makes that code apply, and nothing forbids success.")
     if verdict.lapse:
-        what, before = verdict.lapse.effect, f"{verdict.lapse.function} returned {code_text(verdict.lapse.code)}"
-        lines.append(
-            f"It would be right if all operations had ended when {before}; but none of them was its own."
-            if what is None
-            else f"It would be right if nothing had changed when {before}; but then {what.name} (section {what.place})."
-        )
+        lines.append(explain_lapse(verdict.lapse))
     if verdict.kind is Kind.OFF_LIST:
         lines.append(f"The return values listed for {f} do not hold it.")
     lines += [
         f"Depends on {id}, read as '{reading}': {INTERPRETATIONS[id].question}"
         for id, reading in cited(model, verdict).items()
     ]
-    if len(functions) > 1:
-        lines.append(f"Seen alike in {', '.join(functions)}.")
+    others = [x for x in also if (x.function, x.seen) != (f, seen)]
+    if others:
+        lines.append(f"Seen alike: {', '.join(told_apart((x.function, x.seen) for x in others))}.")
     return "\n".join(lines)
+
+
+def told_apart(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Functions with what they were seen to do: those that did the same together."""
+    by_answer: dict[str, list[str]] = {}
+    for function, seen in sorted(set(pairs)):
+        by_answer.setdefault(seen, []).append(function)
+    yield from (f"{', '.join(functions)} → {seen}" for seen, functions in sorted(by_answer.items()))
+
+
+def explain_lapse(lapse: Lapse) -> str:
+    """What would have to have happened in an earlier call for the later one to be right, and what should have."""
+    effect, part, before = lapse.effect, lapse.part, f"{lapse.function} returned {code_text(lapse.code)}"
+    if effect is None:
+        changed = f"{_ENDED[part]} had ended" if part is not None else "all operations had ended"
+        none = "none of them was its own" if part in (None, Part.OPERATIONS) else "that call should not do so"
+        return f"It would be right if {changed} when {before}; but {none}."
+    if lapse.despite:
+        does = f"{effect.name} (section {effect.place})"
+        return f"It would be right if this had happened although {before}: {does}; but a call that fails does nothing."
+    if part is not None:
+        return (
+            f"It would be right if {part.value} had stayed as before when {before}; "
+            f"but then {effect.name} (section {effect.place})."
+        )
+    return f"It would be right if nothing had changed when {before}; but then {effect.name} (section {effect.place})."
+
+
+_ENDED = {Part.LOGIN: "every login", Part.OPERATIONS: "the operations of all sessions", Part.OBJECTS: "session objects"}
+"""What may have come to an end that had nothing to do with a call."""
 
 
 def permitted_text(verdict: Verdict) -> tuple[str, ...]:

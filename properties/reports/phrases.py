@@ -6,10 +6,13 @@ from typing import Any, Final
 from ...model.environment import EVENTS, STEPS
 from ..run.campaign import How
 from .findings import show_call
-from .results import read_trace
+from .results import read_trace, seen
 
 NAMED: Final = 4
 """Functions of a finding that are named in a line."""
+
+ANSWERS: Final = 2
+"""Answers of a finding that are named in a line."""
 
 SEVERITIES: Final = ("high", "medium", "low")
 """As people read them: what matters most first."""
@@ -32,6 +35,16 @@ def few(names: Sequence[str]) -> str:
     """Names in a line, the first of them where there are many."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def seen_in(finding: Mapping[str, Any]) -> str:
+    """The functions of a finding with what they did, in a line: those that did the same together."""
+    by_answer: dict[str, list[str]] = {}
+    for function, answer in seen(finding):
+        by_answer.setdefault(answer, []).append(function)
+    shown = [f"{few(functions)} → {answer}" for answer, functions in by_answer.items()]
+    more = f" and {len(shown) - ANSWERS} more" if len(shown) > ANSWERS else ""
+    return "; ".join(shown[:ANSWERS]) + more
 
 
 def ended(report: Mapping[str, Any]) -> str:
@@ -104,8 +117,8 @@ def steps(finding: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Raises:
         Unreadable: as `read_trace` does.
     """
-    for call, seen in read_trace(finding):
-        yield show_call(call, STEPS[call.function].uses), "an event" if call.function in EVENTS else seen
+    for call, answer in read_trace(finding):
+        yield show_call(call, STEPS[call.function].uses), "an event" if call.function in EVENTS else answer
 
 
 def by_severity(report: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

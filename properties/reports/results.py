@@ -27,6 +27,7 @@ from ..run.tally import REACHED, UNTRIED, Tally
 from .findings import (
     Finding,
     Recommendation,
+    Shown,
     cited,
     explain,
     explain_recommendation,
@@ -74,11 +75,28 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "rules": [rule_json(r) for r in v.rules],
         "interpretations": [f"{id}: {reading}" for id, reading in cited(model, v).items()],
         "trace": trace_json(finding.steps),
-        "text": explain(model, v, finding.functions, finding.nulls),
+        "text": explain(model, v, [x.symptom for x in finding.symptoms], finding.nulls),
         "first_seen_at_call": finding.first_call,
         "first_seen_at_second": round(finding.first_seconds, 3),
         "confirmed": finding.confirmed,
         "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
+        "symptoms": [symptom_json(x) for x in finding.symptoms],
+    }
+
+
+def symptom_json(shown: Shown) -> dict[str, Any]:
+    """A symptom, with the trace that shows it."""
+    x = shown.symptom
+    return {
+        "id": x.id,
+        "function": x.function,
+        "observed": x.seen,
+        "rows": list(x.rows),
+        "situation": list(x.named),
+        "permitted": list(permitted_text(shown.verdict)),
+        "trace": trace_json(shown.steps),
+        "first_seen_at_call": shown.first_call,
+        "confirmed": shown.confirmed,
     }
 
 
@@ -369,7 +387,9 @@ _FINDING = {
     "observed": str,
     "permitted": list,
     "trace": list,
+    "symptoms": list,
 }
+_SYMPTOM = {"id": str, "function": str, "observed": str, "rows": list, "situation": list, "trace": list}
 _STEP = {"function": str, "arguments": dict, "observed": str}
 """The fields that reading a report relies on."""
 
@@ -382,17 +402,36 @@ def _check(data: Any) -> None:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
             raise ValueError(f"coverage: {pair!r} is no pair of a function and a code")
     for finding in data["findings"]:
-        _has("finding", finding, _FINDING)
+        _has("finding", {"symptoms": [], **finding} if isinstance(finding, dict) else finding, _FINDING)
         if not all(isinstance(x, str) for x in finding["functions"]):
             raise ValueError("finding: functions holds what is no name")
-        for step in finding["trace"]:
-            _has("step of a trace", step, _STEP)
+        for shown in symptoms(finding):
+            _has("symptom", shown, _SYMPTOM)
+            for step in shown["trace"]:
+                _has("step of a trace", step, _STEP)
 
 
 def _has(what: str, data: Any, fields: Mapping[str, type]) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{what}: it is no object")
     for name, kind in fields.items():
         if not isinstance(data, dict) or not isinstance(data.get(name), kind):
             raise ValueError(f"{what}: {name} is missing or is no {kind.__name__}")
+
+
+def symptoms(finding: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The symptoms of a finding; an older report has one for each, which has no id of its own."""
+    own: Sequence[Mapping[str, Any]] | None = finding.get("symptoms")
+    return own or [{"rows": [], "situation": [], **{name: finding[name] for name in _ALIKE}}]
+
+
+_ALIKE = ("id", "function", "observed", "permitted", "trace")
+"""What a finding has as a symptom has it."""
+
+
+def seen(finding: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The functions that a finding is about, each with what it was seen to do."""
+    return tuple(dict.fromkeys((x["function"], x["observed"]) for x in symptoms(finding)))
 
 
 def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
@@ -419,7 +458,7 @@ def read_trace(finding: Mapping[str, Any]) -> tuple[tuple[Call, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What changed from one report to another: findings by id, and (function, code) pairs.
+    """What changed from one report to another: symptoms, each as a finding that has but that one, and pairs.
 
     `unreached` are findings of the old one whose functions the new one never called: of these it says nothing.
     `unlike` says in words wherein the runs differ, where that may be why the findings do.
@@ -436,8 +475,9 @@ class Difference:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
     """What the second of two reports says otherwise than the first."""
-    before = {f["id"]: f for f in old["findings"]}
-    after = {f["id"]: f for f in new["findings"]}
+    # What one of two reports tells of findings only is compared by these.
+    apart = all("symptoms" in f for report in (old, new) for f in report["findings"])
+    before, after = (_rows(report, apart=apart) for report in (old, new))
     same = [(before[id], after[id]) for id in before.keys() & after.keys()]
     # The functions of a finding are those that the run happened to see it in.
     watched = ("severity", "observed", "permitted")
@@ -454,6 +494,22 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
         unreached=tuple(f for f in left if f["function"] not in called),
         unlike=tuple(_unlike(old, new)),
     )
+
+
+def _rows(report: Mapping[str, Any], *, apart: bool) -> dict[str, Mapping[str, Any]]:
+    """What is compared of a report, by id: its symptoms, each as the finding would be that had but that one."""
+    if not apart:
+        return {f["id"]: f for f in report["findings"]}
+    return {
+        x["id"]: {
+            **f,
+            **{name: x[name] for name in _ALIKE if name != "id"},
+            "functions": [x["function"]],
+            "symptoms": [x],
+        }
+        for f in report["findings"]
+        for x in symptoms(f)
+    }
 
 
 _COMPARED: Mapping[str, tuple[str, ...]] = {

@@ -1,17 +1,39 @@
-"""What an earlier call has to do with a failure: the effect that, left out, explains it."""
+"""What an earlier call has to do with a failure: what it should have done, or should not, that explains it."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
+from ...model.call import Args, Call, Observation
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model, in_scope
-from ...model.state import State
+from ...model.rule import Change, Effect, named
+from ...model.state import Login, Object, Operations, State
 from ...model.vocabulary import CKR
-from ..engine.verdict import Kind, Lapse, Steps, Verdict, follow, null_arguments
+from ..engine.verdict import Kind, Lapse, Part, Steps, Verdict, follow, null_arguments
 
 _NOT_ACTIVE = frozenset({NOT_ACTIVE, SEARCH_NOT_ACTIVE.id})
 """Facts that say that there is no operation to go on with."""
+
+ENDING: Final = frozenset(
+    {
+        "library-finalized",
+        "session-closed",
+        "sessions-closed",
+        "logged-out",
+        "object-destroyed",
+        "pin-changed",
+        "user-pin-set",
+    }
+)
+"""Effects that make an end of something, so that what then wrongly succeeds may do so as it is still there."""
+
+COUNTS: Final = frozenset({"found", "strangers"})
+"""Outputs that tell of objects by what the application made of them itself."""
+
+_OF_STATES: Final = (Kind.OPERATION_STATE, Kind.SESSION_STATE, Kind.DATA_EFFECT)
+_OF_CODES: Final = (Kind.WRONG_CODE, Kind.OFF_LIST, Kind.PRECEDENCE)
 
 
 def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdict:
@@ -19,30 +41,170 @@ def blame(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdi
 
     Whether one is active is for earlier calls to decide; of other failures the call itself is the first suspect.
     """
-    if failure.kind is not Kind.OPERATION_STATE and not (failure.facts and failure.facts <= _NOT_ACTIVE):
-        return failure
-    for n, (call, seen) in reversed([*enumerate(steps[:-1])]):
-        f = model.functions[call.function]
-        null = bool(null_arguments(call, f.uses))
-        for effect in f.effects:
-            if effect.certain and seen.code in effect.on:
-                lax = model.with_effect(call.function, effect, replace(effect, certain=False))
-                if _explained(lax, initial, steps):
-                    return replace(failure, lapse=Lapse(call.function, seen.code, effect, null))
-        if seen.code != CKR.OK and "session" in f.uses and _explained(model, initial, steps, n):
-            return replace(failure, lapse=Lapse(call.function, seen.code, None, null))
+    if failure.kind is Kind.OPERATION_STATE or (failure.facts and failure.facts <= _NOT_ACTIVE):
+        return _explained(model, initial, steps, failure)
     return failure
 
 
-def _explained(model: Model, initial: State, steps: Steps, ending: int | None = None) -> bool:
-    """Whether a model allows all steps, if the one with the number `ending` ended every operation in its session."""
-    beliefs: Sequence[State] = (initial,)
-    for n, (call, seen) in enumerate(steps):
-        if not all(in_scope(model, s, call) for s in beliefs):
+def blame_any(model: Model, initial: State, steps: Steps, failure: Verdict) -> Verdict:
+    """The failure of a trace that cannot be shorter, with the latest lapse that explains it, whatever it is about.
+
+    What is not needed for the failure is not in such a trace. Of what wrongly succeeds only an earlier call is
+    suspected that should have made an end of something.
+    """
+    plain = blame(model, initial, steps, failure)
+    if plain.lapse is not None:
+        return plain
+    if failure.kind in _OF_STATES or (failure.kind in _OF_CODES and not failure.rules):
+        return _explained(model, initial, steps, failure)
+    if failure.kind is Kind.MISSING_ERROR:
+        return _explained(model, initial, steps, failure, ENDING)
+    return failure
+
+
+def _explained(
+    model: Model, initial: State, steps: Steps, failure: Verdict, only: frozenset[str] | None = None
+) -> Verdict:
+    """The failure with the latest of the lapses that explain it, and of those in one call the smallest."""
+    believed: list[Sequence[State]] = [(initial,)]
+    for call, seen in steps[:-1]:
+        if not _followed(model, believed[-1], call):
+            return failure
+        believed.append(follow(model, believed[-1], call, seen)[1])
+        if not believed[-1]:
+            return failure
+    for n in reversed(range(len(steps) - 1)):
+        call, seen = steps[n]
+        for other in _lapses(model, call, seen, believed[n]):
+            right = only is None or (other.lapse.effect is not None and other.lapse.effect.id in only)
+            if right and _allowed(model, other, believed[n], steps[n:]):
+                return replace(failure, lapse=other.lapse)
+    return failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Otherwise:
+    """A lapse: the model in which the call is right, and what comes on top of that."""
+
+    lapse: Lapse
+    model: Model
+    beside: Callable[[State], State] = lambda s: s
+
+
+def _lapses(model: Model, call: Call, seen: Observation, believed: Sequence[State]) -> Iterator[_Otherwise]:
+    """What may have gone wrong in a call that returned, the smallest first."""
+    f = model.functions[call.function]
+    null = bool(null_arguments(call, f.uses))
+    for effect in f.effects:
+        if effect.certain and seen.code in effect.on:
+            for part in _changed_by(effect, call, believed):
+                other = replace(effect, change=_less(effect, part))
+                lapse = Lapse(call.function, seen.code, effect, null, part)
+                yield _Otherwise(lapse, model.with_effect(call.function, effect, other))
+            lax = model.with_effect(call.function, effect, replace(effect, certain=False))
+            yield _Otherwise(Lapse(call.function, seen.code, effect, null), lax)
+    if seen.code != CKR.OK:
+        for effect in f.effects:
+            if effect.certain and CKR.OK in effect.on and seen.code not in effect.on:
+                other = replace(effect, on=effect.on | {CKR(seen.code)}, change=_unseen(effect))
+                lax = model.with_effect(call.function, effect, other)
+                yield _Otherwise(Lapse(call.function, seen.code, effect, null), lax)
+    if "session" in f.uses:
+        if seen.code != CKR.OK:
+            yield _Otherwise(Lapse(call.function, seen.code, None, null), model, lambda s: all_dropped(s, call.args))
+        for part, end in _ENDS.items():
+            yield _Otherwise(Lapse(call.function, seen.code, None, null, part), model, end)
+
+
+def _changed_by(effect: Effect, call: Call, believed: Sequence[State]) -> Iterator[Part]:
+    """The parts of the state that an effect changes, if there are several."""
+    s = believed[0]
+    after = effect.change(s, call.args)
+    parts = [part for part, keep in _KEEPS.items() if keep(s, after) != after]
+    if len(parts) > 1:
+        yield from parts
+
+
+def _less(effect: Effect, part: Part) -> Change:
+    """An effect that leaves a part of the state as it was."""
+    return named(effect.name, lambda s, a: _KEEPS[part](s, effect.change(s, a)))
+
+
+def _unseen(effect: Effect) -> Change:
+    """An effect that the application was not told of, so that it has no handle."""
+
+    def change(s: State, a: Args) -> State:
+        try:
+            after = effect.change(s, a)
+        except (IndexError, StopIteration):
+            return s  # there is no room for what it makes
+        objects = zip(s.objects, after.objects, strict=True)
+        return replace(after, objects=tuple(replace(new, known=new.known and old.known) for old, new in objects))
+
+    return named(effect.name, change)
+
+
+def _allowed(model: Model, other: _Otherwise, believed: Sequence[State], steps: Steps) -> bool:
+    """Whether a model allows all these steps if the first of them went otherwise."""
+    (call, seen), *rest = steps
+    if not _followed(other.model, believed, call):
+        return False
+    right = follow(model, believed, call, seen)[1]
+    beliefs: Sequence[State] = [other.beside(s) for s in follow(other.model, believed, call, seen)[1]]
+    left = [s for s in beliefs if _objects(s) > max(map(_objects, right), default=0)]
+    # What should not be there is a stranger to the application, which the model has no word for.
+    beliefs, strange = (left, True) if left else (beliefs, False)
+    for call, seen in rest:
+        if not beliefs or not _followed(model, beliefs, call):
             return False
-        _, beliefs = follow(model, beliefs, call, seen)
-        if n == ending:
-            beliefs = [all_dropped(s, call.args) for s in beliefs]
-        if not beliefs:
-            return False
-    return True
+        told = tuple(x for x in seen.outputs if not (strange and x[0] in COUNTS))
+        beliefs = follow(model, beliefs, call, replace(seen, outputs=told))[1]
+    return bool(beliefs)
+
+
+def _objects(s: State) -> int:
+    return sum(x.exists for x in s.objects)
+
+
+def _followed(model: Model, beliefs: Sequence[State], call: Call) -> bool:
+    return all(in_scope(model, s, call) for s in beliefs)
+
+
+def _login_as(before: State, after: State) -> State:
+    slots = zip(before.slots, after.slots, strict=True)
+    return replace(after, slots=tuple(replace(new, login=old.login) for old, new in slots))
+
+
+def _pins_as(before: State, after: State) -> State:
+    slots = zip(before.slots, after.slots, strict=True)
+    return replace(after, slots=tuple(replace(new, so_pin=o.so_pin, user_pin=o.user_pin) for o, new in slots))
+
+
+def _operations_as(before: State, after: State) -> State:
+    sessions = zip(before.sessions, after.sessions, strict=True)
+    kept = (replace(new, operations=old.operations) if old.open and new.open else new for old, new in sessions)
+    return replace(after, sessions=tuple(kept))
+
+
+def _sessions_as(before: State, after: State) -> State:
+    sessions = zip(before.sessions, after.sessions, strict=True)
+    kept = (replace(old, operations=new.operations if new.open else old.operations) for old, new in sessions)
+    return replace(after, sessions=tuple(kept))
+
+
+_KEEPS: Final[Mapping[Part, Callable[[State, State], State]]] = {
+    Part.LOGIN: _login_as,
+    Part.OPERATIONS: _operations_as,
+    Part.PINS: _pins_as,
+    Part.OBJECTS: lambda before, after: replace(after, objects=before.objects),
+    Part.SAVED: lambda before, after: replace(after, saved=before.saved),
+    Part.SESSIONS: _sessions_as,
+}
+"""For each part of a state: a state after a call, with the part as it was before."""
+
+_ENDS: Final[Mapping[Part, Callable[[State], State]]] = {
+    Part.LOGIN: lambda s: replace(s, slots=tuple(replace(x, login=Login.NOBODY) for x in s.slots)),
+    Part.OPERATIONS: lambda s: replace(s, sessions=tuple(replace(x, operations=Operations()) for x in s.sessions)),
+    Part.OBJECTS: lambda s: replace(s, objects=tuple(x if x.token else Object() for x in s.objects)),
+}
+"""For each part of a state what a call may make an end of that has nothing to do with it."""

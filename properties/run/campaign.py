@@ -16,7 +16,7 @@ from operator import itemgetter
 from random import Random
 from typing import Final, Protocol
 
-from ...model.call import Call, Ending
+from ...model.call import Args, Call, Ending
 from ...model.oracle import Model, in_scope, ruling
 from ...model.state import State
 from ...model.vocabulary import CKR
@@ -25,6 +25,7 @@ from ..engine.verdict import (
     Kind,
     Severity,
     Steps,
+    Symptom,
     Verdict,
     believed_after,
     explains,
@@ -34,13 +35,14 @@ from ..engine.verdict import (
     without_nulls,
 )
 from ..policy import Policy, anything, makes_objects
-from ..reports.findings import Finding
+from ..reports.findings import Finding, shown
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
 from ..search.matrix import Row, matrix_calls, rows
 from ..search.orders import orders
 from ..search.setups import Way, going_on
 from ..search.tours import tour_calls, tours
+from .blame import blame_any
 from .driver import Driver, Replay, Target, same_fault
 from .habits import Habits
 from .learning import Deaths
@@ -320,20 +322,19 @@ def _looks_like(verdict: Verdict, failed: Failed) -> bool:
     return (verdict.call.function, verdict.observation.text) == (failed.function, failed.seen)
 
 
-def one_for_each_constant(findings: Sequence[Finding], tally: Tally) -> list[Finding]:
+def one_for_each_constant(model: Model, findings: Sequence[Finding], tally: Tally) -> list[Finding]:
     """The findings, those of a function that always gives the same answer taken together as one."""
     kept = list(findings)
     for name, _ in tally.constants():
-        own = [f for f in kept if {*f.functions, name} == {name} == {f.verdict.call.function}]
+        own = [f for f in kept if f.functions == (name,)]
         if len(own) < 2:
             continue
-        shown = min(own, key=lambda f: len(f.steps))
-        verdict = replace(shown.verdict, kind=Kind.ALWAYS, mismatch=None, lapse=None)
-        first = min(own, key=lambda f: f.first_call)
-        one = Finding(
-            verdict, (name,), shown.steps, first.first_call, first.first_seconds, min(f.confirmed for f in own)
-        )
-        kept = [f for f in kept if f not in own] + [one]
+        every = sorted((x for f in own for x in f.symptoms), key=lambda x: len(x.steps))
+        least = every[0]
+        verdict = replace(least.verdict, kind=Kind.ALWAYS, mismatch=None, lapse=None)
+        first = min(every, key=lambda x: x.first_call)
+        one = shown(model, verdict, least.steps, first.first_call, first.first_seconds, min(x.confirmed for x in every))
+        kept = [f for f in kept if f not in own] + [Finding((one, *every))]
     return kept
 
 
@@ -368,13 +369,15 @@ class Campaign:
         for k, call in enumerate(self._calls):
             self._calls_of[call.function].append(k)
         self._uses = {name: f.uses for name, f in model.functions.items()}
-        self._causes: dict[tuple[Cause, str], int] = {}
+        self._met: dict[tuple[Cause, str, str], int] = {}
+        """For each failure that was looked into, by its cause, function and answer, the finding that it is of."""
+        self._shown_in: dict[Symptom, int] = {}
         self._classes: set[Class] = set()
         self._untold: list[Class] = []
         self._pieces = self._budget.sequences
         self._first: list[Item] = []
         self._rest: list[Item] = []
-        self._looked_into: Counter[Cause] = Counter()
+        self._looked_into: Counter[tuple[Cause, str, str]] = Counter()
         self._curve: list[Point] = []
         self._costs: dict[str, tuple[int, float]] = {}
         self._deaths = Deaths(self._uses)
@@ -410,7 +413,7 @@ class Campaign:
         """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
         lasting = [f for f in self.findings if not self._not_operational(f.verdict.call, f.verdict.observation.text)]
-        found = one_for_each_constant(lasting, self.tally)
+        found = one_for_each_constant(self._model, lasting, self.tally)
         findings = tuple(sorted(found, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         return Results(
             self._model,
@@ -805,46 +808,71 @@ class Campaign:
     def _look_into(self, failed: Failed, first: int) -> None:
         if self._not_operational(failed.calls[-1], failed.seen):
             return
-        unclear = unexplained(failed.cause) and self._looked_into[failed.cause] < UNEXPLAINED
-        k = None if unclear else self._known(failed.cause, failed.seen)
+        raw = (failed.cause, failed.function, failed.seen)
+        unclear = unexplained(failed.cause) and self._looked_into[raw] < UNEXPLAINED
+        k = None if unclear else self._known(*raw)
         if k is None:
             if not self._may_look():
                 self.tally.inconclusive[failed.function, failed.seen, UNCONFIRMED] += 1
                 return
-            self._looked_into[failed.cause] += 1
-            seconds = self._elapsed()
-            shrunk = self._shrunk(failed)
-            if shrunk is None:
-                if not failed.alone:
-                    return
-                self._put_by(failed, first, "seen once, and not again on replay")
-                return
-            small, final = shrunk
-            k = self._known(final.cause, final.observation.text)
+            self._looked_into[raw] += 1
+            k = self._symptom(failed, first)
             if k is None:
-                confirmed = self._confirmed(small, final)
-                if not confirmed:
-                    self._put_by(failed, first, "seen again, but not in a fresh process by itself")
-                    return
-                k = len(self.findings)
-                self.findings.append(Finding(final, (), small, first, seconds, confirmed))
-                self._found_one(self.findings[k])
-            self._causes.setdefault((failed.cause, failed.seen), k)
-            self._causes[final.cause, final.observation.text] = k
+                return
+            self._met.setdefault(raw, k)
         found = self.findings[k]
         died = {x.verdict.call.function for x in self.findings if x.verdict.kind is Kind.DIED}
         if found.verdict.kind is Kind.ROBUSTNESS and failed.function in died:
             # It dies without NULL pointers, too.
             self._keep_away(failed, None)
             return
-        functions = {*found.functions, found.verdict.call.function, failed.function}
-        if functions != {*found.functions}:
-            found = self.findings[k] = replace(found, functions=tuple(sorted(functions)))
         if found.verdict.kind is Kind.ROBUSTNESS:
             nulls = null_arguments(failed.calls[-1], self._uses[failed.calls[-1].function])
             self.findings[k] = found.with_nulls(failed.calls[-1].function, nulls)
         if found.verdict.observation.ending in (Ending.DIED, Ending.HUNG):
-            self._keep_away(failed, found.verdict.call)
+            fatal = next(x for x in found.symptoms if x.symptom.function == failed.function)
+            self._keep_away(failed, fatal.verdict.call)
+
+    def _symptom(self, failed: Failed, first: int) -> int | None:
+        """Shrink and confirm a failure, as a symptom of a finding, be it new: which; None if it did not show again."""
+        seconds, cheap = self._elapsed(), self._killed_alike(failed)
+        shrunk = self._as_it_is(failed) if cheap else self._shrunk(failed)
+        if shrunk is None:
+            if failed.alone:
+                self._put_by(failed, first, "seen once, and not again on replay")
+            return None
+        small, final = shrunk
+        found = shown(self._model, final, small, first, seconds)
+        if (k := self._shown_in.get(found.symptom)) is not None:
+            return k
+        confirmed = 1 if cheap else self._confirmed(small, final)
+        if not confirmed:
+            self._put_by(failed, first, "seen again, but not in a fresh process by itself")
+            return None
+        found = replace(found, confirmed=confirmed)
+        k = self._caused(final.cause, found.symptom)
+        if k is None:
+            k = len(self.findings)
+            self.findings.append(Finding((found,)))
+            self._found_one(self.findings[k])
+        else:
+            self.findings[k] = self.findings[k].with_symptom(found)
+        self._shown_in[found.symptom] = k
+        self._met[final.cause, found.symptom.function, found.symptom.seen] = k
+        self.tally.saw(small)
+        return k
+
+    def _killed_alike(self, failed: Failed) -> bool:
+        """Whether NULL pointers kill elsewhere, too, so that another death by one is worth but one more."""
+        cause = failed.cause
+        return cause.kind == Kind.ROBUSTNESS.value and any(f.verdict.cause == cause for f in self.findings)
+
+    def _as_it_is(self, failed: Failed) -> tuple[Steps, Verdict] | None:
+        """What shows a failure as it was met, seen again in a fresh process; None if it does not show again."""
+        again = self._replay(failed.calls, fresh=True)
+        if again.failure is None or not _looks_like(again.failure, failed):
+            return None
+        return again.steps, again.failure
 
     def _not_operational(self, call: Call, seen: str) -> bool:
         """Whether a failure is one of a mechanism that the token does not do after all.
@@ -867,12 +895,21 @@ class Campaign:
             self.unconfirmed[failed.function, failed.seen].append(first)
         self.tally.inconclusive[failed.function, failed.seen, why if self._may_look() else UNCONFIRMED] += 1
 
-    def _known(self, cause: Cause, seen: str) -> int | None:
-        """The finding that has a cause already, or one that explains it: a part of its facts, and the same answer."""
-        exact = next((k for (known, _), k in self._causes.items() if known == cause), None)
+    def _known(self, cause: Cause, function: str, seen: str) -> int | None:
+        """The finding that holds a failure of a function already, or one with a part of its facts."""
+        exact = self._met.get((cause, function, seen))
         if exact is not None:
             return exact
-        return next((k for (known, text), k in self._causes.items() if text == seen and explains(known, cause)), None)
+        alike = (k for (known, *pair), k in self._met.items() if pair == [function, seen] and explains(known, cause))
+        return next(alike, None)
+
+    def _caused(self, cause: Cause, new: Symptom) -> int | None:
+        """The finding that has a cause already, or one that explains it: a part of its facts, and the same answer."""
+        known = [(f.verdict.cause, f.verdict.observation.text, k) for k, f in enumerate(self.findings)]
+        exact = next((k for own, _, k in known if own == cause), None)
+        if exact is not None:
+            return exact
+        return next((k for own, seen, k in known if seen == new.seen and explains(own, cause)), None)
 
     def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
         """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
@@ -908,7 +945,22 @@ class Campaign:
         while again.failure is not None and (clearer := self._clearer(again.steps, again.failure)) is not None:
             replay, failure = clearer
             again = self._fewest([call for call, _ in replay.steps], replay, failure)
-        return (again.steps, again.failure) if again.failure is not None else None
+        if again.failure is None:
+            return None
+        return again.steps, self._blamed(again.steps, again.failure)
+
+    def _blamed(self, steps: Steps, failure: Verdict) -> Verdict:
+        """The failure with what explains it, unless a look at the session in between shows that to be otherwise."""
+        blamed = blame_any(self._model, self._initial, steps, failure)
+        look = Call("C_GetSessionInfo", Args(session=failure.call.args.session))
+        if blamed.lapse is None or blamed == failure or look.function not in self._model.functions:
+            return blamed
+        *before, last = [call for call, _ in steps]
+        looked = self._replay((*before, look, last)) if self._may_look() else None
+        if looked is None or not same_fault(failure, looked.failure) or looked.failure is None:
+            return blamed
+        again = blame_any(self._model, self._initial, looked.steps, looked.failure)
+        return failure if again.lapse is None else blamed
 
     def _fewest(
         self, calls: Sequence[Call], shown: Replay, original: Verdict, guesses: Sequence[Sequence[Call]] = ()

@@ -495,11 +495,13 @@ class Driver:
 
 
 def same_fault(first: Verdict, other: Verdict | None) -> bool:
-    """Whether another failure shows the same fault, or the same with fewer rows at fault."""
-    if other is None or other.kind is not first.kind:
+    """Whether another failure is one of the same function alike: the same fault, or with fewer rows at fault."""
+    if other is None or other.kind is not first.kind or other.call.function != first.call.function:
+        return False
+    if other.observation.ending is not first.observation.ending or other.observation.code != first.observation.code:
         return False
     if not first.rules:
         # A lapse explains only what does not happen without the earlier call too; where none was found any will do.
         plain, others = (replace(x, lapse=None).cause for x in (first, other))
         return other.cause in (first.cause, plain) or (first.lapse is None and others == plain)
-    return other.observation.code == first.observation.code and bool(other.facts) and other.facts <= first.facts
+    return bool(other.facts) and other.facts <= first.facts

@@ -129,6 +129,11 @@ class Tally:
     def _unheeded(self, cause: Cause) -> Unheeded:
         return self.advice.setdefault(cause.id, Unheeded(cause))
 
+    def saw(self, steps: Steps) -> None:
+        """Have all that a trace shows among what was seen, be it that it was made beside the work."""
+        for call, seen in steps:
+            self.pairs[call.function, seen.text] += (call.function, seen.text) not in self.pairs
+
     def show(self, cause: Cause, steps: Steps) -> None:
         """Keep a sequence that ends where a recommendation was not followed, if it is the shortest yet."""
         unheeded = self._unheeded(cause)

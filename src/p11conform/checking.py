@@ -143,6 +143,9 @@ class Check:
             found=self.display.found,
             asked=lambda: ASKED.name,
         )
+        for finding in self.shown:
+            for x in finding.symptoms:
+                self.campaign.tally.saw(x.steps)
         ASKED.look()
         try:
             return self._whole(self.campaign.run())

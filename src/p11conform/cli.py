@@ -51,6 +51,7 @@ class _Commands(click.Group):
     """Commands loaded when they are asked for: z3 takes its time, and memory that a check wants."""
 
     names: Final = (
+        "baseline",
         "bench",
         "check",
         "codes",

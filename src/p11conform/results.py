@@ -13,7 +13,7 @@ from .console import Display
 from .options import DEFAULT_SEED, Opening, Token
 from .properties.policy import Level
 from .properties.reports import phrases, render
-from .properties.reports.results import Difference, difference, load, report_json
+from .properties.reports.results import Difference, difference, load, report_json, seen
 from .properties.run.campaign import Budget
 from .study import Model
 from .subject import SIMULATED, known, simulated
@@ -158,7 +158,7 @@ class Report:
 
     def plot(self) -> display.Plot:
         """Functions against what they were seen to do; findings have a red edge."""
-        marked = {(name, f.observed) for f in self.findings for name in f.functions}
+        marked = {pair for f in self.findings for pair in seen(f.data)}
         return display.heat(self.pairs, marked, f"What was seen of {self.module}")
 
     def plot_curve(self) -> display.Plot:

@@ -29,7 +29,7 @@ from .model.state import Kind as Kinds
 from .model.vocabulary import CKF, CKR, CKU, Version
 from .properties.engine.verdict import Outcome, Steps, follow
 from .properties.policy import Level, Rights
-from .properties.reports.findings import Finding
+from .properties.reports.findings import Finding, shown
 
 SIMULATED = "simulated"
 
@@ -298,7 +298,7 @@ def _judged(model: Model, initial: State, steps: Steps) -> Iterator[Finding]:
         if not beliefs or verdict.outcome is Outcome.FAIL:
             break
     if verdict is not None and verdict.outcome is Outcome.FAIL:
-        yield Finding(verdict, (verdict.call.function,), steps[:made], 0)
+        yield Finding((shown(model, verdict, steps[:made], 0),))
 
 
 def token_lines(before: Census, after: Census) -> list[str]:

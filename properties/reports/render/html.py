@@ -20,7 +20,7 @@ from ....model.vocabulary import CKR, Version
 from ...search.graph import QUOTIENTS, SCOPES, explore, quotient
 from ...search.pictures import Node, Picture, picture
 from .. import phrases
-from ..results import Unreadable
+from ..results import Unreadable, seen
 from ..template import page
 
 SUFFIX: Final = ".html"
@@ -76,9 +76,9 @@ class _Step(NamedTuple):
 
 
 def _steps(finding: Mapping[str, Any]) -> Iterator[_Step]:
-    for call, seen in phrases.steps(finding):
+    for call, answer in phrases.steps(finding):
         function, _, arguments = call.partition("(")
-        yield _Step(function, arguments.removesuffix(")"), seen, seen == str(CKR.OK))
+        yield _Step(function, arguments.removesuffix(")"), answer, answer == str(CKR.OK))
 
 
 class _Line(NamedTuple):
@@ -121,7 +121,7 @@ class _Heat(NamedTuple):
 def _heat(report: Mapping[str, Any]) -> _Heat:
     coverage = report["coverage"]
     counts = {(f, code): n for (f, code), n in zip(coverage["pairs"], coverage["times"], strict=False)}
-    against = {(name, f["observed"]): f["id"] for f in report["findings"] for name in f["functions"]}
+    against = {pair: f["id"] for f in report["findings"] for pair in seen(f)}
     codes = sorted(coverage["codes"], key=lambda code: (code != str(CKR.OK), code))
     most = max(counts.values(), default=1)
     order = list(TABLE)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as Xml
 from ....model.oracle import Model, build
 from ....model.vocabulary import Version
 from ..phrases import ended, module_name, steps
-from ..results import Unreadable
+from ..results import Unreadable, seen
 
 SUFFIX: Final = ".xml"
 
@@ -122,7 +122,8 @@ def _add(suite: Xml.Element, function: str, case: _Case) -> None:
     for finding in case.failures:
         lines = [finding["text"], f"permitted: {', '.join(finding['permitted']) or 'nothing'}"]
         lines += [f"{n}. {call} → {seen}" for n, (call, seen) in enumerate(steps(finding), 1)]
-        message = f"{finding['id']} {finding['kind']}: {finding['function']} → {finding['observed']}"
+        answers = " or ".join(answer for name, answer in seen(finding) if name == function) or finding["observed"]
+        message = f"{finding['id']} {finding['kind']}: {function} → {answers}"
         failure = Xml.SubElement(element, "failure", message=_letters(message), type=finding["severity"])
         failure.text = _letters("\n".join(lines))
     if case.skipped:

@@ -13,7 +13,20 @@ from rich.text import Text
 
 from ...run.campaign import CONFIRMATIONS
 from ...run.tally import LOGIN, OBJECT, OPERATION, SESSION
-from ..phrases import closing, covered, cut_short, ended, few, made, module_name, ran, reached_share, steps, times
+from ..phrases import (
+    closing,
+    covered,
+    cut_short,
+    ended,
+    few,
+    made,
+    module_name,
+    ran,
+    reached_share,
+    seen_in,
+    steps,
+    times,
+)
 from ..results import Note
 
 SUFFIX: Final = ".txt"
@@ -42,11 +55,10 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def finding_line(finding: Mapping[str, Any]) -> str:
     """A finding in a line."""
-    functions = finding["functions"] or [finding["function"]]
     return (
         f"[{_COLOURS.get(finding['severity'], 'white')}]{escape(finding['severity'])}[/] "
         f"[bold]{escape(finding['id'])}[/] "
-        f"{escape(finding['kind'])}: {escape(few(functions))} → {escape(finding['observed'])}"
+        f"{escape(finding['kind'])}: {escape(seen_in(finding))}"
     )
 
 
