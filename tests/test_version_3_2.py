@@ -9,7 +9,7 @@ from conftest import ONE_SLOT
 
 from p11conform.adapters.application import Application
 from p11conform.adapters.base import Binding
-from p11conform.adapters.calls.concrete import arguments, blank, noted
+from p11conform.adapters.calls.concrete import Concrete, arguments, blank, noted
 from p11conform.adapters.calls.table import CALLS
 from p11conform.adapters.cryptoki import ffi
 from p11conform.adapters.kept import CAPSULE, SIGNATURE
@@ -280,6 +280,10 @@ def test_signatures_of_new_mechanisms_are_judged(version: Version, pair: Mech, s
 # How the functions are called for real, by an application that plays the module itself.
 
 
+def words_of(app: Application, lane: Lane, concrete: Concrete, args: Args) -> tuple[Any, ...]:
+    return arguments(app, lane, concrete, args)
+
+
 def lane_of() -> tuple[Application, Lane]:
     app = Application(Binding((1,), objects=4))
     app.handles.opened(7, 0)
@@ -290,7 +294,7 @@ def test_what_encapsulation_gives_is_kept_for_decapsulation() -> None:
     app, lane = lane_of()
     concrete = CALLS["C_EncapsulateKey"]
     call = GIVE.args
-    words = arguments(app, lane, concrete, call)
+    words = words_of(app, lane, concrete, call)
     place = blank(app, lane, concrete, call)
     assert place is not None
     place.put()
@@ -300,14 +304,14 @@ def test_what_encapsulation_gives_is_kept_for_decapsulation() -> None:
     assert (told["length"], app.kept.output[CAPSULE]) == (3, b"\1\2\3")
     made = app.objects.known()[0]
     assert (app.objects.numbers[0], made.kind) == (99, Kind.AES)
-    words = arguments(app, lane, CALLS["C_DecapsulateKey"], take().args)
+    words = words_of(app, lane, CALLS["C_DecapsulateKey"], take().args)
     assert bytes(ffi.buffer(words[-3], words[-2])) == b"\1\2\3"
 
 
 def test_a_query_of_a_capsule_makes_nothing() -> None:
     app, lane = lane_of()
     concrete, call = CALLS["C_EncapsulateKey"], replace(GIVE.args, buffer=Buffer.NULL)
-    words = arguments(app, lane, concrete, call)
+    words = words_of(app, lane, concrete, call)
     assert words[-3] == ffi.NULL
     lane.capsule[0] = 1088
     assert dict(noted(app, lane, concrete, call, CKR.OK)) == {"length": 1088}
@@ -317,18 +321,18 @@ def test_a_query_of_a_capsule_makes_nothing() -> None:
 def test_a_sealed_key_is_unsealed_with_its_own_tag() -> None:
     app, lane = lane_of()
     concrete = CALLS["C_WrapKeyAuthenticated"]
-    arguments(app, lane, concrete, SEAL.args)
+    words_of(app, lane, concrete, SEAL.args)
     lane.seal[0:4], lane.bytes[0:2], lane.length[0] = b"tag!", b"\5\6", 2
     noted(app, lane, concrete, SEAL.args, CKR.OK)
     lane.seal[0:4] = b"else"
-    words = arguments(app, lane, CALLS["C_UnwrapKeyAuthenticated"], unseal().args)
+    words = words_of(app, lane, CALLS["C_UnwrapKeyAuthenticated"], unseal().args)
     assert bytes(ffi.buffer(words[3], words[4])) == b"\5\6"
-    parameter = ffi.cast("CK_GCM_MESSAGE_PARAMS *", words[1].pParameter)
+    parameter: Any = ffi.cast("CK_GCM_MESSAGE_PARAMS *", words[1].pParameter)
     assert bytes(ffi.buffer(parameter.pTag, 4)) == b"tag!"
 
 
 def test_a_signature_is_given_to_the_init() -> None:
     app, lane = lane_of()
     app.kept.keep(SIGNATURE, b"signed")
-    words = arguments(app, lane, CALLS["C_VerifySignatureInit"], begin(signature=Data.CUT).args)
+    words = words_of(app, lane, CALLS["C_VerifySignatureInit"], begin(signature=Data.CUT).args)
     assert bytes(ffi.buffer(words[-2], words[-1])) == b"signe"
