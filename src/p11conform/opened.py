@@ -63,7 +63,9 @@ def measured(opening: Opening, token: Token, model: Model, seed: int) -> subject
     if interface is not None and opening.kind is Kind.PYKCS11:
         fail(f"--adapter pykcs11: calls no interface of version {interface}; leave it out, or choose --spec 2.40")
     if opening.module in registry.names():
-        return subject.own_module(opening.module, opening.kind, opening.timeout, opening.faults, interface)
+        return subject.own_module(
+            opening.module, opening.kind, opening.timeout, opening.faults, interface, model.events
+        )
     request = Request(
         library=opening.module,
         slot=token.slot,

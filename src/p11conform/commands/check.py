@@ -19,7 +19,16 @@ from ..exits import Exit, Failure, fail
 from ..files import STDOUT
 from ..interrupts import ASKED
 from ..names import MODULE
-from ..options import DEFAULT_SEED, Opening, check_jobs, model_of, module_options, readings_option, spec_option
+from ..options import (
+    DEFAULT_SEED,
+    Opening,
+    befalling,
+    check_jobs,
+    model_of,
+    module_options,
+    readings_option,
+    spec_option,
+)
 from ..properties.policy import Level
 from ..properties.reports.render import text as as_text
 from ..properties.reports.results import report_json
@@ -73,7 +82,7 @@ _SECTIONS: Mapping[_FailOn, tuple[str, ...]] = {
 @click.option(
     "--events",
     is_flag=True,
-    help=f"Let things happen beside the calls, tokens come and go, devices fail; only {SIMULATED} can so far.",
+    help="Let things happen beside the calls: tokens come and go, devices fail, others change what is there.",
 )
 @module_options
 def command(
@@ -108,9 +117,8 @@ def command(
     if module == ALL and options["profile"] is not None:
         fail("--profile is for one module; name it")
     openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
-    if events and module != SIMULATED:
-        fail(f"--events: nothing can be made to happen to {module}; only {SIMULATED} can suffer it")
-    model = model_of(spec, readings, events=events)
+    befalls = {x.module: befalling(x.module, needed=module != ALL) if events else frozenset[str]() for x in openings}
+    models = {name: model_of(spec, readings, events=some) for name, some in befalls.items()}
     if cluster is not None:
         _see_that_dask_is_there(module)
     else:
@@ -131,7 +139,9 @@ def command(
     budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
     for opening, place in zip(openings, places, strict=True):
         try:
-            came = _checked(Check(model, opening, seed, budget, jobs, cluster), place, _FailOn(fail_on), waivers)
+            came = _checked(
+                Check(models[opening.module], opening, seed, budget, jobs, cluster), place, _FailOn(fail_on), waivers
+            )
         except (Failure, ModuleUnusable) as error:
             if module != ALL:
                 raise
