@@ -107,6 +107,23 @@ def clear(library: str, binding: Binding, *, changed_pin: bool) -> bool:
         return not any(_is_ours(module, session, handle) for handle in _handles(module, session))
 
 
+def destroy(library: str, binding: Binding, label: bytes) -> bool:
+    """Destroy the object with a label on the first slot's token, in this process, as the user; whether it is gone.
+
+    Raises:
+        ModuleUnusable: as `census` does.
+    """
+    with initialized(library, binding.init_reserved) as module:
+        session = _session(module, binding.slots[0], write=True)
+        for pin in (binding.pins.get(x.name) for x in (Pin.USER, Pin.OTHER)):
+            if pin is not None and _log_in(module, session, pin) == CKR.OK:
+                break
+        for handle in _handles(module, session):
+            if _label(module, session, handle) == label:
+                module.call("C_DestroyObject", session, handle)
+        return not any(_label(module, session, handle) == label for handle in _handles(module, session))
+
+
 _COUNTS: Final = CKF.USER_PIN_COUNT_LOW | CKF.SO_PIN_COUNT_LOW
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias
 
 from . import wire
 from .base import Adapter, Binding, ModuleUnusable
-from .census import census, clear
+from .befallen import Applied, Befallen
+from .census import census, clear, destroy
 from .journal import Journal, note
 from .measure import login_works, measure
 from .modules.module import initialize_here
@@ -20,6 +21,7 @@ from .raw import Raw
 from .wire import (
     Calls,
     Clear,
+    Destroy,
     Kind,
     Load,
     LogIn,
@@ -48,6 +50,12 @@ class Line:
     def restore(self) -> bool:
         """Have the token's contents put back; whether that could be done."""
         self._connection.send_bytes(encode(Restore()))
+        done: bool = decode(bool, self._connection.recv_bytes())
+        return done
+
+    def befall(self, event: str, label: bytes) -> bool:
+        """Have an event happen beside the calls; whether it did."""
+        self._connection.send_bytes(encode(wire.Befall(event, label)))
         done: bool = decode(bool, self._connection.recv_bytes())
         return done
 
@@ -122,7 +130,10 @@ class _Child:
         match command:
             case Load():
                 note("C_GetFunctionList")
-                made = self._program.adapters[command.kind](command.library, command.binding)
+                loaded = self._program.adapters[command.kind](command.library, command.binding)
+                made = loaded
+                if command.events and isinstance(loaded, Applied):
+                    made = Befallen(loaded, command.events, self._line.befall)
                 self._line.loaded = command
                 self._adapter = self._at_leave.enter_context(made)
                 yield None
@@ -147,6 +158,8 @@ class _Child:
                 yield census(command)
             case Clear():
                 yield clear(command.library, command.binding, changed_pin=command.changed_pin)
+            case Destroy():
+                yield destroy(command.library, command.binding, command.label)
             case Work():
                 yield self._task(self._adapter, command.order, self._line)
 

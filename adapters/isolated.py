@@ -17,6 +17,7 @@ from .wire import (
     Calls,
     Clear,
     Command,
+    Destroy,
     Kind,
     Load,
     LogIn,
@@ -56,7 +57,7 @@ def _ask(process: Process, library: str, kind: Any, command: Command) -> Any:
 
 def ask_once(
     kind: Any,
-    command: Measure | LogIn | Provision | TakeCensus | Clear,
+    command: Measure | LogIn | Provision | TakeCensus | Clear | Destroy,
     environment: Mapping[str, str] = NO_ENVIRONMENT,
     timeout: float = TIMEOUT,
     *,
@@ -128,14 +129,21 @@ def _nothing() -> None:
     """What there is to restore of a token that no one looks after."""
 
 
+Happen = Callable[[bytes], bool]
+"""Makes an event happen beside the calls, to the object with a label where it is about one; whether it did."""
+
+NO_EVENTS: Mapping[str, Happen] = MappingProxyType({})
+
+
 class Isolated:
     """An adapter whose module runs in a process of its own.
 
     `timeout` is in seconds a call. `environment` is added to ours there, and it joins the `namespaces`. `restore` puts
     the token's contents back, in this process, while the library is finalised or its process gone; it says False where
-    it cannot. A module that dies or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`,
-    which starts a new process and restores the token in any case. `program` and `briefing` are those of the
-    `Supervisor`. A module that crashes leaves no core file, which would hold the PINs, unless one is wanted by `core`.
+    it cannot. The `events` are what can be made to happen beside calls, which is done in this process, too. A module
+    that dies or hangs ends the sequence: `call()` raises RuntimeError until the next `reset()`, which starts a new
+    process and restores the token in any case. `program` and `briefing` are those of the `Supervisor`. A module that
+    crashes leaves no core file, which would hold the PINs, unless one is wanted by `core`.
 
     Raises:
         ModuleUnusable: if the library cannot be loaded, or dies or hangs while it is.
@@ -154,12 +162,14 @@ class Isolated:
         briefing: bytes = b"",
         core: bool = False,
         namespaces: Sequence[str] = (),
+        events: Mapping[str, Happen] = NO_EVENTS,
     ) -> None:
         self._kind = kind
         self._library = library
         self._binding = binding
         self._environment, self._namespaces, self._timeout, self._core = environment, namespaces, timeout, core
         self._restore = restore
+        self._events = events
         self._supported: dict[Call, bool] = {}
         self._over = False
         self._supervisor = Supervisor(program, briefing)
@@ -276,11 +286,15 @@ class Isolated:
             self._environment, self._timeout, secrets=secrets, core=self._core, namespaces=self._namespaces
         )
         try:
-            _ask(process, self._library, None, Load(self._kind, self._library, self._binding))
+            process.befall = self._befall
+            _ask(process, self._library, None, Load(self._kind, self._library, self._binding, tuple(self._events)))
         except BaseException:
             process.kill()
             raise
         return process
+
+    def _befall(self, event: str, label: bytes) -> bool:
+        return self._events[event](label)
 
     def _finalise(self, restore_token: bool) -> bool:
         """Whether the process is there and did it; else there is none any more."""

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import repeat
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +28,7 @@ from .journal import Journal
 from .output import Output, one_line
 from .wire import (
     Answer,
+    Befall,
     Begin,
     Command,
     Done,
@@ -232,6 +234,10 @@ def _no_restore() -> bool:
     raise RuntimeError("the process asks to restore a token, which nobody expected")
 
 
+def _no_event(event: str, _label: bytes) -> bool:
+    raise RuntimeError(f"the process wants {event} to happen, which nobody expected")
+
+
 def _no_news(_news: Raw) -> None:
     raise RuntimeError("the process has news, which nobody expected")
 
@@ -255,6 +261,8 @@ class Process:
         self._supervisor, self._connection, self._exit, self._output = supervisor, connection, exit, output
         self._timeout = self._patience = timeout
         self._secrets = secrets
+        self.befall: Callable[[str, bytes], bool] = _no_event
+        """Makes an event happen beside the calls, when the process wants it; whether it did."""
         self._poll = select.poll()
         self._poll.register(self._connection, select.POLLIN)
         self._poll.register(self._exit, select.POLLIN)
@@ -316,6 +324,8 @@ class Process:
                         raise RuntimeError(answer.text)
                     case Restore():
                         self._send_reply(restore)
+                    case Befall():
+                        self._send_reply(partial(self.befall, answer.event, answer.label))
                     case News():
                         told(answer.value)
             except Malformed:

@@ -75,11 +75,12 @@ class Kind(Enum):
 
 
 class Load(Struct, frozen=True, tag=True):
-    """Load the library; answered by None."""
+    """Load the library, to which these events can happen; answered by None."""
 
     kind: Kind
     library: str
     binding: Binding
+    events: tuple[str, ...] = ()
 
 
 class Supports(Struct, frozen=True, tag=True):
@@ -154,13 +155,23 @@ class Clear(Struct, frozen=True, tag=True):
     changed_pin: bool
 
 
+class Destroy(Struct, frozen=True, tag=True):
+    """Destroy the object with a label on the first slot's token, as the user; answered by a bool: it is gone."""
+
+    library: str
+    binding: Binding
+    label: bytes
+
+
 class Work(Struct, frozen=True, tag=True):
     """For the program to understand; answered by a value of its own."""
 
     order: Raw
 
 
-Command = Load | Supports | TriesLeft | Calls | Reset | Measure | LogIn | Provision | TakeCensus | Clear | Work
+Command = (
+    Load | Supports | TriesLeft | Calls | Reset | Measure | LogIn | Provision | TakeCensus | Clear | Destroy | Work
+)
 
 
 # Answers from there.
@@ -188,13 +199,23 @@ class Restore(Struct, frozen=True, tag=True):
     """In the midst of a command: put the token's contents back. Waits for a bool, whether that was done."""
 
 
+class Befall(Struct, frozen=True, tag=True):
+    """In the midst of a command: make an event happen, to the object with a label where it is about one.
+
+    Waits for a bool, whether it did.
+    """
+
+    event: str
+    label: bytes = b""
+
+
 class News(Struct, frozen=True, tag=True):
     """In the midst of a command: something that the parent is to know even if the process dies next."""
 
     value: Raw
 
 
-Answer = Done | Unusable | Fault | Restore | News
+Answer = Done | Unusable | Fault | Restore | Befall | News
 
 
 # Between the tester, the process that forks, and the supervisor of a module's process.

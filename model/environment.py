@@ -5,7 +5,7 @@ returns. `exposed` gives a function the rows for what an event leaves behind; th
 change only in a slot that is `Exposed`, so that all this costs nothing where no event can happen.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from .chapters.conditions import session_valid, slot_known, slot_of
 from .chapters.objects import destroy_object
 from .chapters.sessions import close_all_sessions, close_session, forget_handles
 from .interface import Signature
-from .rule import Change, Condition, Effect, Function, Rule, Strength, named
+from .rule import Change, Condition, Effect, Function, Output, Rule, Strength, named
 from .state import NO_TROUBLE, Exposed, Object, Pin, Slot, State, Trouble, map_objects, put_slot
 from .table import TABLE
 from .vocabulary import CKR, CKU, Version
@@ -79,7 +79,13 @@ _FORGOTTEN = Effect("handles-forgotten", forget_what_is_gone, "3.4 CK_OBJECT_HAN
 
 
 def _event(
-    name: str, change: Change, impossible: Condition, place: str, *uses: str, more: tuple[Effect, ...] = ()
+    name: str,
+    change: Change,
+    impossible: Condition,
+    place: str,
+    *uses: str,
+    more: tuple[Effect, ...] = (),
+    certain: bool = True,
 ) -> Event:
     """An event that befalls the first slot, or the first object; `change` and `impossible` are named after it."""
     words = name.replace("-", " ")
@@ -87,7 +93,7 @@ def _event(
         name,
         uses or ("slot",),
         (),
-        (Effect(name, named(words, change), place), *more),
+        (Effect(name, named(words, change), place, certain=certain), *more),
         out_of_scope=named(f"{words} is impossible", lambda s, a: a.slot != 0 or impossible(s, a)),
         domains={"slot": (0,), "object": (0, 1)},
     )
@@ -111,6 +117,7 @@ def _without_user_pin(s: State, a: Args) -> bool:
 
 
 _REMOVED, _DURING = "5.1.2 CKR_SESSION_HANDLE_INVALID", "5.1.2 CKR_DEVICE_REMOVED"
+_STOPPED = "5.1.3 CKR_DEVICE_ERROR"
 
 EVENTS: Final = {
     event.name: event
@@ -165,6 +172,15 @@ EVENTS: Final = {
             _pending("full"),
             "5.1.3 CKR_DEVICE_MEMORY",
         ),
+        # A device that comes back may know nothing of what was open, or go on as if nothing had been.
+        _event("device-stops", lambda s, a: _with(s, a.slot, stopped=True), _pending("stopped"), _STOPPED),
+        _event(
+            "device-starts-again",
+            lambda s, a: _with(close_all_sessions(s, Args(slot=a.slot)), a.slot, stopped=False),
+            lambda s, a: not s.slots[a.slot].trouble.stopped,
+            _STOPPED,
+            certain=False,
+        ),
         _event(
             "session-closed-in-next-call",
             lambda s, a: _with(s, a.slot, closing=True),
@@ -193,6 +209,37 @@ EVENTS: Final = {
     )
 }
 """All events, by name."""
+
+
+def _noticed_by_now(event: Event) -> Event:
+    """A token put in where the last one may be leaving: whoever puts it in has asked the library after the slot."""
+
+    def left(s: State, a: Args) -> State:
+        return take_out(s, a.slot) if s.slots[a.slot].trouble.leaving else s
+
+    (put_in,) = event.effects
+    forgotten = replace(_FORGOTTEN, change=named("handles forgotten meanwhile", forget_handles))
+    return replace(
+        event,
+        effects=(Effect("token-left", named("token left meanwhile", left), _DURING), put_in, forgotten),
+        out_of_scope=named(
+            f"{put_in.name} is impossible",
+            lambda s, a: a.slot != 0 or (s.slots[a.slot].present and not s.slots[a.slot].trouble.leaving),
+        ),
+    )
+
+
+UNNOTICED: Final = {
+    **EVENTS,
+    **{name: _noticed_by_now(event) for name, event in EVENTS.items() if name.endswith("inserted")},
+    "token-removed": _event(
+        "token-removed",
+        lambda s, a: _with(s, a.slot, leaving=True),
+        lambda s, a: not s.slots[a.slot].present or s.slots[a.slot].trouble.leaving,
+        _REMOVED,
+    ),
+}
+"""The same where a library need not notice what it does not ask for: a removal waits until a function tells of it."""
 
 STEPS: Final = {**TABLE, **EVENTS}
 """All that a step of a trace may be."""
@@ -227,6 +274,10 @@ def _closing(x: Trouble) -> bool:
     return x.closing
 
 
+def _stopped(x: Trouble) -> bool:
+    return x.stopped
+
+
 _FIRM = (
     ("device-out-of-memory", CKR.DEVICE_MEMORY, _full, "The token has no memory for what is asked."),
     ("device-fails", CKR.DEVICE_ERROR, _failing, "Something went wrong with the token or the slot."),
@@ -239,6 +290,17 @@ def _firm(make: Callable[[str, _Holds], Condition]) -> Iterator[Rule]:
     for id, code, holds, says in _FIRM:
         words = id.replace("-", " ")
         yield Rule(id, code, make(words, holds), f"5.1.3 {code!s}", says, Strength.INFERRED, "A-91", unguarded=True)
+
+
+_WHILE_STOPPED = (CKR.DEVICE_ERROR, CKR.DEVICE_MEMORY, CKR.DEVICE_REMOVED)
+_STOPPED_SAYS = "The device does not answer, which the library may tell by any code for trouble with the device."
+
+
+def _may_stop(make: Callable[[str, _Holds], Condition], stands_for: CKR) -> Iterator[Rule]:
+    """Whether a function asks the device at all, and how it takes that there is no answer, is its own affair."""
+    when = make("device stopped", _stopped)
+    for code in (*_WHILE_STOPPED, stands_for):
+        yield Rule("device-stopped", code, when, f"5.1.3 {code!s}", _STOPPED_SAYS, Strength.MAY, "A-92", unguarded=True)
 
 
 def some_token_gone(s: State, a: Args) -> bool:
@@ -255,6 +317,7 @@ _ALIKE = "Whether a token was removed before a call or while it ran need not be 
 
 OF_SESSIONS = (
     *_firm(_of_session),
+    *_may_stop(_of_session, CKR.SESSION_HANDLE_INVALID),
     Rule(
         "token-leaves",
         CKR.SESSION_HANDLE_INVALID,
@@ -279,6 +342,7 @@ OF_SESSIONS = (
 
 OF_SLOTS = (
     *_firm(_of_slot),
+    *_may_stop(_of_slot, CKR.TOKEN_NOT_PRESENT),
     Rule(
         "token-leaves",
         CKR.TOKEN_NOT_PRESENT,
@@ -346,6 +410,10 @@ def _there(s: State, a: Args, *, session: bool) -> bool:
     return session_valid(s, a) if session else s.initialized and slot_known(s, a)
 
 
+ASKED: Final = "if it asks the token"
+"""The reading of A-91 by which a call may never meet the trouble that waits for it."""
+
+
 def _seen(session: bool) -> tuple[Effect, ...]:
     """The effects of a function on the trouble that it met."""
 
@@ -385,14 +453,52 @@ def _seen(session: bool) -> tuple[Effect, ...]:
 _SEEN: Final = {session: _seen(session) for session in (False, True)}
 
 
-def exposed(f: Function) -> Function:
-    """A function of the table where events can happen."""
+def _passed_over(e: Effect) -> Effect:
+    """The same where the call returned another code: it may have met the trouble, and told nothing of it."""
+    return replace(e, on=frozenset(CKR) - e.on, certain=False, reading="A-91")
+
+
+_PASSED_OVER: Final = {
+    session: tuple(_passed_over(e) for e in effects if e.certain and e.on != frozenset(CKR))
+    for session, effects in _SEEN.items()
+}
+
+
+def _told(output: Output) -> Output:
+    """An output where nobody knows what the library still sees: it may be anything."""
+
+    def permitted(s: State, a: Args) -> Sequence[int]:
+        return () if any(x.trouble.leaving or x.trouble.stopped for x in s.slots) else output.permitted(s, a)
+
+    return replace(output, permitted=permitted)
+
+
+_SEEM_GONE: Final = {"object": CKR.OBJECT_HANDLE_INVALID, "key": CKR.KEY_HANDLE_INVALID}
+
+
+def _seeming_gone(f: Function) -> Iterator[Rule]:
+    """What a device does not give any more may seem to be no object."""
+    when = _of_session("device stopped", _stopped)
+    for code in {code for name, code in _SEEM_GONE.items() if name in f.uses}:
+        yield Rule("device-stopped", code, when, f"5.1.6 {code!s}", _STOPPED_SAYS, Strength.MAY, "A-92", unguarded=True)
+
+
+def exposed(f: Function, *, asked: bool = False) -> Function:
+    """A function of the table where events can happen; with `asked`, under that reading of A-91."""
     session = f.signature.takes_session
     if not session and not f.signature.uses_token:
-        return f
-    locked, unlocks = LOCKED.get(f.name), _UNLOCKS.get(f.name)
-    rules = (*f.rules, *(OF_SESSIONS if session else OF_SLOTS), *(() if locked is None else (locked,)))
-    return replace(f, rules=rules, effects=(*f.effects, *(() if unlocks is None else (unlocks,)), *_SEEN[session]))
+        return replace(f, outputs=tuple(map(_told, f.outputs)))
+    locked, more = LOCKED.get(f.name), _PASSED_OVER[session] if asked else ()
+    unlocks = (_UNLOCKS[f.name],) if f.name in _UNLOCKS else ()
+    rules = (
+        *f.rules,
+        *(OF_SESSIONS if session else OF_SLOTS),
+        *(() if locked is None else (locked,)),
+        *_seeming_gone(f),
+    )
+    return replace(
+        f, rules=rules, outputs=tuple(map(_told, f.outputs)), effects=(*f.effects, *unlocks, *_SEEN[session], *more)
+    )
 
 
 def expose(s: State) -> State:

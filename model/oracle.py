@@ -5,12 +5,12 @@ adds CKR_OK where nothing forbids it. Codes of trouble outside the model (`ENVIR
 legal at any time and prove nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .call import Call, is_unnamed
 from .decide import Plan, changed, decide, forbids_ok, plan, truths
-from .environment import EVENTS, exposed
+from .environment import ASKED, EVENTS, UNNOTICED, exposed
 from .interpretations import INTERPRETATIONS, SHOULD, resolve
 from .precedence import Order, Relation, between, order
 from .rule import Effect, Function, Rule, Strength
@@ -106,7 +106,7 @@ def build(
             effects=tuple(replace(e, certain=e.certain and not _loose(e, chosen)) for e in f.effects),
             rules=tuple(replace(r, strength=_strength(r, chosen)) for r in f.rules if not _void(r, chosen)),
         )
-        for name, f in _rows(events, version)
+        for name, f in _rows(events, version, asked=chosen["A-91"] == ASKED)
     }
     orders = {name: order(name, version, chosen) for name in TABLE if name in functions}
     return Model(version, chosen, functions, {name: orders.get(name, _NO_ORDER) for name in functions})
@@ -115,13 +115,19 @@ def build(
 _NO_ORDER = Order({}, {}, {})
 
 
-def _rows(events: bool, version: Version) -> Iterator[tuple[str, Function]]:
+def suffering(model: Model, events: Collection[str]) -> Model:
+    """The model with those of its events only."""
+    gone = model.events - frozenset(events)
+    return replace(model, functions={name: f for name, f in model.functions.items() if name not in gone})
+
+
+def _rows(events: bool, version: Version, *, asked: bool) -> Iterator[tuple[str, Function]]:
     """The table in a version, and where events can happen what that adds to it."""
     for name, f in TABLE.items():
         if f.signature.since <= version:
-            yield name, (exposed(f) if events else f).of(version)
+            yield name, (exposed(f, asked=asked) if events else f).of(version)
     if events:
-        yield from EVENTS.items()
+        yield from (UNNOTICED if asked else EVENTS).items()
 
 
 def plan_of(model: Model, function: str) -> Plan:

@@ -215,6 +215,7 @@ class Trouble:
     `failing`, `full` and `leaving` wait for the next call that uses the token: the device fails in it, has no memory
     for it, or is removed while it runs. `closing` says that another thread closes the session of the next call while
     that runs. `gone` says that a token was removed, and none put in since; `user_locked` that the user's PIN is locked.
+    `stopped` says that the device, or the service behind it, does not answer; what it comes back with nobody knows.
     """
 
     failing: bool = False
@@ -223,6 +224,7 @@ class Trouble:
     closing: bool = False
     gone: bool = False
     user_locked: bool = False
+    stopped: bool = False
 
 
 NO_TROUBLE = Trouble()

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...model.call import Call
+from ...model.call import Args, Call
+from ...model.state import Pin
 from ...model.vocabulary import CKR
 from ..base import Binding, ModuleUnusable
-from ..isolated import Isolated, Kind, measure_isolated
+from ..isolated import NO_EVENTS, Happen, Isolated, Kind, ask_once, measure_isolated
 from ..measure import Measured
+from ..wire import Destroy
 from .daemon import Daemon, revive
 from .module import PROVISIONING_SECONDS, Module
 
@@ -60,7 +62,70 @@ class Access:
                     text = f"{self.library}: making a token: {call.function} gives {seen.text}"
                     raise ModuleUnusable(f"{text}; check how the module is set up")
 
-    def module(self, binding: Binding, restore: Callable[[], None]) -> Module:
+    def others(self, binding: Binding, *, locks: bool = False) -> Mapping[str, Happen]:
+        """What other applications do to the first token, each in a process of its own.
+
+        With `locks` wrong PINs lock the user's, as many as most tokens count to.
+        """
+        mine = tuple(name for name in (Pin.USER, Pin.OTHER) if name.name in binding.pins)
+
+        def changed(_label: bytes) -> bool:
+            return any(
+                self._done(binding, (_OPEN, _login(pin), Call("C_SetPIN", Args(pin=pin, new_pin=Pin.OTHER))))
+                for pin in mine
+            )
+
+        def destroyed(label: bytes) -> bool:
+            order = Destroy(self.library, binding, label)
+            try:
+                gone: bool = ask_once(
+                    bool,
+                    order,
+                    self.environment,
+                    PROVISIONING_SECONDS,
+                    secrets=tuple(binding.pins.values()),
+                    namespaces=self.namespaces,
+                )
+            except ModuleUnusable:
+                return False
+            return bool(label) and gone
+
+        def locked(_label: bytes) -> bool:
+            codes = self._codes(binding, (_OPEN, *(_login(Pin.WRONG),) * MOST_TRIES))
+            return CKR.PIN_LOCKED in codes
+
+        return {
+            "user-pin-changed-by-another-application": changed,
+            "object-destroyed-by-another-application": destroyed,
+        } | ({"user-pin-locked": locked} if locks else {})
+
+    def _done(self, binding: Binding, calls: Sequence[Call]) -> bool:
+        """Whether calls succeed, in a process of their own."""
+        return self._codes(binding, calls) == [CKR.OK] * len(calls)
+
+    def _codes(self, binding: Binding, calls: Sequence[Call]) -> list[int]:
+        """What calls return, in a process of their own."""
+        with Isolated(
+            Kind.RAW, self.library, binding, self.environment, timeout=PROVISIONING_SECONDS, namespaces=self.namespaces
+        ) as module:
+            _, *seen = module.call_all((binding.initialize, *calls))
+            return [x.code for x in seen]
+
+    def stops(self, stop: Callable[[], object], start: Callable[[], object] = keep) -> Mapping[str, Happen]:
+        """That the device does not answer any more, and that it does again, with its daemons."""
+
+        def stopped(_label: bytes) -> bool:
+            stop()
+            return True
+
+        def started(_label: bytes) -> bool:
+            revive(self.daemons)
+            start()
+            return True
+
+        return {"device-stops": stopped, "device-starts-again": started}
+
+    def module(self, binding: Binding, restore: Callable[[], None], events: Mapping[str, Happen] = NO_EVENTS) -> Module:
         """The module, ready; its provider gives it a name and says how it is discarded.
 
         Before its tokens are put back, daemons that ended are started again.
@@ -79,7 +144,18 @@ class Access:
             restore=restored,
             discard=keep,
             namespaces=tuple(self.namespaces),
+            events=events,
         )
+
+
+MOST_TRIES: Final = 16
+"""Wrong PINs after which one counts as never locked."""
+
+_OPEN: Final = Call("C_OpenSession")
+
+
+def _login(pin: Pin) -> Call:
+    return Call("C_Login", Args(pin=pin))
 
 
 _OK: Final = str(CKR.OK)

@@ -39,6 +39,7 @@ class Daemon:
         inside: the namespaces that it runs in, if it is to run in others than ours.
         makes: the files, sockets for the most part, that are there as soon as it is ready.
         ready: what holds besides when it is ready.
+        free: what holds before it may start again: that the last one is known to be gone.
 
     Raises:
         ModuleUnusable: if it is not ready in time, or ends before.
@@ -54,12 +55,13 @@ class Daemon:
         inside: "Namespace | None" = None,
         makes: Sequence[Path] = (),
         ready: Callable[[], bool] = lambda: True,
+        free: Callable[[], bool] = lambda: True,
     ) -> None:
         self._name = Path(command[0]).name
         self._log = site.home / f"{self._name}.log"
         self._command = ("/bin/sh", "-c", _WATCHED, "watched", *(inside.entry if inside else ()), *command)
         self._environment = {"PATH": PATH, "HOME": str(site.home), "LC_ALL": "C.UTF-8", **environment}
-        self._makes, self._ready = makes, ready
+        self._makes, self._ready, self._free = makes, ready, free
         self._process: subprocess.Popen[bytes] | None = None
         site.at_end.callback(self.stop)
         self.start()
@@ -79,6 +81,9 @@ class Daemon:
         """Start it, and wait until it is ready."""
         for file in self._makes:
             file.unlink(missing_ok=True)
+        until = time.monotonic() + READY
+        while not self._free() and time.monotonic() < until:
+            time.sleep(_LOOK)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -98,6 +103,12 @@ class Daemon:
                 raise ModuleUnusable(f"{self._name} {how}{said}; see that it runs on this machine")
             time.sleep(_LOOK)
 
+    def kill_children(self) -> None:
+        """End what it forked, but not it."""
+        for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
     def stop(self) -> None:
         """Ask it to go, and end it with all that it forked."""
         if self._process is None:
@@ -115,17 +126,25 @@ class Daemon:
 
 
 def revive(daemons: Sequence[Daemon]) -> None:
-    """See that daemons run, of which each needs those before it.
+    """See that daemons run, of which each needs those before it: where one does not come back, all are started anew.
 
     Raises:
         ModuleUnusable: if one that ended does not start again.
     """
     ended = next((k for k, daemon in enumerate(daemons) if not daemon.runs), None)
-    if ended is not None:
-        for daemon in reversed(daemons[ended:]):
-            daemon.stop()
-        for daemon in daemons[ended:]:
-            daemon.start()
+    if ended is None:
+        return
+    try:
+        _start_again(daemons[ended:])
+    except ModuleUnusable:
+        _start_again(daemons)
+
+
+def _start_again(daemons: Sequence[Daemon]) -> None:
+    for daemon in reversed(daemons):
+        daemon.stop()
+    for daemon in daemons:
+        daemon.start()
 
 
 class Namespace(Daemon):

@@ -1,7 +1,7 @@
 """A real module made ready for testing, and what provisioning one takes: new tokens, and a way back to them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR
 from typing import Final
@@ -10,7 +10,7 @@ from ...model.call import Args, Call
 from ...model.state import Pin
 from ...model.vocabulary import CKR, CKU
 from ..base import Binding, ModuleUnusable
-from ..isolated import ask_once
+from ..isolated import Happen, ask_once
 from ..journal import note
 from ..measure import Measured, MeasuredSlot, measure
 from ..raw import Raw
@@ -28,6 +28,7 @@ class Module:
     that it joins. `owned` says that the tokens are
     ours and may be initialised, emptied and locked. `restore` puts the tokens back as they were when the module was
     made ready, while the library is finalised; it says False where it cannot. `discard` removes all that was made.
+    `events` are those of the model that can be made to happen to the first token; `restore` undoes them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Module:
     restore: Callable[[], bool | None]
     discard: Callable[[], None]
     namespaces: tuple[str, ...] = ()
+    events: Mapping[str, Happen] = field(default_factory=dict)
 
 
 def snapshot(root: Path) -> Callable[[], None]:

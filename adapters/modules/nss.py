@@ -5,7 +5,8 @@ from typing import Final
 from ..base import Binding
 from .access import Access
 from .module import NEW_TOKEN, Module, pins, snapshot
-from .provider import Need, Provider, Site, libraries
+from .provider import CHANGED, STOPPED, Need, Provider, Site, libraries
+from .storage import Storage
 
 _LABEL: Final = "p11conform-1"
 _SO, _USER, _OTHER, _WRONG = b"", b"user pin", b"another one", b"a wrong one"
@@ -31,9 +32,20 @@ def _build(library: str, site: Site) -> Module:
         init_reserved=reserved,
     )
     access.perform(binding, NEW_TOKEN)
-    return access.module(binding, snapshot(database))
+    storage, database_as_it_was = Storage(database), snapshot(database)
+
+    def restore() -> None:
+        storage.give_back()
+        database_as_it_was()
+
+    events = {**access.others(binding), **access.stops(storage.take, storage.give_back)}
+    return access.module(binding, restore, events)
 
 
 PROVIDER: Final = Provider(
-    "nss", "NSS softokn, a token in a database", Need("libnss3", libraries("libsoftokn3.so")), _build
+    "nss",
+    "NSS softokn, a token in a database",
+    Need("libnss3", libraries("libsoftokn3.so")),
+    _build,
+    events=CHANGED | STOPPED,
 )

@@ -10,7 +10,7 @@ from ..base import Binding
 from .access import Access
 from .daemon import Daemon, Namespace
 from .module import NEW_TOKEN, Module, pins, snapshot
-from .provider import Need, Provider, Site, libraries
+from .provider import CHANGED, LOCKED, STOPPED, Need, Provider, Site, libraries
 
 _LABEL: Final = "p11conform-1"
 _SO, _USER, _OTHER, _WRONG = b"87654321", b"13571357", b"24682468", b"99999999"
@@ -56,7 +56,8 @@ def _build(library: str, site: Site) -> Module:
         for cached in shm.iterdir():
             cached.unlink()
 
-    return access.module(binding, restore)
+    events = {**access.others(binding, locks=True), **access.stops(daemon.stop)}
+    return access.module(binding, restore, events)
 
 
 def _directory(path: Path) -> Path:
@@ -75,4 +76,5 @@ PROVIDER: Final = Provider(
     _build,
     others=(_DAEMON,),
     root=True,
+    events=CHANGED | LOCKED | STOPPED,
 )

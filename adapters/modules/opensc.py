@@ -5,16 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from ..base import Binding, ModuleUnusable
+from ..isolated import Happen
 from ..output import one_line
 from .access import Access
 from .daemon import Daemon, Namespace
 from .module import Module, pins, snapshot
-from .provider import PATH, Need, Provider, Site, libraries
+from .provider import CHANGED, LOCKED, PATH, Need, Provider, Site, libraries
+from .softcard import Mishap, left_of, mishap_of
 
 _LABEL: Final = "p11conform-1"
 _USER, _OTHER, _WRONG = b"123456", b"24682468", b"999999"
@@ -55,9 +59,71 @@ def _build(library: str, site: Site) -> Module:
     _personalized(environment)
     access = Access(library, environment, daemons=daemons)
     slots = access.measure().slots
-    card, reader = sorted(slots, key=lambda slot: not slot.token_present)
-    binding = Binding((card.id, reader.id), (card.label,), pins(card, None, _USER, _OTHER, _WRONG))
-    return access.module(binding, snapshot(memory))
+    card, empty = sorted(slots, key=lambda slot: not slot.token_present)
+    binding = Binding((card.id, empty.id), (card.label,), pins(card, None, _USER, _OTHER, _WRONG))
+    reader, in_reader = daemons
+    left = left_of(memory / "card")
+    events = {**access.others(binding, locks=True), **_events(in_reader, memory / "card", socket)}
+    module = access.module(binding, snapshot(memory), events)
+
+    def restore() -> bool | None:
+        if left.exists():
+            # A reader that a card left in the midst of commands takes no other one.
+            for daemon in (in_reader, reader):
+                daemon.stop()
+            left.unlink()
+        return module.restore()
+
+    return replace(module, restore=restore)
+
+
+def _events(card: Daemon, memory: Path, socket: Path) -> Mapping[str, Happen]:
+    """What becomes of the card: it goes and comes, or another one does, and what goes wrong in it."""
+
+    def removed(_label: bytes) -> bool:
+        card.stop()
+        until = time.monotonic() + _PATIENCE
+        while _inserted(socket):
+            time.sleep(_LOOK)
+            if time.monotonic() > until:
+                return False
+        return True
+
+    def inserted(_label: bytes) -> bool:
+        card.stop()
+        try:
+            card.start()
+        except ModuleUnusable:
+            card.stop()  # so that it is started again, with its reader, when the token is put back
+            return False
+        return True
+
+    def another(label: bytes) -> bool:
+        card.stop()
+        memory.unlink(missing_ok=True)
+        return inserted(label)
+
+    def befalls(mishap: Mishap) -> Happen:
+        def happens(_label: bytes) -> bool:
+            mishap_of(memory).write_text(mishap.value, encoding="ascii")
+            return True
+
+        return happens
+
+    return {
+        "token-removed": removed,
+        "token-inserted": inserted,
+        "unknown-token-inserted": another,
+        "token-removed-in-next-call": befalls(Mishap.LEAVES),
+        "device-fails-in-next-call": befalls(Mishap.FAILS),
+        "device-out-of-memory-in-next-call": befalls(Mishap.FULL),
+    }
+
+
+_LOOK: Final = 0.05
+
+_PATIENCE: Final = 5.0
+"""Seconds in which the reader notices that the card is gone."""
 
 
 def _profiles(site: Site) -> Path:
@@ -87,9 +153,15 @@ def _with_card(site: Site, socket: Path, memory: Path) -> tuple[Daemon, Daemon]:
         program,
         {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         inside=namespace,
-        ready=lambda: _INSERTED in _output((_LIST.path, "--list-readers"), {"PCSCLITE_CSOCK_NAME": str(socket)}),
+        ready=lambda: _inserted(socket),
+        free=lambda: not _inserted(socket),
     )
     return reader, card
+
+
+def _inserted(socket: Path) -> bool:
+    """Whether the reader says that it holds a card."""
+    return _INSERTED in _output((_LIST.path, "--list-readers"), {"PCSCLITE_CSOCK_NAME": str(socket)})
 
 
 def _personalized(environment: Mapping[str, str]) -> None:
@@ -131,4 +203,10 @@ PROVIDER: Final = Provider(
     _build,
     others=(_PCSCD, _VPCD, _LIST, _INIT, Need("iproute2", ("ip",))),
     root=True,
+    events=CHANGED
+    | LOCKED
+    | {
+        *("token-removed", "token-inserted", "unknown-token-inserted", "token-removed-in-next-call"),
+        *("device-fails-in-next-call", "device-out-of-memory-in-next-call"),
+    },
 )

@@ -6,7 +6,7 @@ from . import softhsm2
 from .access import Access
 from .daemon import Daemon
 from .module import Module
-from .provider import Need, Provider, Site, libraries
+from .provider import CHANGED, STOPPED, Need, Provider, Site, libraries
 
 
 def _build(library: str, site: Site) -> Module:
@@ -17,7 +17,7 @@ def _build(library: str, site: Site) -> Module:
     command = (_SERVER.path, "--foreground", "--name", str(socket), "--provider", behind, "pkcs11:")
     server = Daemon(site, command, environment, makes=(socket,))
     through = Access(library, {"P11_KIT_SERVER_ADDRESS": f"unix:path={socket}"}, daemons=(server,))
-    return softhsm2.with_tokens(direct, tokens, through)
+    return softhsm2.with_tokens(direct, tokens, through, server.kill_children)
 
 
 _SERVER: Final = Need("p11-kit", ("/usr/libexec/p11-kit/p11-kit-server", "/usr/lib/p11-kit/p11-kit-server"))
@@ -28,4 +28,5 @@ PROVIDER: Final = Provider(
     Need("p11-kit-modules", libraries("pkcs11/p11-kit-client.so")),
     _build,
     others=(_SERVER, softhsm2.NEED),
+    events=CHANGED | STOPPED,
 )

@@ -26,6 +26,12 @@ def libraries(name: str) -> tuple[str, ...]:
     return tuple(f"{directory}/{name}" for directory in here)
 
 
+CHANGED: Final = frozenset({"user-pin-changed-by-another-application", "object-destroyed-by-another-application"})
+LOCKED: Final = frozenset({"user-pin-locked"})
+STOPPED: Final = frozenset({"device-stops", "device-starts-again"})
+"""Events that another application, one that guesses PINs, and a device or its service can be made to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """A Debian package, and the file of it that is used: a path, or a program by its name; the first that is there."""
@@ -76,6 +82,7 @@ class Provider:
     `name` is what the command line calls it, `about` says in a few words what it is. `library` and `others` are what
     has to be installed. `build` makes the module ready at a site, with whatever tokens it has; what it makes is
     taken down by the site, so that it need not clean up after itself. `root` says that only root can do it.
+    `events` names what can be made to happen beside the calls (see model/environment.py), by those of the module.
     """
 
     name: str
@@ -84,6 +91,7 @@ class Provider:
     build: Callable[[str, Site], Module]
     others: Sequence[Need] = ()
     root: bool = False
+    events: frozenset[str] = frozenset()
 
     def missing(self) -> tuple[str, ...]:
         """The packages that are not installed."""

@@ -1,17 +1,19 @@
 """The program of a software card in a virtual reader: it answers what vpcd sends, and keeps its memory in a file.
 
-Whoever replaces the file has replaced the card's memory, and with it all that was under way.
+Whoever replaces the file has replaced the card's memory, and with it all that was under way. Who writes the name of a
+`Mishap` into the file beside it decides what becomes of the next command.
 """
 
 import socket
 import sys
 import time
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from .isoapplet import ATR, Card, Memory
+from .isoapplet import ATR, SW, Card, Memory
 
 _OFF, _ON, _RESET, _GET_ATR = b"\0", b"\1", b"\2", b"\4"
 """Messages that are no commands for the card, but for what it sits in."""
@@ -20,6 +22,38 @@ _PATIENCE: Final = 10.0
 """Seconds that the reader has to be there."""
 
 _AGAIN: Final = 0.01
+
+
+class Mishap(Enum):
+    """What becomes of a command: the card is taken out, fails without a word why, or has no memory for it."""
+
+    LEAVES = "leaves"
+    FAILS = "fails"
+    FULL = "full"
+
+
+_STATUS: Final = {Mishap.LEAVES: 0x6F00, Mishap.FAILS: 0x6581, Mishap.FULL: SW.NO_MEMORY}
+"""What it answers then."""
+
+
+def mishap_of(memory: Path) -> Path:
+    """The file that holds what becomes of the next command to the card with this memory, if anything does."""
+    return memory.with_name("mishap")
+
+
+def left_of(memory: Path) -> Path:
+    """The file that is there once the card with this memory was taken out by a mishap."""
+    return memory.with_name("left")
+
+
+def _taken(file: Path) -> Mishap | None:
+    """What becomes of the command that has come, and of no other."""
+    try:
+        name = file.read_text(encoding="ascii")
+        file.unlink()
+        return Mishap(name)
+    except FileNotFoundError:
+        return None
 
 
 class KeptCard:
@@ -88,7 +122,9 @@ def _received(reader: socket.socket, size: int) -> bytes:
 
 def main(port: int, file: Path) -> None:
     """Be the card in the reader that listens on a port of this machine, until it is gone."""
-    card = KeptCard(file)
+    card, mishaps = KeptCard(file), mishap_of(file)
+    for waiting in (mishaps, left_of(file)):
+        waiting.unlink(missing_ok=True)  # what waited for a card that is gone
     with _connected(port) as reader:
         while True:
             try:
@@ -98,8 +134,15 @@ def main(port: int, file: Path) -> None:
             if message in (_OFF, _ON, _RESET):
                 card.reset()
                 continue
-            answer = ATR if message == _GET_ATR else card.answer(message)
+            mishap = None if message == _GET_ATR else _taken(mishaps)
+            if mishap is not None:
+                answer = _STATUS[mishap].to_bytes(2, "big")
+            else:
+                answer = ATR if message == _GET_ATR else card.answer(message)
             reader.sendall(len(answer).to_bytes(2, "big") + answer)
+            if mishap is Mishap.LEAVES:
+                left_of(file).touch()
+                return
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """SoftHSM 2, a token in files: two initialised tokens and the free slot that the library always keeps after them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from ..base import Binding
 from .access import Access
 from .module import Module, initialize_tokens, pins, snapshot
-from .provider import Need, Provider, Site
+from .provider import CHANGED, STOPPED, Need, Provider, Site
+from .storage import Storage
 
 LIBRARIES = (
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -40,8 +41,11 @@ def _build(library: str, site: Site) -> Module:
     return with_tokens(Access(library, environment), tokens, Access(library, environment))
 
 
-def with_tokens(access: Access, tokens: Path, through: Access) -> Module:
-    """The module with two tokens and a free slot, made by the library itself, and used `through` it or another."""
+def with_tokens(access: Access, tokens: Path, through: Access, stop: Callable[[], object] | None = None) -> Module:
+    """The module with two tokens and a free slot, made by the library itself, and used `through` it or another.
+
+    What stops is by default the storage, which is away then.
+    """
     initialize_tokens(access.library, access.environment, LABELS, _SO, _USER)
     slots = through.measure().slots
     by_label = {slot.label: slot for slot in slots if slot.initialized}
@@ -52,11 +56,18 @@ def with_tokens(access: Access, tokens: Path, through: Access) -> Module:
         labels=LABELS,
         pins=pins(first, _SO, _USER, _OTHER, _WRONG),
     )
-    return through.module(binding, snapshot(tokens))
+    storage, tokens_as_they_were = Storage(tokens), snapshot(tokens)
+
+    def restore() -> None:
+        storage.give_back()
+        tokens_as_they_were()
+
+    stops = through.stops(stop or storage.take, storage.give_back)
+    return through.module(binding, restore, {**through.others(binding), **stops})
 
 
 NEED: Final = Need("softhsm2", LIBRARIES)
 
-PROVIDER: Final = Provider("softhsm2", "SoftHSM 2, tokens in files", NEED, _build)
+PROVIDER: Final = Provider("softhsm2", "SoftHSM 2, tokens in files", NEED, _build, events=CHANGED | STOPPED)
 
 find, provision = PROVIDER.find, PROVIDER.provision

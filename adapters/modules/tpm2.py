@@ -9,7 +9,7 @@ from ..base import Binding
 from .access import Access
 from .daemon import Daemon
 from .module import NEW_TOKEN, Module, pins, snapshot
-from .provider import PATH, Need, Provider, Site, libraries
+from .provider import CHANGED, PATH, STOPPED, Need, Provider, Site, libraries
 
 _LABEL: Final = "p11conform-1"
 _SO, _USER, _OTHER, _WRONG = b"so pin", b"user pin", b"another one", b"a wrong one"
@@ -44,7 +44,8 @@ def _build(library: str, site: Site) -> Module:
     access.perform(Binding((free.id,), (_LABEL,), known), NEW_TOKEN)
     slots = access.measure().slots
     binding = Binding(tuple(slot.id for slot in slots), (_LABEL,), known)
-    return access.module(binding, snapshot(store))
+    _, tpm, _ = daemons
+    return access.module(binding, snapshot(store), {**access.others(binding), **access.stops(tpm.stop)})
 
 
 def _resource_manager(site: Site) -> tuple[Sequence[Daemon], dict[str, str]]:
@@ -94,4 +95,5 @@ PROVIDER: Final = Provider(
         Need("libtss2-tcti-tabrmd0", libraries("libtss2-tcti-tabrmd.so.0")),
         Need("libtss2-tcti-swtpm0", libraries("libtss2-tcti-swtpm.so.0")),
     ),
+    events=CHANGED | STOPPED,
 )

@@ -17,7 +17,8 @@ from random import Random
 from typing import Final, Protocol
 
 from ...model.call import Args, Call, Ending
-from ...model.oracle import Model, in_scope, ruling
+from ...model.environment import EVENTS
+from ...model.oracle import Model, in_scope, ruling, suffering
 from ...model.state import State
 from ...model.vocabulary import CKR
 from ..engine.verdict import (
@@ -36,6 +37,7 @@ from ..engine.verdict import (
 )
 from ..policy import Policy, anything, makes_objects
 from ..reports.findings import Finding, shown
+from ..search.befallen import after_events
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
 from ..search.matrix import Row, matrix_calls, rows
@@ -85,6 +87,9 @@ LAST: Final = 0.1
 
 DEATHS: Final = 0.15
 """The share of a check's time that deaths may take before no more NULL pointers are tried."""
+
+BEFALLEN: Final = 0.4
+"""The share of a check's time or calls in which it is looked first what follows on what happens beside the calls."""
 
 FLAT: Final = 3
 """Rounds without a new class after which there is no more to be had."""
@@ -500,9 +505,12 @@ class Campaign:
         """
         beside: list[list[Witness]] = []
         shown: list[Witness] = []
-        if self._model.events:
+        if self._model.events >= EVENTS.keys():
+            # Most of what the text orders shows only where several things happen at once.
             first = orders(self._model, self._initial, policy=self._policy, detours=self._detours)
             self._do(Source.DERIVED, self._visits([w] for w in first.values()))
+        elif self._model.events:
+            self._do(Source.DERIVED, self._befallen())
         self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
         arguments = list(self._visits(beside))
         if not self._over():
@@ -516,13 +524,23 @@ class Campaign:
         self._do(Source.DERIVED, arguments, Counted.KNOWN)
         self._again([w for found in beside for w in found])
 
+    def _befallen(self) -> Iterator[Visit]:
+        """What follows on an event, for a part of the time: on a real module events take the longest of all."""
+        for way, call in after_events(self._model, self._initial, self._policy):
+            if self._spent() >= BEFALLEN:
+                return
+            yield Visit(self._named(way), ((self._numbers[call], ()),))
+
     def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
         """Witnesses by the place where they are, as the search finds them; those beside an argument are put by.
 
         Those of a change come when all others are found, as the look after them is long. Put by are too the calls
         that must fail at each place: apart those to which the same rows applied elsewhere.
         """
-        search = Search(self._model, self._initial, self._policy, detours=self._detours)
+        # A real module's events had their turn: in the search they would multiply ways more than they show.
+        everything = self._model.events >= EVENTS.keys()
+        model = self._model if everything else suffering(self._model, ())
+        search = Search(model, self._initial, self._policy, detours=self._detours)
         known: set[tuple[object, ...]] = set()
         changes: list[list[Witness]] = []
         for view in search.views():

@@ -143,6 +143,15 @@ SMALL = {*TABLE} - _OF_SESSIONS - OPERATIONS - DIGESTS - DUAL - MAKING - KEYED -
 PENDING = tuple(name for name in EVENTS if name.endswith("-in-next-call"))
 """Events that show in the next call, whichever it is."""
 
+_AFTER: Mapping[str, str] = {
+    "token-inserted": "token-removed",
+    "blank-token-inserted": "token-removed",
+    "unknown-token-inserted": "token-removed",
+    "token-writable-again": "token-write-protected",
+    "device-starts-again": "device-stops",
+}
+"""Events that only follow another one."""
+
 TROUBLED = frozenset(f.name for chapter in (slots, randomness) for f in chapter.FUNCTIONS)
 """Functions by which they are looked at."""
 
@@ -412,7 +421,7 @@ def _elsewhere(initial: State) -> Iterator[Place]:
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
 
 
-def _befallen(initial: State) -> Iterator[Place]:
+def _befallen_at_once(initial: State) -> Iterator[Place]:
     """Places at which two things that happen beside the calls show in the same one."""
     if not any(isinstance(x, Exposed) for x in initial.slots):
         return
@@ -422,9 +431,21 @@ def _befallen(initial: State) -> Iterator[Place]:
         yield Place((BEGIN[0], _c("token-removed"), _c(name)), TROUBLED)
 
 
+def befallen(initial: State) -> Iterator[Place]:
+    """Places that something just befell: the token that holds an object, and one that is at work."""
+    if not any(isinstance(x, Exposed) for x in initial.slots):
+        return
+    kept = (*USER, _c("C_CreateObject", kind=Kind.DATA, token=True))
+    begun = (*USER, _c("C_DigestInit", mechanism=Mech.SHA256))
+    for way in ((_c(name),) if name not in _AFTER else (_c(_AFTER[name]), _c(name)) for name in EVENTS):
+        yield Place((*BEGIN, *way), TROUBLED | LOGGING_IN)
+        yield Place((*kept, *way), LOGGING_IN | OBJECTS | SEARCHES)
+        yield Place((*begun, *way), TROUBLED | DIGESTS)
+
+
 def places(initial: State) -> Iterator[Place]:
     """All places worth looking around from."""
-    yield from _befallen(initial)
+    yield from _befallen_at_once(initial)
     yield from (
         *_operations(initial),
         *_objects(),
@@ -441,13 +462,18 @@ def places(initial: State) -> Iterator[Place]:
 def situations(model: Model, initial: State) -> Iterator[tuple[State, Place]]:
     """Each place whose way the text lets succeed in this scope, with a state that the way may lead to."""
     for place in places(initial):
-        s = initial
-        for call in place.way:
-            if not known(model, call) or not may_succeed(model, s, call) or not in_scope(model, s, call):
-                break
-            s = likeliest(model, s, call)
-        else:
+        s = follow(model, initial, place.way)
+        if s is not None:
             yield s, place
+
+
+def follow(model: Model, s: State, way: Iterable[Call]) -> State | None:
+    """A state that a way may lead to, None where the text does not let it succeed, or it is not for this model."""
+    for call in way:
+        if not known(model, call) or not may_succeed(model, s, call) or not in_scope(model, s, call):
+            return None
+        s = likeliest(model, s, call)
+    return s
 
 
 def known(model: Model, call: Call) -> bool:

@@ -13,7 +13,7 @@ from .adapters.census import Census
 from .console import Display
 from .exits import Exit, Failure
 from .interrupts import ASKED, Interrupted
-from .model.oracle import Model, build
+from .model.oracle import Model, build, suffering
 from .model.vocabulary import Version
 from .opened import opened, others, workers
 from .options import Opening
@@ -127,7 +127,8 @@ class Check:
     def _hold_to(self, version: Version | None) -> None:
         """Hold the module to the version that it is of, where nobody chose one."""
         if self.opening.automatic and version is not None and version is not self.model.version:
-            self.model = build(version, self.model.readings, events=bool(self.model.events))
+            events = self.model.events
+            self.model = suffering(build(version, self.model.readings, events=bool(events)), events)
 
     def _worked(self, tested: subject.Subject, crew: Crew) -> Results:
         # What is there now stays to the end, and need not be looked over for garbage again and again.

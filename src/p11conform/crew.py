@@ -284,12 +284,13 @@ class RemoteWorker:
 def _judged(task: Task, ran: Ran) -> Replay:
     """A sequence with the verdict on its last step."""
     trace, model = ran.steps, task.model
+    before, after = (frozenset(map(task.read, states)) for states in (ran.believed.before, ran.believed.after))
     if not trace:
-        return Replay((), (), ran.believed.after)
-    verdict, _ = judge(model, ran.believed.before, *trace[-1])
+        return Replay((), (), after)
+    verdict, _ = judge(model, before, *trace[-1])
     if verdict.outcome is Outcome.FAIL and len(trace) <= BLAMED:
         verdict = blame(model, task.initial, trace, verdict)
-    return Replay(trace, (verdict,), ran.believed.after)
+    return Replay(trace, (verdict,), after)
 
 
 def joined(told: Tell, news: Tell) -> Tell:

@@ -1,13 +1,14 @@
 """What goes between a check and the processes of its workers; how it is encoded: adapters/wire.py."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from msgspec import Raw, Struct
 
 from .adapters.wire import decode, encode
 from .model.call import Call, Observation
-from .model.oracle import Model, build
+from .model.environment import expose
+from .model.oracle import Model, build, suffering
 from .model.state import State
 from .model.vocabulary import Version
 from .properties.policy import Rights
@@ -22,26 +23,34 @@ class Task:
     initial: State
     rights: Rights
 
+    def read(self, s: State) -> State:
+        """A state as it came through a pipe, where a slot is a slot: what may befall the first one is told apart."""
+        return expose(s) if self.model.events else s
+
 
 class Briefing(Struct, frozen=True):
-    """A task, and the calls that have a number from the start. The model is told by version and readings."""
+    """A task, and the calls that have a number from the start. The model is told by version, readings and events."""
 
     spec: Version
     readings: dict[str, str]
     initial: State
     rights: Rights
     calls: tuple[Call, ...]
+    events: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task:
         """The task."""
-        return Task(build(self.spec, self.readings), self.initial, self.rights)
+        model = build(self.spec, self.readings, events=bool(self.events))
+        task = Task(suffering(model, self.events), self.initial, self.rights)
+        return replace(task, initial=task.read(self.initial))
 
 
 def briefing(task: Task, calls: tuple[Call, ...]) -> bytes:
     """A briefing, encoded. Of the model its version and readings are told, so it must be a whole one."""
     readings = dict(task.model.readings)
-    return encode(Briefing(task.model.version, readings, task.initial, task.rights, calls))
+    events = tuple(sorted(task.model.events))
+    return encode(Briefing(task.model.version, readings, task.initial, task.rights, calls, events))
 
 
 # Orders to a worker.

@@ -65,7 +65,7 @@ def measured(opening: Opening, token: Token, model: Model, seed: int) -> subject
         fail(f"--adapter pykcs11: calls no interface of version {interface}; leave it out, or choose --spec 2.40")
     if opening.module in registry.names():
         return subject.own_module(
-            opening.module, opening.kind, opening.timeout, opening.faults, interface, newest=newest
+            opening.module, opening.kind, opening.timeout, opening.faults, interface, model.events, newest=newest
         )
     request = Request(
         library=opening.module,

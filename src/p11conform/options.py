@@ -1,7 +1,7 @@
 """Options that several commands share, and their checks: all of them before anything runs."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,9 @@ from .adapters.faults import Fault, read_fault
 from .adapters.isolated import Kind
 from .adapters.modules import registry
 from .exits import fail
+from .model.environment import ASKED, EVENTS
 from .model.interface import COVERED
-from .model.oracle import Model, build
+from .model.oracle import Model, build, suffering
 from .model.vocabulary import Version
 from .properties.policy import Level
 
@@ -248,20 +249,39 @@ def _read_so_pin(given: dict[str, Any], variable: str | None) -> bytes | None:
     return b""
 
 
-def model_of(spec: str, readings: tuple[str, ...], *, events: bool = False) -> Model:
+def befalling(module: str, *, needed: bool) -> frozenset[str]:
+    """The events that can be made to happen to a module.
+
+    Raises:
+        Failure: if some are `needed`, and none can.
+    """
+    if module == subject.SIMULATED:
+        return frozenset(EVENTS)
+    found = registry.provider(module).events if module in registry.names() else frozenset[str]()
+    if needed and not found:
+        able = [name for name in registry.names() if registry.obstacle(name) is None and registry.provider(name).events]
+        known = ", ".join((subject.SIMULATED, *able))
+        fail(f"--events: nothing can be made to happen to {module}; leave it out, or check one of: {known}")
+    return found
+
+
+def model_of(spec: str, readings: tuple[str, ...], *, events: Collection[str] = ()) -> Model:
     """The model of a version, with open questions read as the options say, and with events beside the calls or none.
+
+    Where the trouble of a device waits for the next command to it, nobody can tell which call sends one: so A-91 is
+    read as "if it asks the token" there, unless it is chosen otherwise, or all events can happen, as to the model.
 
     Raises:
         Failure: for a reading that there is not.
     """
-    chosen: dict[str, str] = {}
+    chosen: dict[str, str] = {"A-91": ASKED} if events and EVENTS.keys() - set(events) else {}
     for item in readings:
         id, equals, reading = item.partition("=")
         if not equals:
             fail(f"--reading {item}: write it as A-05='usage guide'")
         chosen[id] = reading
     try:
-        return build(Version(spec), chosen, events=events)
+        return suffering(build(Version(spec), chosen, events=bool(events)), events)
     except ValueError as error:
         fail(str(error))
 

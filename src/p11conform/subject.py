@@ -1,6 +1,6 @@
 """What is tested: a module by name or by path, made ready, with the model's view of it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -113,12 +113,14 @@ def own_module(
     timeout: float,
     given: Sequence[Fault] = (),
     interface: Version | None = None,
+    events: Collection[str] = (),
     *,
     newest: bool = False,
 ) -> Subject:
     """A module of the registry, with tokens of our own in a private directory, and the faults that it is given.
 
-    It is called through an interface of a version, where one is named, or through the `newest` that it has.
+    It is called through an interface of a version, where one is named, or through the `newest` that it has. The
+    `events` are those that may happen beside the calls, of those that its provider names.
 
     Raises:
         ModuleUnusable: if it is not installed, cannot be provisioned, or offers no such interface.
@@ -137,7 +139,8 @@ def own_module(
     except BaseException:
         module.discard()
         raise
-    module = replace(module, binding=replace(module.binding, interface=interface))
+    befalls = {event: happen for event, happen in module.events.items() if event in events}
+    module = replace(module, binding=replace(module.binding, interface=interface), events=befalls)
     return _subject(_faulty(module, given), measured, Rights(Level.OURS), kind, timeout)
 
 
@@ -348,11 +351,14 @@ def _subject(module: Module, measured: Measured, rights: Rights, kind: Kind, tim
         module.restore,
         timeout,
         namespaces=module.namespaces,
+        events=module.events,
     )
     if rights.level >= Level.PINS:
         # What sets a PIN anew may have it flagged as one to be changed, and the next sequence begins so.
         slots = tuple(replace(x, so_pin_to_be_changed=True, user_pin_to_be_changed=True) for x in slots)
     initial = State(slots=slots, objects=(Object(),) * OBJECTS)
+    if module.events:
+        initial = expose(initial)
     first = by_id[module.binding.slots[0]]
     token = {"label": first.label, "serial": first.serial}
     begin = partial(RemoteWorker, open_module=open_module)

@@ -25,6 +25,7 @@ from ..options import (
     AUTO,
     DEFAULT_SEED,
     Opening,
+    befalling,
     check_jobs,
     model_of,
     module_options,
@@ -95,7 +96,7 @@ SECONDS_FOR_CALLS: Final = 3600.0
 @click.option(
     "--events",
     is_flag=True,
-    help=f"Let things happen beside the calls, tokens come and go, devices fail; only {SIMULATED} can so far.",
+    help="Let things happen beside the calls: tokens come and go, devices fail, others change what is there.",
 )
 @module_options
 def command(
@@ -130,12 +131,12 @@ def command(
     if module == ALL and options["profile"] is not None:
         fail("--profile is for one module; name it")
     openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
-    if events and module != SIMULATED:
-        fail(f"--events: nothing can be made to happen to {module}; only {SIMULATED} can suffer it")
     # What is made ready on other machines, and what is in this process, is of one version from the start.
     automatic = spec == AUTO and cluster is None
     openings = [replace(x, automatic=automatic and x.module != SIMULATED) for x in openings]
-    model = model_of(str(Version.V2_40) if spec == AUTO else spec, readings, events=events)
+    befalls = {x.module: befalling(x.module, needed=module != ALL) if events else frozenset[str]() for x in openings}
+    begun = str(Version.V2_40) if spec == AUTO else spec
+    models = {name: model_of(begun, readings, events=some) for name, some in befalls.items()}
     if cluster is not None:
         _see_that_dask_is_there(module)
     else:
@@ -158,7 +159,9 @@ def command(
     budget, code = Budget(sequences, length, seconds, calls), Exit.CONFORMS
     for opening, place in zip(openings, places, strict=True):
         try:
-            came = _checked(Check(model, opening, seed, budget, jobs, cluster), place, _FailOn(fail_on), waivers)
+            came = _checked(
+                Check(models[opening.module], opening, seed, budget, jobs, cluster), place, _FailOn(fail_on), waivers
+            )
         except (Failure, ModuleUnusable) as error:
             if module != ALL:
                 raise

@@ -11,7 +11,7 @@ from ..adapters.private import sweep
 from ..console import out
 from ..exits import Exit, fail
 from ..model.call import Call
-from ..model.oracle import Model, build
+from ..model.oracle import Model, build, suffering
 from ..model.vocabulary import Version
 from ..opened import opened
 from ..options import Opening, module_options, one_token
@@ -52,7 +52,8 @@ def command(report: Path, finding: str | None, module: str | None, **options: An
         named = f"finding {finding}" if finding else "findings"
         fail(f"{report}: holds no {named}; its ids: {', '.join(f['id'] for f in data['findings']) or 'none'}")
     try:
-        model = build(Version(data["spec"]), data["readings"])
+        events = data["coverage"].get("events", ())
+        model = suffering(build(Version(data["spec"]), data["readings"], events=bool(events)), events)
         traces = [_Trace(f["id"], tuple(call for call, _ in read_trace(f))) for f in chosen]
     except ValueError as error:
         fail(f"{report}: damaged: {error}; write it again with p11conform check --json")
