@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 
 from ..call import Args, Buffer, Data
 from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
 from ..rule import Condition, Effect, Function, Rule, Strength, named
-from ..state import Judged, Kept, Mech, Operation, Phase, State, put_session
+from ..state import Judged, Kept, Mech, State, put_session
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
 from .conditions import halves, key_valid, one_of, session_valid
@@ -33,7 +34,6 @@ from .operations import (
     short_while_cancelled,
     signature_of,
     told_length,
-    with_operation,
 )
 
 V2_20 = Version.V2_20
@@ -202,11 +202,14 @@ def _matching(s: State, a: Args, k: Activity) -> bool:
     return one_of(o.phase, WHOLE_SO_FAR) and _made_by(s, s.signature, o.mechanism, o.key)
 
 
+_OF_PAIRS = tuple(m for m in MECHANISMS if m not in SYMMETRIC)
+
+
 def _made_by(s: State, kept: Kept, mechanism: Mech, key: int) -> bool:
     """A signature is of known data, and was made by a mechanism and the other half of a key."""
-    if not (kept.valid and kept.mechanism == mechanism):
-        return False
-    return kept.key == key if one_of(mechanism, SYMMETRIC) else halves(s, key, kept.key)
+    same = reduce(or_, (mechanism == m for m in SYMMETRIC)) & (kept.key == key)
+    other = reduce(or_, (mechanism == m for m in _OF_PAIRS)) & halves(s, key, kept.key)
+    return kept.valid & (kept.mechanism == mechanism) & (same | other)
 
 
 _verifying = active(VERIFYING)
@@ -454,14 +457,12 @@ def _judged(s: State, a: Args) -> Judged:
     return Judged.RIGHT if a.signature == Data.KEPT else Judged.DOUBTFUL
 
 
-def begin_with_signature(s: State, a: Args) -> State:
-    """A verification begins with its signature; without a mechanism the one that was active ends."""
+def take_signature(s: State, a: Args) -> State:
+    """What is known of the signature is noted with the verification that was begun."""
     if a.null:
-        return with_operation(s, a, VERIFYING_SIGNATURE, Operation())
-    begun = with_operation(s, a, VERIFYING_SIGNATURE, Operation(Phase.READY, a.mechanism, a.key))
-    session = begun.sessions[a.session]
-    operations = replace(session.operations, judged=_judged(s, a))
-    return put_session(begun, a.session, replace(session, operations=operations))
+        return s
+    session = s.sessions[a.session]
+    return put_session(s, a.session, replace(session, operations=replace(session.operations, judged=_judged(s, a))))
 
 
 def first_signature_null(s: State, a: Args) -> bool:
@@ -496,9 +497,9 @@ C_VERIFY_SIGNATURE_INIT = replace(
             for code in (*_VERDICTS, CKR.ARGUMENTS_BAD)
         ),
     ),
-    effects=tuple(
-        replace(e, change=begin_with_signature) if e.id == "operation-begun" else e
-        for e in _VERIFY_SIGNATURE_INIT.effects
+    effects=(
+        *_VERIFY_SIGNATURE_INIT.effects,
+        Effect("signature-taken", take_signature, "5.15 of v3.2 C_VerifySignatureInit, first sentence"),
     ),
     domains={**_VERIFY_SIGNATURE_INIT.domains, "signature": _SIGNATURES},
     deviations=2,
