@@ -58,7 +58,7 @@ from p11conform.properties.proofs.symbolic import System, satisfying, solver
 
 VERSIONS = (Version.V2_01, Version.V2_20, Version.V2_40)
 
-V3_0 = Version.V3_0
+V3_2 = Version.V3_2
 BROUGHT = frozenset(name for name, f in TABLE.items() if not f.signature.since <= Version.V2_40)
 """The functions of v3.0 and later ones."""
 
@@ -84,12 +84,12 @@ SCOPES = {
 @cache
 def system(version: Version, scope: str) -> System:
     model = build(version)
-    if version is V3_0:
+    if version is V3_2:
         model = restricted(model, BROUGHT | {"C_EncryptInit", "C_SetOperationState"})
-    return System(model if scope == "whole" or version is V3_0 else restricted(model), SCOPES[scope])
+    return System(model if scope == "whole" or version is V3_2 else restricted(model), SCOPES[scope])
 
 
-LIFTED = [*product(VERSIONS, SCOPES), (V3_0, "plain")]
+LIFTED = [*product(VERSIONS, SCOPES), (V3_2, "plain")]
 """Versions and scopes; of v3.0 what is new in it."""
 
 
