@@ -14,6 +14,7 @@ from p11conform.properties.engine.verdict import (
     Lapse,
     Outcome,
     Part,
+    Severity,
     Steps,
     Symptom,
     Verdict,
@@ -170,3 +171,17 @@ def test_an_older_report_has_a_symptom_for_each_finding(report: dict[str, Any]) 
     assert (only["id"], only["trace"]) == (finding["id"], finding["trace"])
     older = report | {"findings": [finding]}
     assert finding["id"] in named("text").render(older)
+
+
+@pytest.mark.parametrize(
+    ("steps", "severity"),
+    [
+        ((*OPENED, (WRONG_PIN, OK)), Severity.HIGH),
+        ((*OPENED, (Call("C_InitPIN"), OK)), Severity.HIGH),
+        ((*OPENED, (LOGOUT, OK)), Severity.MEDIUM),
+        ((*OPENED, (Call("C_GetSessionInfo", Args(session=1)), OK)), Severity.MEDIUM),
+    ],
+)
+def test_what_lets_anybody_in_is_grave(model: Model, steps: Steps, severity: Severity) -> None:
+    """T10: the harm decides, not that an error is missing."""
+    assert failure(model, steps).severity is severity

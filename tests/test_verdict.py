@@ -81,7 +81,7 @@ def last(model: Model, setup: tuple[Call, ...], call: Call, seen: Observation) -
 
 FAILURES = [
     (Kind.MISSING_ERROR, Severity.MEDIUM, (INIT,), INIT, OK),
-    (Kind.MISSING_ERROR, Severity.MEDIUM, READY, WRONG_PIN, OK),
+    (Kind.MISSING_ERROR, Severity.HIGH, READY, WRONG_PIN, OK),
     (Kind.WRONG_CODE, Severity.MEDIUM, READY, BAD_USER, saw(CKR.PIN_INCORRECT)),
     (Kind.WRONG_CODE, Severity.MEDIUM, READY, LOGIN, saw(CKR.PIN_INCORRECT)),
     (Kind.WRONG_CODE, Severity.MEDIUM, USER_IN, LOGIN, saw(CKR.USER_ANOTHER_ALREADY_LOGGED_IN)),

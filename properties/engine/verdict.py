@@ -92,6 +92,18 @@ _SEVERITY = {
 
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
 
+GUARDS: Final = frozenset(
+    {
+        CKR.ATTRIBUTE_SENSITIVE,
+        CKR.KEY_UNEXTRACTABLE,
+        CKR.PIN_INCORRECT,
+        CKR.PIN_LOCKED,
+        CKR.SIGNATURE_INVALID,
+        CKR.USER_NOT_LOGGED_IN,
+    }
+)
+"""Codes that keep a secret, a login or a forgery out; but for C_Logout, where one says that there is none to end."""
+
 HARMLESS = frozenset({("handle", 0)})
 """Outputs that are wrong, and do no harm to what follows: a new handle that is 0 names what was made all the same."""
 
@@ -280,7 +292,9 @@ class Verdict:
 
     @property
     def severity(self) -> Severity:
-        """The severity of a failure: its kind's, but low where little comes of it.
+        """The severity of a failure: its kind's, but high where what is guarded lies open.
+
+        It is low where little comes of it.
 
         So it is of a code off the list in the right family, and of an operation that goes on after an error about a
         NULL pointer: any error ends it (A-15), but this one an application brings about by mistake only.
@@ -290,6 +304,9 @@ class Verdict:
             return Severity.LOW
         if self.kind is Kind.OFF_LIST and _family(self.observation.code) in {_family(r.code) for r in self.rules}:
             return Severity.LOW
+        lets_in = self.kind is Kind.MISSING_ERROR and self.call.function != "C_Logout"
+        if lets_in and any(r.code in GUARDS for r in self.rules):
+            return Severity.HIGH
         return _SEVERITY[self.kind] if self.kind else Severity.LOW
 
     @property

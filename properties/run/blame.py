@@ -11,7 +11,7 @@ from ...model.oracle import Model, in_scope
 from ...model.rule import Change, Effect, named
 from ...model.state import Login, Object, Operations, State
 from ...model.vocabulary import CKR
-from ..engine.verdict import Kind, Lapse, Part, Steps, Verdict, follow, null_arguments
+from ..engine.verdict import Kind, Lapse, Outcome, Part, Steps, Verdict, follow, null_arguments
 
 _NOT_ACTIVE = frozenset({NOT_ACTIVE, SEARCH_NOT_ACTIVE.id})
 """Facts that say that there is no operation to go on with."""
@@ -147,6 +147,7 @@ def _unseen(effect: Effect) -> Change:
 def _allowed(model: Model, other: _Otherwise, believed: Sequence[State], steps: Steps) -> bool:
     """Whether a model allows all these steps if the first of them went otherwise."""
     (call, seen), *rest = steps
+    verdict: Verdict | None = None
     if not _followed(other.model, believed, call):
         return False
     right = follow(model, believed, call, seen)[1]
@@ -158,8 +159,9 @@ def _allowed(model: Model, other: _Otherwise, believed: Sequence[State], steps: 
         if not beliefs or not _followed(model, beliefs, call):
             return False
         told = tuple(x for x in seen.outputs if not (strange and x[0] in COUNTS))
-        beliefs = follow(model, beliefs, call, replace(seen, outputs=told))[1]
-    return bool(beliefs)
+        verdict, beliefs = follow(model, beliefs, call, replace(seen, outputs=told))
+    # What does no harm leaves states to go on with, and is a failure all the same.
+    return bool(beliefs) and verdict is not None and verdict.outcome is not Outcome.FAIL
 
 
 def _objects(s: State) -> int:

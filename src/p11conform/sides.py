@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import subject
+from .interrupts import ASKED
 from .model.call import Call
 from .model.oracle import Model
 from .opened import opened, workers
@@ -67,6 +68,7 @@ class Live:
 
     def tried(self, calls: tuple[Call, ...], at: int) -> Case:
         """A sequence, tried; without an answer where it names what is not there."""
+        ASKED.look()
         slots = len(self.tested.initial.slots)
         if any(call.args.slot > slots for call in calls):
             return Case(calls, at, ())
@@ -99,6 +101,7 @@ class Live:
             policy=self.tested.rights.policy,
             seed=self.seed,
             budget=Budget(seconds=seconds, calls=calls),
+            asked=lambda: ASKED.name,
         )
         found = campaign.run().findings
         return {

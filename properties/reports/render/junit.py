@@ -6,28 +6,17 @@ skipped, with the reason, where the run does not say.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as Xml
 
-from ....model.oracle import Model, build
-from ....model.vocabulary import Version
 from ..phrases import ended, module_name, steps
-from ..results import Unreadable, seen
+from ..results import seen
+from ..rows import Case, cases, model_of
 
 SUFFIX: Final = ".xml"
 
 _NO_LETTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 has no way to write; a module may say anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A test case; `failures` are findings against it, `skipped` is why nothing is known of it, empty where it is."""
-
-    name: str
-    failures: tuple[Mapping[str, Any], ...] = ()
-    skipped: str = ""
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -36,26 +25,26 @@ def render(report: Mapping[str, Any]) -> str:
     Raises:
         Unreadable: if its rows are not those of today's table.
     """
-    suites = {name: list(cases) for name, cases in _suites(report)}
-    everything = _counts([x for cases in suites.values() for x in cases])
+    suites = {name: list(own) for name, own in _suites(report)}
+    everything = _counts([x for own in suites.values() for x in own])
     top = Xml.Element("testsuites", {"name": "p11conform", **everything, "time": f"{report['seconds']:.3f}"})
-    for name, cases in suites.items():
+    for name, own in suites.items():
         began = report["run"]["date"].removesuffix("Z")
-        told = {"name": name, **_counts(cases), "errors": "0", "time": "0", "timestamp": began}
+        told = {"name": name, **_counts(own), "errors": "0", "time": "0", "timestamp": began}
         suite = Xml.SubElement(top, "testsuite", told)
         properties = Xml.SubElement(suite, "properties")
         for key, value in _about(report):
             Xml.SubElement(properties, "property", name=key, value=_letters(value))
-        for case in cases:
+        for case in own:
             _add(suite, name, case)
     Xml.indent(top, " ")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{Xml.tostring(top, encoding="unicode")}\n'
 
 
-def _counts(cases: list[_Case]) -> dict[str, str]:
-    failed = sum(bool(case.failures) for case in cases)
-    skipped = sum(bool(case.skipped) for case in cases)
-    return {"tests": str(len(cases)), "failures": str(failed), "skipped": str(skipped)}
+def _counts(own: list[Case]) -> dict[str, str]:
+    failed = sum(bool(case.failures) for case in own)
+    skipped = sum(bool(case.skipped) for case in own)
+    return {"tests": str(len(own)), "failures": str(failed), "skipped": str(skipped)}
 
 
 def _about(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -68,56 +57,14 @@ def _about(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "ended", ended(report)
 
 
-def _suites(report: Mapping[str, Any]) -> Iterator[tuple[str, Iterator[_Case]]]:
+def _suites(report: Mapping[str, Any]) -> Iterator[tuple[str, Iterator[Case]]]:
     """The functions with their cases."""
-    try:
-        model = build(Version(report["spec"]), report["readings"])
-    except ValueError as error:
-        raise Unreadable(f"the report is of another version of p11conform: {error}") from None
-    total = sum(len(f.rules) for f in model.functions.values())
-    if total != report["coverage"]["rules"]["total"]:
-        raise Unreadable(
-            f"the report is of another table of rules, with {report['coverage']['rules']['total']} rows and not "
-            f"{total}; show it with p11conform {report['run']['p11conform']}"
-        )
+    model = model_of(report)
     for name in model.functions:
-        yield name, _cases(model, name, report)
+        yield name, cases(model, name, report)
 
 
-def _cases(model: Model, name: str, report: Mapping[str, Any]) -> Iterator[_Case]:
-    """The rows of a function, then what went wrong in it that no row of it speaks of."""
-    own = [f for f in report["findings"] if name in f["functions"]]
-    unfired = {
-        (row["code"], row["condition"]) for row in report["coverage"]["rules"]["unfired"] if row["function"] == name
-    }
-    told = set()
-    for rule in model.functions[name].rules:
-        against = tuple(f for f in own if any((r["id"], r["code"]) == (rule.id, str(rule.code)) for r in f["rules"]))
-        told |= {f["id"] for f in against}
-        skipped = ""
-        if not against and (str(rule.code), rule.condition) in unfired:
-            skipped = _unheeded(report, name, rule.id) or _unknown(report, name)
-        yield _Case(f"{rule.code} when {rule.condition} ({rule.id})", against, skipped)
-    for finding in own:
-        if finding["id"] not in told:
-            yield _Case(f"{finding['kind']} ({finding['id']})", (finding,))
-
-
-def _unheeded(report: Mapping[str, Any], name: str, row: str) -> str:
-    """The advice that was given where a row was not followed."""
-    given = (x for x in report["advice"] if x["rule"]["id"] == row and name in x["functions"])
-    return next((f"advice {x['id']}: the text recommends it, and the module does otherwise" for x in given), "")
-
-
-def _unknown(report: Mapping[str, Any], name: str) -> str:
-    """Why a run says nothing of a row of a function."""
-    if name not in report["coverage"]["functions"]:
-        return "never called"
-    never = (report["reach"] or {}).get("never", {}).get(name)
-    return f"never returned CKR_OK: {never}" if never else "in no call that was made did the module answer by this row"
-
-
-def _add(suite: Xml.Element, function: str, case: _Case) -> None:
+def _add(suite: Xml.Element, function: str, case: Case) -> None:
     element = Xml.SubElement(suite, "testcase", classname=function, name=_letters(case.name), time="0")
     for finding in case.failures:
         lines = [finding["text"], f"permitted: {', '.join(finding['permitted']) or 'nothing'}"]

@@ -8,6 +8,7 @@ import click
 from ..adapters.private import sweep
 from ..console import waiting
 from ..files import STDOUT, try_place, write_text
+from ..interrupts import ASKED
 from ..names import MODULE
 from ..options import DEFAULT_SEED, Opening, model_of, module_options, one_token, readings_option, spec_option
 from ..properties.reports.baseline import written
@@ -31,6 +32,8 @@ def command(
 
     The sequences are the same in every run. What a check of some --seconds finds wrong beside them is named by ids.
     """
+    # Raised in the midst of a call to a module, an interruption would leave an answer behind that nobody expects.
+    ASKED.defer()
     try_place("--output", output)
     opening = one_token(Opening.of(module, options))
     model = model_of(spec, readings)

@@ -13,6 +13,7 @@ from ..adapters.private import sweep
 from ..comparing import Side, compare
 from ..console import out, waiting
 from ..exits import Exit
+from ..interrupts import ASKED
 from ..names import MODULE
 from ..options import (
     DEFAULT_SEED,
@@ -69,6 +70,8 @@ def command(
     With modules, what one side does is tried on the other, so that only what NEW does otherwise counts as new; a
     --fault is NEW's. Options about tokens are for both. Exits with 1 if there are changes of the sorts --fail-on.
     """
+    # Raised in the midst of a call to a module, an interruption would leave an answer behind that nobody expects.
+    ASKED.defer()
     if is_report(Path(old)) and is_report(Path(new)):
         _reports(difference(read_report(Path(old)), read_report(Path(new))))
     known = [told(Path(name)) for name in (old, new)]
