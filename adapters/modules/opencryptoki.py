@@ -56,7 +56,7 @@ def _build(library: str, site: Site) -> Module:
         for cached in shm.iterdir():
             cached.unlink()
 
-    events = {**access.others(binding, locks=True), **access.stops(daemon.stop)}
+    events = {**access.others(binding, locks=True), **access.stops(daemon.kill)}
     return access.module(binding, restore, events)
 
 

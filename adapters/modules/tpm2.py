@@ -45,7 +45,7 @@ def _build(library: str, site: Site) -> Module:
     slots = access.measure().slots
     binding = Binding(tuple(slot.id for slot in slots), (_LABEL,), known)
     _, tpm, _ = daemons
-    return access.module(binding, snapshot(store), {**access.others(binding), **access.stops(tpm.stop)})
+    return access.module(binding, snapshot(store), {**access.others(binding), **access.stops(tpm.kill)})
 
 
 def _resource_manager(site: Site) -> tuple[Sequence[Daemon], dict[str, str]]:

@@ -8,7 +8,7 @@ from ...model.oracle import Model, in_scope, may_succeed
 from ...model.state import State
 from ..engine.packed import uncollected
 from ..policy import Policy
-from .setups import Way, befallen, follow
+from .setups import LOGGING_IN, Way, befallen, follow
 
 
 @uncollected()
@@ -18,13 +18,15 @@ def after_events(model: Model, initial: State, policy: Policy) -> Iterator[tuple
     for place in befallen(initial):
         s = follow(model, initial, place.way)
         if s is not None:
-            calls = (_call(model, s, name, policy) for name in sorted(place.functions & model.functions.keys()))
-            found.append([(place.way, call) for call in calls if call is not None])
+            # Of all that uses a token a login tells most of it.
+            names = sorted(place.functions & model.functions.keys(), key=lambda name: (name not in LOGGING_IN, name))
+            found.append([(place.way, call) for name in names for call in _calls(model, s, name, policy)])
     for turn in zip_longest(*found):
         yield from filter(None, turn)
 
 
-def _call(model: Model, s: State, name: str, policy: Policy) -> Call | None:
-    """A call of a function that the text lets succeed, else any that can be made; None if there is none."""
+def _calls(model: Model, s: State, name: str, policy: Policy) -> Iterator[Call]:
+    """The plainest call of a function that can be made, and where that must fail the plainest that might succeed."""
     possible = [c for c in model.functions[name].calls(s) if in_scope(model, s, c) and policy(s, c)]
-    return next((c for c in possible if may_succeed(model, s, c)), possible[0] if possible else None)
+    best = next((c for c in possible if may_succeed(model, s, c)), None)
+    yield from dict.fromkeys((*possible[:1], *([] if best is None else [best])))
