@@ -23,7 +23,7 @@ from p11conform.adapters.objects import CHANGED, Entry, Objects
 from p11conform.adapters.parameters import MECHANISM
 from p11conform.adapters.raw import Raw
 from p11conform.adapters.templates import CKA, FALSE, TRUE, UNKNOWN_TYPE, Way, flawed, number, template
-from p11conform.model.attributes import CLASS_NUMBERS, GUARDED_KEYS, KEYS
+from p11conform.model.attributes import CLASS_NUMBERS, CREATED, GUARDED_KEYS, KEYS
 from p11conform.model.call import (
     ARGUMENT_NAMES,
     Args,
@@ -40,7 +40,7 @@ from p11conform.model.call import (
 from p11conform.model.interface import SIGNATURES
 from p11conform.model.mechanisms import MECHANISMS, Role, with_role
 from p11conform.model.state import Kind, Mech, Object, Pin, Slot, State, Trait
-from p11conform.model.vocabulary import CKR
+from p11conform.model.vocabulary import CKR, Version
 
 Scripted = Callable[..., Raw]
 PINS = {"SO": b"12345678", "USER": b"1234", "OTHER": b"567890", "WRONG": b"99999999"}
@@ -156,8 +156,8 @@ def test_copies_with_one_label_are_told_apart_by_handle() -> None:
 # What a call makes of its arguments.
 
 
-@pytest.mark.parametrize("way", Way)
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("way", set(Way) - {Way.ENCAPSULATE, Way.DECAPSULATE})
+@pytest.mark.parametrize("kind", CREATED)
 @pytest.mark.parametrize("trait", Trait)
 def test_templates_say_what_the_object_shall_be(way: Way, kind: Kind, trait: Trait) -> None:
     made = template(way, kind, b"label", token=True, private=False, trait=trait)
@@ -640,7 +640,7 @@ def test_softhsm_decrypts_what_it_encrypted(soft_raw: Raw, soft_mechanisms: tupl
 
 
 @pytest.mark.module
-@pytest.mark.parametrize("mech", with_role(Role.SIGN))
+@pytest.mark.parametrize("mech", [m for m in with_role(Role.SIGN) if m.facts.since <= Version.V2_40])
 @pytest.mark.parametrize(
     ("signature", "code"),
     [(Data.KEPT, CKR.OK), (Data.TAMPERED, CKR.SIGNATURE_INVALID), (Data.CUT, CKR.SIGNATURE_LEN_RANGE)],
@@ -673,7 +673,7 @@ def test_softhsm_unwraps_what_it_wrapped(soft_raw: Raw, mech: Mech, kind: Kind) 
 
 
 @pytest.mark.module
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", CREATED)
 @pytest.mark.parametrize("token", [False, True])
 def test_softhsm_makes_what_the_template_says(soft_raw: Raw, kind: Kind, token: bool) -> None:
     asked = (Attribute.CLASS, Attribute.TOKEN, Attribute.PRIVATE, Attribute.MODIFIABLE, Attribute.LABEL)
@@ -744,7 +744,7 @@ def _random_call(rng: random.Random, raw: Raw) -> Call:
             continue
         args = {n: rng.choice(values) for n, values in DOMAINS.items() if rng.random() < 0.15 and n != "null"}
         args |= {n: rng.randrange(2) for n in ("session", "object", "key", "other_key") if rng.random() < 0.5}
-        args |= {"token": rng.random() < 0.4, "private": rng.random() < 0.4, "kind": rng.choice([*Kind])}
+        args |= {"token": rng.random() < 0.4, "private": rng.random() < 0.4, "kind": rng.choice(CREATED)}
         args["mechanism"] = rng.choice(MAKERS.get(name, KEYLESS))
         call = Call(name, Args(**args))
         if raw.supports(call):
@@ -792,6 +792,7 @@ def test_no_object_is_believed_in_that_softhsm_does_not_have(
         answered = ours.recv()
     except EOFError:
         walk.join()
+        assert walk.exitcode is not None and walk.exitcode < 0, "the walk failed, and not SoftHSM: see above"
         pytest.skip(f"SoftHSM ended the walk: exit code {walk.exitcode}")
     walk.kill()
     walk.join()

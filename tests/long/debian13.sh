@@ -46,7 +46,7 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --make-rslave "$root/dev"
 
-given=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8)
+given=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv LC_ALL=C.UTF-8)
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 if [[ -e /etc/pip.conf ]]; then cp /etc/pip.conf "$root/etc/pip.conf"; fi
@@ -54,10 +54,10 @@ for name in PIP_CERT PIP_INDEX_URL PIP_DEFAULT_TIMEOUT http_proxy https_proxy no
   if [[ ${!name-} ]]; then given+=("$name=${!name}"); fi
 done
 
-git clone --quiet --no-local "$here" "$root/root/project"
+git clone --quiet --no-local "$here" "$root/srv/project"
 
 # in_there COMMAND...: run it in the project's folder there.
-in_there() { env -i "${given[@]}" chroot "$root" /bin/sh -c 'cd /root/project && exec "$@"' in_there "$@"; }
+in_there() { env -i "${given[@]}" chroot "$root" /bin/sh -c 'cd /srv/project && exec "$@"' in_there "$@"; }
 
 in_there python3 --version
 # Findings are what a check is for.
