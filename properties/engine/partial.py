@@ -250,7 +250,7 @@ def part(masks: tuple[Values, ...]) -> Part:
 
 
 _Record = TypeVar("_Record")
-_LISTS: Final = frozenset({"mechanisms", "abilities"})
+_LISTS: Final = frozenset({"mechanisms", "abilities", "others"})
 _LIMITS: Final = frozenset({"session_limit", "rw_session_limit"})
 _UNLIKE: Final = _LISTS | _LIMITS
 
