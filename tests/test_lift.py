@@ -44,6 +44,7 @@ from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, CKU, Version
 from p11conform.properties.engine.packed import leaves, map_leaves
 from p11conform.properties.proofs.lift import (
+    WIDTH,
     Branch,
     Failure,
     Number,
@@ -97,7 +98,7 @@ LIFTED = [*product(VERSIONS, SCOPES), (V3_2, "plain")]
 
 
 def number(name: str = "n", values: Sequence[int] = range(4)) -> Number:
-    return Number(z3.BitVec(name, 5), values)
+    return Number(z3.BitVec(name, WIDTH), values)
 
 
 def truth(name: str = "t") -> Truth:
@@ -163,7 +164,7 @@ def test_paths_that_fail_are_told_apart() -> None:
     tree = explore(lambda n: (10, 11)[n], number())
     assert sum(isinstance(p, Failure) for p in paths(tree)) == 2
     solver = z3.Solver()
-    solver.add(failing(tree) != z3.UGE(z3.BitVec("n", 5), 2), z3.ULT(z3.BitVec("n", 5), 4))
+    solver.add(failing(tree) != z3.UGE(z3.BitVec("n", WIDTH), 2), z3.ULT(z3.BitVec("n", WIDTH), 4))
     assert solver.check() == z3.unsat
 
 

@@ -17,7 +17,11 @@ from ..vocabulary import CKS
 
 def one_of(value: int, values: tuple[int, ...]) -> bool:
     """Whether a value is among some: `in` for a tuple that has a name, in a form that lifts."""
-    return value in values if isinstance(value, int) else any(value == x for x in values)
+    if isinstance(value, int):
+        return value in values
+    # What stands for a value knows at once whether it is among many, where comparing them would ask for each.
+    among: bool = value.among(values)
+    return among
 
 
 # Sessions and tokens.

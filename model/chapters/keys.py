@@ -145,10 +145,10 @@ _IN_GROUPS = tuple(
 
 
 def _wrong_kind(s: State, a: Args, role: Role, mechanisms: tuple[Mech, ...]) -> bool:
-    if not key_valid(s, a) or a.mechanism not in mechanisms:
+    if not key_valid(s, a) or not one_of(a.mechanism, mechanisms):
         return False
     kind = s.objects[a.key].kind
-    return not any(kind == k and a.mechanism in taking(role, k) for k in KEYS)
+    return not any(kind == k and one_of(a.mechanism, taking(role, k)) for k in KEYS)
 
 
 @cache

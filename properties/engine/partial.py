@@ -7,7 +7,7 @@ and so it is with one that is `FOREIGN`, for which the model has no word. So the
 the text permits, and what is told to be wrong is wrong whatever the log left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from operator import attrgetter
@@ -23,20 +23,20 @@ from .verdict import HARMLESS, Mismatch
 Values = int
 """A set of values: bit `v` is there if the value may be `v`."""
 
-UNTOLD: Final = 1 << 62
+UNTOLD: Final = 1 << 254
 """Some value of the model's, of which nothing is known."""
 
-FOREIGN: Final = 1 << 63
+FOREIGN: Final = 1 << 255
 """A value that the model has no word for."""
 
-OTHER: Final = 50
+OTHER: Final = 240
 """A value that is none of those that an enumeration names, where rules ask only whether it is one of them."""
 
-NOWHERE: Final = 40
+NOWHERE: Final = 230
 """An index of nothing."""
 
 _SPECIAL: Final = UNTOLD | FOREIGN
-_LARGEST: Final = 60
+_LARGEST: Final = 250
 TRUE, FALSE, EITHER = 2, 1, 3
 """Sets of truth values."""
 
@@ -168,6 +168,10 @@ class _Leaf:
     def __ne__(self, other: object) -> bool:
         return not self == other
 
+    def among(self, values: Iterable[int]) -> bool:
+        """Whether it is one of some values, as one case."""
+        return _WALK.among(self.index, one(*values))
+
     def _where(self, holds: Callable[[int], bool]) -> bool:
         return _WALK.among(self.index, one(*filter(holds, members(_WALK.masks[self.index] & ~_SPECIAL))))
 
@@ -246,7 +250,7 @@ def part(masks: tuple[Values, ...]) -> Part:
 
 
 _Record = TypeVar("_Record")
-_LISTS: Final = frozenset({"mechanisms", "abilities"})
+_LISTS: Final = frozenset({"mechanisms", "abilities", "others"})
 _LIMITS: Final = frozenset({"session_limit", "rw_session_limit"})
 _UNLIKE: Final = _LISTS | _LIMITS
 

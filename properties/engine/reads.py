@@ -5,7 +5,7 @@ in those leaves, whatever else it holds, so the next such state is answered by a
 only carried from one place of the state to another is not read: the answer says what was carried where.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
@@ -67,6 +67,10 @@ class _Leaf:
         return int(_value(self) | _value(other))
 
     __rand__, __ror__ = __and__, __or__
+
+    def among(self, values: Container[int]) -> bool:
+        """Whether it is one of some values."""
+        return _value(self) in values
 
     def __bool__(self) -> bool:
         return bool(_value(self))

@@ -136,6 +136,10 @@ class Number:
     def __ge__(self, other: object) -> Truth:
         return self._compare(other, int.__ge__, z3.UGE)
 
+    def among(self, values: Iterable[int]) -> Truth:
+        """Whether it is one of some values, as one question."""
+        return Within(self, self.domain.intersection(map(int, values)))
+
     def __bool__(self) -> bool:
         return bool(self != 0)
 
