@@ -13,7 +13,7 @@ from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.partial import Partial
 
 SLOT, S, RO, KEY = 7, 11, 12, 21
-CKM_SHA256, CKM_AES_CMAC, CKM_AES_ECB, CKM_RSA_PKCS, VENDOR = 0x250, 0x108A, 0x1081, 0x1, 0x80000123
+CKM_SHA256, CKM_AES_GMAC, CKM_AES_ECB, CKM_RSA_PKCS, VENDOR = 0x250, 0x108E, 0x1081, 0x1, 0x80000123
 LOGIN_REQUIRED, TOKEN_INITIALIZED, USER_PIN = 0x4, 0x400, 0x8
 
 
@@ -109,7 +109,7 @@ ANSWERS = {
     "trouble is legal at any time": ((*BEGIN, digest("HOST_MEMORY")), PERMITTED),
     "only callbacks return some codes": ((*BEGIN, digest("CANCEL")), WRONG),
     "a code that came later is not judged": ((*BEGIN, digest("TOKEN_RESOURCE_EXCEEDED")), UNKNOWN),
-    "a mechanism without a record is not judged": ((*USER, create(SECRET), init("C_SignInit", CKM_AES_CMAC)), UNKNOWN),
+    "a mechanism without a record is not judged": ((*USER, create(SECRET), init("C_SignInit", CKM_AES_GMAC)), UNKNOWN),
     "nor one of a vendor's": ((*USER, create(SECRET), init("C_SignInit", VENDOR)), UNKNOWN),
     "but what it has nothing to do with is": (
         (*USER, create(SECRET), init("C_SignInit", VENDOR, "SESSION_HANDLE_INVALID")),
