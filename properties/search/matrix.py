@@ -245,8 +245,11 @@ def rows(model: Model, initial: State) -> tuple[Row, ...]:
     """
     slot = initial.slots[0]
     offered: dict[Mech, list[Role]] = {}
+    later: dict[int, tuple[Role, ...]] = {}
     for mech, role in slot.abilities:
-        if role in (*mech.facts.roles, *mech.facts.also) and role in _ROWS:
+        if not mech.facts.since <= model.version:
+            later[mech.facts.number] = (*later.get(mech.facts.number, ()), role)
+        elif role in (*mech.facts.roles, *mech.facts.also) and role in _ROWS:
             offered.setdefault(mech, []).append(role)
     found = [
         _followed(_ROWS[role](mech, role, frozenset(roles), slot.mechanisms))
@@ -254,7 +257,11 @@ def rows(model: Model, initial: State) -> tuple[Row, ...]:
         for role in roles
     ]
     found += [
-        row for number, roles in slot.others for role in roles if role in _ROWS for row in _unrecorded(number, role)
+        row
+        for number, roles in (*slot.others, *later.items())
+        for role in roles
+        if role in _ROWS
+        for row in _unrecorded(number, role)
     ]
     known = [row for row in found if all(call.function in model.functions for call in calls_of(row))]
     return tuple(sorted(known, key=lambda row: (row.role in _MAKING, not row.mechanism.facts.symmetric)))

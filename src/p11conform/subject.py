@@ -424,6 +424,7 @@ def slot_facts(slot: MeasuredSlot, first: MeasuredSlot, owned: bool) -> Slot:
     offered = dict(zip(slot.mechanisms, slot.mechanism_flags, strict=True))
     listed = tuple(m for m in MECHANISMS.values() if m.number in offered)
     known = {m.number for m in MECHANISMS.values()}
+    later = [m for m in listed if not m.since <= Version.V2_40]
     others = tuple(
         (number, tuple(role for role, flag in FLAGS.items() if found & flag))
         for number, found in offered.items()
@@ -439,7 +440,10 @@ def slot_facts(slot: MeasuredSlot, first: MeasuredSlot, owned: bool) -> Slot:
         shared=not owned,
         protected_path=bool(flags & CKF.PROTECTED_AUTHENTICATION_PATH),
         has_mechanisms=bool(slot.mechanisms),
-        mechanisms=(*(m.mech for m in listed), *([Mech.OTHER] if others else [])),
+        mechanisms=(
+            *(m.mech for m in listed),
+            *([Mech.OTHER] if others or later else []),
+        ),
         abilities=tuple((m.mech, role) for m in listed for role, flag in FLAGS.items() if offered[m.number] & flag),
         login_required=bool(flags & CKF.LOGIN_REQUIRED),
         rng=bool(flags & CKF.RNG),
