@@ -90,7 +90,6 @@ STORIES: tuple[tuple[tuple[str | Call, ...], Call, str], ...] = (
     ((*BEGUN, "session-closed-in-next-call"), INFO, "OK SESSION_CLOSED"),
     ((*BEGUN, "device-stops"), INFO, "OK SESSION_HANDLE_INVALID DEVICE_ERROR DEVICE_MEMORY DEVICE_REMOVED"),
     ((*BEGUN, "device-stops"), TOKEN_INFO, "OK TOKEN_NOT_PRESENT DEVICE_ERROR DEVICE_MEMORY DEVICE_REMOVED"),
-    ((*BEGUN, "device-stops", "device-starts-again", "C_OpenSession"), Call("C_Login"), "OK"),
     ((*BEGUN, "user-pin-locked"), Call("C_Login"), "PIN_LOCKED"),
     ((*BEGUN, "user-pin-changed-by-another-application"), Call("C_Login"), "PIN_INCORRECT PIN_LOCKED"),
     ((*BEGUN, "user-pin-changed-by-another-application"), Call("C_Login", Args(pin=Pin.OTHER)), "OK"),

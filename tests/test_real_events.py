@@ -105,6 +105,11 @@ def test_each_event_is_looked_at_before_one_is_looked_at_twice() -> None:
         assert in_scope(real(), s, call)
 
 
+def test_a_device_that_starts_again_may_know_nothing_of_sessions_or_go_on_as_it_was() -> None:
+    found = {(s.slots[0].trouble.stopped, s.sessions[0].open) for s in after("device-stops", "device-starts-again")}
+    assert found == {(True, True), (False, False)}
+
+
 # The adapter.
 
 
