@@ -97,6 +97,9 @@ FLAT: Final = 3
 CANDIDATES: Final = 2
 """Calls that are tried for each set of facts that may be the ones that matter."""
 
+SHORT_STORY: Final = 3
+"""Calls before one whose change is looked into at once: what logs in and out, opens and closes."""
+
 NEAR_ENOUGH: Final = 2
 """Calls of a way through sessions and logins at whose end all that must fail is called; other places count anyway."""
 
@@ -534,8 +537,8 @@ class Campaign:
     def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
         """Witnesses by the place where they are, as the search finds them; those beside an argument are put by.
 
-        Those of a change come when all others are found, as the look after them is long. Put by are too the calls
-        that must fail at each place: apart those to which the same rows applied elsewhere.
+        Those of a change come when all others are found, as the look after them is long, but for the shortest. Put by
+        are too the calls that must fail at each place: apart those to which the same rows applied elsewhere.
         """
         # A real module's events had their turn: in the search they would multiply ways more than they show.
         everything = self._model.events >= EVENTS.keys()
@@ -565,9 +568,13 @@ class Campaign:
                     self._hopeful.setdefault(w.goal.function, self._given[Source.DERIVED])
             now = [w for w in new if w.goal.given is None and w.goal.change is None]
             shown += now
-            changes.append([w for w in new if w.goal.change is not None])
+            changed = [w for w in new if w.goal.change is not None]
             beside.append([w for w in new if w.goal.given is not None])
             yield now
+            if len(way) <= SHORT_STORY:
+                yield changed
+            else:
+                changes.append(changed)
         yield from changes
 
     def _matrix(self) -> None:
