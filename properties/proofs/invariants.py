@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ...model.attributes import KEYS
-from ...model.chapters.conditions import session_state
+from ...model.chapters.conditions import one_of, session_state
 from ...model.chapters.messages import MESSAGINGS
 from ...model.mechanisms import NOT_FOLLOWED, with_role
 from ...model.oracle import Model
@@ -195,7 +195,7 @@ def _serving(role: Role) -> tuple[Mech, ...]:
 
 
 def _serves(o: Operation, role: Role) -> bool:
-    return o.phase == Phase.NONE or any(o.mechanism == mech for mech in _serving(role))
+    return o.phase == Phase.NONE or one_of(o.mechanism, _serving(role))
 
 
 def _all_serve(s: State, operation: Callable[[Operations], Operation], role: Role) -> bool:
@@ -257,7 +257,7 @@ def saved_states_hold_no_recovery(s: State) -> bool:
 
 
 def _made_by(kept: Kept, role: Role) -> bool:
-    return not kept.valid or any(kept.mechanism == mech for mech in _serving(role))
+    return not kept.valid or one_of(kept.mechanism, _serving(role))
 
 
 def ciphertext_is_of_a_cipher(s: State) -> bool:
@@ -277,7 +277,7 @@ def wrapped_keys_are_of_wrapping_mechanisms(s: State) -> bool:
 
 def only_keys_are_wrapped(s: State) -> bool:
     """What C_WrapKey gave holds a key."""
-    return not s.wrapped.valid or any(s.wrapped.kind == kind for kind in KEYS)
+    return not s.wrapped.valid or one_of(s.wrapped.kind, KEYS)
 
 
 _MESSAGE_ROLES = {m.kind: m.role for m in MESSAGINGS}
@@ -291,7 +291,7 @@ def messages_in_parts_are_of_a_process(s: State) -> bool:
 def processes_have_a_mechanism_for_it(s: State) -> bool:
     """A message-based process goes by a mechanism that does to messages what the process does."""
     return all(
-        x.operations.process.kind != kind or any(x.operations.process.mechanism == mech for mech in _serving(role))
+        x.operations.process.kind != kind or one_of(x.operations.process.mechanism, _serving(role))
         for x in s.sessions
         for kind, role in _MESSAGE_ROLES.items()
     )
