@@ -129,7 +129,9 @@ def measure(library: str, init_reserved: str | None = None) -> Measured:
         ModuleUnusable: if the library does not load or does not initialise.
     """
     note("C_GetInterfaceList")
-    interfaces, said = offered(library), list_version(library)
+    interfaces = offered(library)
+    note("C_GetFunctionList")
+    said = list_version(library)
     with initialized(library, init_reserved) as module:
         info, numbers, length = new("CK_INFO *"), new("CK_SLOT_ID[]", _CAPACITY), new("CK_ULONG *", _CAPACITY)
         module.demand("C_GetInfo", info)

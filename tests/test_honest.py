@@ -73,7 +73,7 @@ def pieces() -> tuple[Item, ...]:
     """The pieces of work of a check."""
     driver = Driver(MODEL, SCOPE, Varied(MODEL, SCOPE, 3), calls=numbered_calls(MODEL, SCOPE))
     crew = Recorded(driver)
-    Campaign(MODEL, SCOPE, crew, seed=7, budget=Budget(sequences=None, seconds=600, calls=CALLS + 20_000)).run()
+    Campaign(MODEL, SCOPE, crew, seed=7, budget=Budget(sequences=None, seconds=600, calls=CALLS + 30_000)).run()
     # What there is by now stays, and need not be looked over for garbage again and again.
     gc.freeze()
     return tuple(crew.items)

@@ -10,7 +10,7 @@ from ...model.oracle import Model, in_scope, may_succeed
 from ...model.state import Operations, State
 from ...model.table import functions_where
 from ..policy import Policy, makes_objects
-from .setups import Place, Way, likeliest, places
+from .setups import Place, Way, known, likeliest, places
 
 ODD: Final = 3
 """Arguments of a call on a detour that may differ from the harmless ones."""
@@ -112,14 +112,12 @@ class Detours:
 
     def _open(self, s: State, call: Call) -> bool:
         """Whether the text lets a call succeed in a state."""
-        known = self._leading.get((s, call))
-        if known is None:
-            known = self._leading[s, call] = (
-                call.function in self._model.functions
-                and may_succeed(self._model, s, call)
-                and in_scope(self._model, s, call)
+        leading = self._leading.get((s, call))
+        if leading is None:
+            leading = self._leading[s, call] = (
+                known(self._model, call) and may_succeed(self._model, s, call) and in_scope(self._model, s, call)
             )
-        return known
+        return leading
 
     def _equal(self, s: State, call: Call) -> Iterator[Way]:
         """Calls that come to the same as one, in outline: others of its function, or others that make such objects,
