@@ -194,7 +194,7 @@ class Function:
     @property
     def unheard(self) -> frozenset[Mech]:
         """The mechanisms that came after the function's version."""
-        return _UNHEARD[self.version] if "mechanism" in self.uses else frozenset()
+        return _UNHEARD[self.version] if self.uses.count("mechanism") else frozenset()
 
     def searched(self, name: str, s: State) -> tuple[Any, ...]:
         """The values of an argument that stand for all: mechanisms and kinds that no row tells apart count as one."""
@@ -225,7 +225,7 @@ class Function:
             effects=tuple(e for e in self.effects if e.since <= version),
             domains=domains,
             later={since: values for since, values in self.later.items() if not since <= version},
-            returns_ok=self.returns_ok or (self.ok_since is not None and self.ok_since <= version),
+            returns_ok=self.returns_ok or bool(self.ok_since and self.ok_since <= version),
             version=version,
         )
 
@@ -236,7 +236,7 @@ class Function:
             for values in self.later.values()
             for name, added in values.items()
         }
-        if args.mechanism in self.unheard:
+        if self.unheard & {args.mechanism}:
             was["mechanism"] = Mech.UNKNOWN
         return replace(args, **was)
 

@@ -1109,7 +1109,7 @@ def _encapsulating(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule,
     return (
         *SESSION,
         *_CRYPTOGRAPHY,
-        *(r for r in _PARAMETER if r.when is parameter_unwanted),
+        *(r for r in _PARAMETER if r.when == parameter_unwanted),
         *MAKING,
         ATTRIBUTE_PERHAPS_MISSING,
         ATTRIBUTES_INCONSISTENT,
