@@ -273,7 +273,8 @@ def test_a_default_check_of_a_module_that_keeps_session_objects_leaves_nothing_a
     shown = [f for f in report["findings"] if f["function"] == "C_FindObjects" and f["severity"] == "high"]
     assert [step["function"] for step in shown[0]["trace"]][-3:] == ["C_Login", "C_FindObjectsInit", "C_FindObjects"]
     assert "outlived" in said(report)
-    assert all(answers(report, name) == set() for name in TABLE if makes_objects(name))
+    # The one that showed it is counted with its finding.
+    assert [name for name in TABLE if makes_objects(name) and answers(report, name)] == ["C_CreateObject"]
     assert objects(stranger).objects == ()
     assert report["run"]["token"]["census"] == ["0 objects before, 0 after"]
 
