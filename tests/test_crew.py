@@ -26,7 +26,7 @@ from p11conform.model.vocabulary import CKR, CKU
 from p11conform.properties.engine.verdict import Cause, Kind
 from p11conform.properties.policy import Level, Rights
 from p11conform.properties.reports.results import report_json
-from p11conform.properties.run.campaign import Alone, Budget, Campaign, Results, numbered_calls
+from p11conform.properties.run.campaign import LAST, Alone, Budget, Campaign, Results, numbered_calls
 from p11conform.properties.run.driver import Driver, New
 from p11conform.properties.run.tally import Tally
 from p11conform.properties.run.work import Done, Failed, Generated, Item, Sweep, Tour, Visit, Walk
@@ -101,7 +101,7 @@ def test_a_death_in_a_worker_is_one_finding_and_the_check_goes_on(
     ended = [f for f in results.findings if f.verdict.kind in (Kind.DIED, Kind.HUNG)]
     assert [(f.verdict.kind, f.verdict.observation.detail) for f in ended] == [(kind, detail)]
     assert [call.function for call, _ in ended[0].steps] == ["C_GetSlotInfo"]
-    assert results.tally.calls >= 2500
+    assert results.tally.calls >= 2500 * (1 - LAST), "what is kept for NULL pointers may be left over"
     assert len({function for function, _ in results.tally.pairs}) > 20, "other functions are called all the same"
     deaths = sum(n for (function, _), n in results.tally.pairs.items() if function == "C_GetSlotInfo")
     assert deaths < 10, "a function that kills is left alone in the end"
