@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from p11conform import pytest_plugin
 from p11conform.model.chapters import sessions
 from p11conform.model.oracle import build
 
@@ -27,7 +26,7 @@ def run(tmp_path: Path, report: Mapping[str, Any]) -> Run:
     (tmp_path / "conftest.py").write_text(STAND_IN.format(report=str(tmp_path / "report.json")))
 
     def go(*options: str) -> str:
-        command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", pytest_plugin.__name__, *options)
+        command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options)
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(tmp_path)}
         environment.pop("PYTEST_XDIST_TESTRUNUID", None)
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
