@@ -17,6 +17,25 @@ class StillInitialized(ModuleUnusable):
     """The library cannot be finalised in this process; in a new one the module may be as good as before."""
 
 
+class Closes(Protocol):
+    """Holds something that is to be given up."""
+
+    def close(self) -> None:
+        """Give it up."""
+
+
+class Closing:
+    """What closes at the end of a `with`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self: Closes, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 RISKS: Final = {
     CKU.SO: (CKF.SO_PIN_LOCKED, CKF.SO_PIN_FINAL_TRY, CKF.SO_PIN_COUNT_LOW),
     CKU.USER: (CKF.USER_PIN_LOCKED, CKF.USER_PIN_FINAL_TRY, CKF.USER_PIN_COUNT_LOW),

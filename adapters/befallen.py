@@ -1,14 +1,13 @@
 """An adapter to which things happen beside its calls: an event of the model is made to happen when it is its turn."""
 
 from collections.abc import Callable, Collection, Sequence
-from types import TracebackType
-from typing import Final, Protocol, Self, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from ..model.call import Call, Observation
 from ..model.environment import EVENTS
 from ..model.vocabulary import CKR
 from .application import Application
-from .base import Adapter, Ready
+from .base import Adapter, Closing, Ready
 from .ready import Plain
 
 INSERTED: Final = frozenset(name for name in EVENTS if name.endswith("inserted"))
@@ -27,7 +26,7 @@ class Applied(Adapter, Protocol):
     application: Application
 
 
-class Befallen:
+class Befallen(Closing):
     """An adapter whose calls may be events, too (implements `Adapter`).
 
     Args:
@@ -63,14 +62,6 @@ class Befallen:
         if call.function not in EVENTS:
             return self._inner.supports(call)
         return call.function in self._events
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Ready:

@@ -4,12 +4,12 @@ The process sends one answer a call, so the number of answers names the call tha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from ..model.call import Call, Observation
 from ..model.vocabulary import CKU
-from .base import Binding, ModuleUnusable, Ready
+from .base import Binding, Closing, ModuleUnusable, Ready
 from .journal import Journal
 from .process import Lost, Process, Supervisor
 from .ready import Plain
@@ -135,7 +135,7 @@ Happen = Callable[[bytes], bool]
 NO_EVENTS: Mapping[str, Happen] = MappingProxyType({})
 
 
-class Isolated:
+class Isolated(Closing):
     """An adapter whose module runs in a process of its own.
 
     `timeout` is in seconds a call. `environment` is added to ours there, and it joins the `namespaces`. `restore` puts
@@ -266,14 +266,6 @@ class Isolated:
             self._process.close()
         self._process, self._over = None, True
         self._supervisor.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _present(self) -> Process:
         if self._over or self._process is None:

@@ -7,8 +7,9 @@ here a note costs one word of memory.
 import mmap
 import os
 from itertools import takewhile
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from .base import Closing
 
 CAPACITY: Final = 2**16
 """Calls of one sequence that a journal has room for."""
@@ -31,7 +32,7 @@ def note(function: str) -> None:
         journal.doing = function
 
 
-class Journal:
+class Journal(Closing):
     """The calls of one sequence, by number, in the order that they are made in.
 
     The child begins a sequence with `begin()`, and before it makes call number k as the i-th of the sequence, it writes
@@ -108,14 +109,6 @@ class Journal:
             self._memory.close()
             os.close(self.descriptor)
             self.descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _used(self) -> int:
         """How many entries are written, by bisection: they are written in order."""

@@ -7,8 +7,7 @@ list is a death here. It runs in the process of its caller.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 from PyKCS11 import LowLevel as Swig
 
@@ -16,7 +15,7 @@ from ..model.call import Args, Buffer, Call, InitArgs, Observation, code_text
 from ..model.state import Mech, Pin
 from ..model.vocabulary import CKF, CKR, CKU
 from .application import Application
-from .base import Binding, ModuleUnusable, Ready, risk
+from .base import Binding, Closing, ModuleUnusable, Ready, risk
 from .cryptoki import count, padded
 from .parameters import number
 from .ready import Plain
@@ -29,7 +28,7 @@ _LOAD_ERRORS = {
 }
 
 
-class LowLevel:
+class LowLevel(Closing):
     """A module called through PyKCS11 (implements `Adapter`).
 
     Args:
@@ -108,14 +107,6 @@ class LowLevel:
             StillInitialized: if the library may still be initialised.
         """
         self._finalize()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def session(self, index: int) -> Any:
         """The concrete handle of a session, in PyKCS11's own type."""

@@ -6,14 +6,12 @@ mutex callbacks may call them while the process ends, so a process that gave som
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from types import TracebackType
-from typing import Self
 
 from ..model.call import Call, Ending, Observation
 from ..model.state import Pin
 from ..model.vocabulary import CKR, CKU
 from .application import Application
-from .base import Binding, Ready, risk
+from .base import Binding, Closing, Ready, risk
 from .callbacks import MUTEXES
 from .calls.concrete import arguments, blank, called, noted
 from .calls.table import CALLS
@@ -23,7 +21,7 @@ from .library import load
 from .ready import Prepared
 
 
-class Raw:
+class Raw(Closing):
     """A module called through its function list (implements `Adapter`): one application with one lane.
 
     Args:
@@ -114,14 +112,6 @@ class Raw:
             StillInitialized: if the library may still be initialised.
         """
         self._finalize()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _finalize(self) -> None:
         self.application.initialization.end(self._library, lambda: self.lane.own_call("C_Finalize", NULL))

@@ -6,19 +6,17 @@ With a model from which a row was dropped it is a mutant, whose divergence the t
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from ..model.call import Call, Observation
 from ..model.oracle import Model, applicable, following, outputs, permitted, prevailing
 from ..model.rule import Rule
 from ..model.state import State
 from ..model.vocabulary import CKR, CKU, ENVIRONMENT
-from .base import Ready
+from .base import Closing, Ready
 from .ready import Plain
 
 
-class Simulated:
+class Simulated(Closing):
     """An embedded module (see `Adapter`): no library, no process, no secrets."""
 
     def __init__(self, model: Model, initial: State, seed: int = 0) -> None:
@@ -81,14 +79,6 @@ class Simulated:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _in_order(states: Sequence[State]) -> Sequence[State]:

@@ -157,6 +157,18 @@ LEAVES_ANYTHING = frozenset({CKR.GENERAL_ERROR, CKR.DEVICE_REMOVED})
 CALLBACK_ONLY = frozenset({CKR.CANCEL, CKR.MUTEX_BAD, CKR.MUTEX_NOT_LOCKED})
 """Codes that only an application's callback returns, never a C_ function (5.1.4, 5.1.5)."""
 
+GUARDS = frozenset(
+    {
+        CKR.ATTRIBUTE_SENSITIVE,
+        CKR.KEY_UNEXTRACTABLE,
+        CKR.PIN_INCORRECT,
+        CKR.PIN_LOCKED,
+        CKR.SIGNATURE_INVALID,
+        CKR.USER_NOT_LOGGED_IN,
+    }
+)
+"""Codes that keep a secret, a login or a forgery out; but for C_Logout, where one says that there is none to end."""
+
 CALLERS_FAULT = frozenset(
     {
         CKR.ARGUMENTS_BAD,

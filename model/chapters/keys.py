@@ -183,6 +183,19 @@ def key_usage_denied(s: State, a: Args) -> bool:
     return key_valid(s, a) and s.objects[a.key].trait == Trait.NO_USAGE
 
 
+_OF_WRAPPING_KEYS = (
+    CKR.WRAPPING_KEY_HANDLE_INVALID,
+    CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
+    CKR.WRAPPING_KEY_SIZE_RANGE,
+)
+_OF_UNWRAPPING_KEYS = (
+    CKR.UNWRAPPING_KEY_HANDLE_INVALID,
+    CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
+    CKR.UNWRAPPING_KEY_SIZE_RANGE,
+)
+"""Codes about a key that wraps or unwraps: its handle, its type, its size."""
+
+
 def _key_rows(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule, ...]:
     """Rows about the key, with the codes that a function has for its handle, its type and its size.
 
@@ -638,12 +651,7 @@ C_WRAP_KEY = Function(
         *_PARAMETER,
         *NULL_POINTER,
         *mechanism_rows(Role.WRAP),
-        *_key_rows(
-            Role.WRAP,
-            CKR.WRAPPING_KEY_HANDLE_INVALID,
-            CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
-            CKR.WRAPPING_KEY_SIZE_RANGE,
-        ),
+        *_key_rows(Role.WRAP, *_OF_WRAPPING_KEYS),
         PIN_TO_BE_CHANGED,
         *_OTHER_KEY,
         *_WRAPPING,
@@ -806,12 +814,7 @@ C_UNWRAP_KEY = Function(
         ATTRIBUTE_PERHAPS_MISSING,
         ATTRIBUTES_INCONSISTENT,
         *mechanism_rows(Role.UNWRAP),
-        *_key_rows(
-            Role.UNWRAP,
-            CKR.UNWRAPPING_KEY_HANDLE_INVALID,
-            CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
-            CKR.UNWRAPPING_KEY_SIZE_RANGE,
-        ),
+        *_key_rows(Role.UNWRAP, *_OF_UNWRAPPING_KEYS),
         *_BLOB,
         _LENGTH,
     ),
@@ -921,12 +924,7 @@ C_WRAP_KEY_AUTHENTICATED = Function(
         *_PARAMETER,
         *NULL_POINTER,
         *mechanism_rows(Role.WRAP_AUTHENTICATED),
-        *_key_rows(
-            Role.WRAP_AUTHENTICATED,
-            CKR.WRAPPING_KEY_HANDLE_INVALID,
-            CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
-            CKR.WRAPPING_KEY_SIZE_RANGE,
-        ),
+        *_key_rows(Role.WRAP_AUTHENTICATED, *_OF_WRAPPING_KEYS),
         *_listed_otherwise(Role.WRAP_AUTHENTICATED, CKR.KEY_TYPE_INCONSISTENT),
         PIN_TO_BE_CHANGED,
         *_OTHER_KEY,
@@ -1012,12 +1010,7 @@ C_UNWRAP_KEY_AUTHENTICATED = Function(
         ATTRIBUTE_PERHAPS_MISSING,
         ATTRIBUTES_INCONSISTENT,
         *mechanism_rows(Role.UNWRAP_AUTHENTICATED),
-        *_key_rows(
-            Role.UNWRAP_AUTHENTICATED,
-            CKR.UNWRAPPING_KEY_HANDLE_INVALID,
-            CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
-            CKR.UNWRAPPING_KEY_SIZE_RANGE,
-        ),
+        *_key_rows(Role.UNWRAP_AUTHENTICATED, *_OF_UNWRAPPING_KEYS),
         *_listed_otherwise(Role.UNWRAP_AUTHENTICATED, CKR.KEY_TYPE_INCONSISTENT),
         *_SEALED,
     ),

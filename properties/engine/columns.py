@@ -6,7 +6,7 @@ shared by calls that it could tell apart.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Generic, TypeVar, cast
 
 from ...model.call import Args, Call
@@ -99,23 +99,11 @@ class Columns:
         f = model.functions[name]
         self.every: Calls = (1 << len(calls)) - 1
         self._plan = plan_of(model, name)
-        self._splits: dict[Condition, _Split[bool | None]] = {}
-        self._split: Callable[[Condition], _Split[bool | None]] = lambda when: _Split(_truth(when), calls, leaves)
-        guards = self._plan.guards
-        self._level = self._level_of(guards, frozenset(range(len(self._plan.conditions))))
-        self._firm = None if self._plan.firm is None else self._level_of(guards, frozenset(self._plan.firm))
-        self._out_of_scope = self._of(f.out_of_scope)
-
-    def _of(self, when: Condition) -> "_Split[bool | None]":
-        if when not in self._splits:
-            self._splits[when] = self._split(when)
-        return self._splits[when]
-
-    def _level_of(self, guards: Guards, wanted: frozenset[int]) -> "_Level":
-        """The splits of these conditions, below those of what they take for granted."""
-        own = tuple((n, self._of(when)) for n, when in guards.own if n in wanted)
-        under = ((self._of(given), self._level_of(below, wanted)) for given, below in guards.under)
-        return _Level(own, tuple((given, level) for given, level in under if level.own or level.under))
+        split: Callable[[Condition], _Split[bool | None]] = cache(lambda when: _Split(_truth(when), calls, leaves))
+        firm, guards = self._plan.firm, self._plan.guards
+        self._level = _level_of(guards, frozenset(range(len(self._plan.conditions))), split)
+        self._firm = None if firm is None else _level_of(guards, frozenset(firm), split)
+        self._out_of_scope = split(f.out_of_scope)
 
     def holding(self, flat: Flat) -> list[Calls]:
         """For each distinct condition the calls for which it holds in a state; last, those that are out of scope."""
@@ -175,6 +163,13 @@ class _Level:
             if some := given.where(flat, among):
                 among &= ~some | below.fail(flat, some)
         return among
+
+
+def _level_of(guards: Guards, wanted: frozenset[int], split: Callable[[Condition], _Split[bool | None]]) -> _Level:
+    """The splits of these conditions, below those of what they take for granted."""
+    own = tuple((n, split(when)) for n, when in guards.own if n in wanted)
+    under = ((split(given), _level_of(below, wanted, split)) for given, below in guards.under)
+    return _Level(own, tuple((given, level) for given, level in under if level.own or level.under))
 
 
 def _truth(when: Condition) -> Callable[[State, Args], bool | None]:

@@ -14,7 +14,7 @@ from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_a
 from ...model.precedence import Relation
 from ...model.rule import Effect, Rule
 from ...model.state import Mech, Messages, Phase, Search, State
-from ...model.vocabulary import CALLBACK_ONLY, CKR, LEAVES_ANYTHING
+from ...model.vocabulary import CALLBACK_ONLY, CKR, GUARDS, LEAVES_ANYTHING
 from .packed import leaves
 
 Beliefs = frozenset[State]
@@ -92,18 +92,6 @@ _SEVERITY = {
 
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
 
-GUARDS: Final = frozenset(
-    {
-        CKR.ATTRIBUTE_SENSITIVE,
-        CKR.KEY_UNEXTRACTABLE,
-        CKR.PIN_INCORRECT,
-        CKR.PIN_LOCKED,
-        CKR.SIGNATURE_INVALID,
-        CKR.USER_NOT_LOGGED_IN,
-    }
-)
-"""Codes that keep a secret, a login or a forgery out; but for C_Logout, where one says that there is none to end."""
-
 HARMLESS = frozenset({("handle", 0)})
 """Outputs that are wrong, and do no harm to what follows: a new handle that is 0 names what was made all the same."""
 
@@ -150,13 +138,12 @@ class Cause:
     @property
     def id(self) -> str:
         """A short name that stays the same from run to run: the cause, hashed."""
-        return _hashed(self)
+        return _hashed(self.kind, " ".join(self.rows), self.answer, self.function, " ".join(self.named))
 
 
 @cache
-def _hashed(cause: Cause) -> str:
-    words = "|".join((cause.kind, " ".join(cause.rows), cause.answer, cause.function, " ".join(cause.named)))
-    return hashlib.sha256(words.encode()).hexdigest()[:8]
+def _hashed(*words: str) -> str:
+    return hashlib.sha256("|".join(words).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -175,8 +162,7 @@ class Symptom:
     @property
     def id(self) -> str:
         """A short name that stays the same from run to run."""
-        words = "|".join((self.function, self.seen, " ".join(self.rows), " ".join(self.named)))
-        return f"S-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+        return f"S-{_hashed(self.function, self.seen, ' '.join(self.rows), ' '.join(self.named))}"
 
 
 @dataclass(frozen=True, slots=True)

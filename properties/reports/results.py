@@ -415,7 +415,7 @@ def _has(what: str, data: Any, fields: Mapping[str, type]) -> None:
     if not isinstance(data, dict):
         raise ValueError(f"{what}: it is no object")
     for name, kind in fields.items():
-        if not isinstance(data, dict) or not isinstance(data.get(name), kind):
+        if not isinstance(data.get(name), kind):
             raise ValueError(f"{what}: {name} is missing or is no {kind.__name__}")
 
 

@@ -60,8 +60,7 @@ class Tally:
     what calls that returned CKR_OK made: sessions, logins, objects and operations, each by sort and what it is. `cells`
     says of each cell of the matrix of operations, by row and cell, that it was reached, or what was in the way.
     `advice` is told by the id of its cause. `restores` counts how often the token was put back, `restoring` the seconds
-    that it took; `lowered` says that
-    it could not be in the end, so that less was tried.
+    that it took; `lowered` says that it could not be in the end, so that less was tried.
     """
 
     calls: int = 0

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, product
-from typing import Any, Final
+from typing import Final
 
 from ...model.attributes import PAIRS
-from ...model.call import Args, Buffer, Call, Data, Parameter
+from ...model.call import Buffer, Call, Data, Parameter
 from ...model.mechanisms import PUBLIC_ROLES, Role, taking
 from ...model.oracle import Model
 from ...model.state import Kind, Mech, State
 from ...model.table import TABLE
-from .setups import AES, FUNCTIONS_OF, IMPORTED_SECRET, MAKING, RSA, SECRET, USER, Way
+from .setups import AES, BEFORE, FUNCTIONS_OF, GENERATORS, IMPORTED_SECRET, MAKING, RSA, SECRET, USER, Way, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +50,9 @@ class Row:
         return f"{name} {self.role.name}"
 
 
-_MAKING: Final = (Role.GENERATE, Role.GENERATE_KEY_PAIR)
-"""Roles that make keys or domain parameters, for which numbers are looked for."""
-
-_BEFORE: Mapping[Role, Role] = {
-    Role.DECRYPT: Role.ENCRYPT,
-    Role.VERIFY: Role.SIGN,
-    Role.VERIFY_RECOVER: Role.SIGN_RECOVER,
-    Role.UNWRAP: Role.WRAP,
-}
-"""The role whose output another one takes."""
-
 _PLAIN = (Data.FITTING, Data.ODD, Data.EMPTY, Data.HUGE)
 _SEALED = (Data.KEPT, Data.TAMPERED, Data.CUT, Data.ODD, Data.EMPTY)
 _SIGNATURES = (Data.KEPT, Data.TAMPERED, Data.CUT)
-
-
-def _c(function: str, **given: Any) -> Call:
-    return Call(function, replace(Args(), **given))
 
 
 def _data(role: Role) -> tuple[Data, ...]:
@@ -82,15 +67,15 @@ def _whole(role: Role, function: str) -> Iterator[Cell]:
     first, *others = _data(role)
     if role is Role.VERIFY:
         yield from (
-            Cell(f"at once, {x.name} data, {y.name} signature", (_c(function, data=x, signature=y),))
+            Cell(f"at once, {x.name} data, {y.name} signature", (plain(function, data=x, signature=y),))
             for x, y in (*product((first,), _SIGNATURES), *product(others, (Data.KEPT,)))
         )
         return
     if role is Role.VERIFY_RECOVER:
-        yield from (Cell(f"at once, {x.name} signature", (_c(function, signature=x),)) for x in _SIGNATURES)
+        yield from (Cell(f"at once, {x.name} signature", (plain(function, signature=x),)) for x in _SIGNATURES)
     else:
-        yield from (Cell(f"at once, {x.name} data", (_c(function, data=x),)) for x in (first, *others))
-    earnest = _c(function) if role is Role.VERIFY_RECOVER else _c(function, data=first)
+        yield from (Cell(f"at once, {x.name} data", (plain(function, data=x),)) for x in (first, *others))
+    earnest = plain(function) if role is Role.VERIFY_RECOVER else plain(function, data=first)
     for buffer in (Buffer.NULL, Buffer.SHORT):
         asked = replace(earnest, args=replace(earnest.args, buffer=buffer))
         yield Cell(f"at once, {buffer.name} buffer first", (asked, earnest))
@@ -100,19 +85,19 @@ def _parts(role: Role, part: str, last: str) -> Iterator[Cell]:
     """In parts: with each data, and with each buffer or signature at the end."""
     first, *others = _data(role)
     gives_parts = role in (Role.ENCRYPT, Role.DECRYPT)
-    fed = _c(part, data=first)
+    fed = plain(part, data=first)
     if role is Role.VERIFY:
         for x in _SIGNATURES:
-            yield Cell(f"in parts, {x.name} signature", (fed, _c(last, signature=x)))
-        yield from (Cell(f"in parts, {x.name} data", (_c(part, data=x), _c(last))) for x in others)
+            yield Cell(f"in parts, {x.name} signature", (fed, plain(last, signature=x)))
+        yield from (Cell(f"in parts, {x.name} data", (plain(part, data=x), plain(last))) for x in others)
         return
-    yield from (Cell(f"in parts, {x.name} data", (_c(part, data=x), _c(last))) for x in (first, *others))
+    yield from (Cell(f"in parts, {x.name} data", (plain(part, data=x), plain(last))) for x in (first, *others))
     for buffer in (Buffer.NULL, Buffer.SHORT):
-        yield Cell(f"in parts, {buffer.name} buffer first", (fed, _c(last, buffer=buffer), _c(last)))
+        yield Cell(f"in parts, {buffer.name} buffer first", (fed, plain(last, buffer=buffer), plain(last)))
         if gives_parts:
             yield Cell(
                 f"in parts, {buffer.name} buffer for a part first",
-                (_c(part, data=first, buffer=buffer), fed, _c(last)),
+                (plain(part, data=first, buffer=buffer), fed, plain(last)),
             )
 
 
@@ -133,9 +118,9 @@ def _keys(mech: Mech, listed: tuple[Mech, ...]) -> Way:
     kinds = (facts.public or facts.private)[:1]
     for maker in listed:
         if maker.facts.roles == (Role.GENERATE,) and maker.facts.makes == kinds and not maker.facts.parameter:
-            return (_c("C_GenerateKey", mechanism=maker),)
+            return (plain("C_GenerateKey", mechanism=maker),)
     halves = next((pair for pair in PAIRS if {*pair} & {*kinds}), kinds)
-    return tuple(_c("C_CreateObject", kind=kind) for kind in halves)
+    return tuple(plain("C_CreateObject", kind=kind) for kind in halves)
 
 
 def _key(mech: Mech, role: Role, made: tuple[Kind, ...]) -> int:
@@ -147,15 +132,15 @@ def _key(mech: Mech, role: Role, made: tuple[Kind, ...]) -> int:
 def _operation(mech: Mech, role: Role, offered: frozenset[Role], listed: tuple[Mech, ...]) -> Row:
     init, whole, *parts = FUNCTIONS_OF[role]
     if role is Role.DIGEST:
-        way, begin = USER, _c(init, mechanism=mech)
+        way, begin = USER, plain(init, mechanism=mech)
     else:
         way = (*USER, *_keys(mech, listed))
         made = _made(way)
-        begin = _c(init, mechanism=mech, key=_key(mech, role, made))
-        before = _BEFORE.get(role)
+        begin = plain(init, mechanism=mech, key=_key(mech, role, made))
+        before = BEFORE.get(role)
         if before in offered:
             first_init, first_whole, *_ = FUNCTIONS_OF[before]
-            way = (*way, _c(first_init, mechanism=mech, key=_key(mech, before, made)), _c(first_whole))
+            way = (*way, plain(first_init, mechanism=mech, key=_key(mech, before, made)), plain(first_whole))
     in_parts = _parts(role, *parts) if parts else ()
     return Row(mech, role, way, (begin,), (*_whole(role, whole), *in_parts))
 
@@ -166,15 +151,15 @@ def _wrapping(mech: Mech, role: Role, offered: frozenset[Role], listed: tuple[Me
     way = (*keys, *IMPORTED_SECRET)
     target = len(made)
     if role is Role.WRAP:
-        wrap = partial(_c, "C_WrapKey", mechanism=mech, key=_key(mech, role, made))
+        wrap = partial(plain, "C_WrapKey", mechanism=mech, key=_key(mech, role, made))
         cells = [Cell(f"{x.name} buffer", (wrap(other_key=target, buffer=x),)) for x in Buffer]
         cells += [Cell("another secret key", (wrap(other_key=0),))]
         cells += _parameters(mech, partial(wrap, other_key=target), ())
         return Row(mech, role, way, (), tuple(cells))
     if Role.WRAP in offered:
-        way = (*way, _c("C_WrapKey", mechanism=mech, key=_key(mech, Role.WRAP, made), other_key=target))
-    unwrap = partial(_c, "C_UnwrapKey", mechanism=mech, key=_key(mech, role, made), kind=Kind.GENERIC_SECRET)
-    gone = (_c("C_DestroyObject", object=target + 1),)
+        way = (*way, plain("C_WrapKey", mechanism=mech, key=_key(mech, Role.WRAP, made), other_key=target))
+    unwrap = partial(plain, "C_UnwrapKey", mechanism=mech, key=_key(mech, role, made), kind=Kind.GENERIC_SECRET)
+    gone = (plain("C_DestroyObject", object=target + 1),)
     cells = [Cell(f"{x.name} wrapped key", (unwrap(data=x), *gone)) for x in (*_SEALED, Data.FITTING)]
     return Row(mech, role, way, (), (*cells, *_parameters(mech, unwrap, gone)))
 
@@ -187,16 +172,15 @@ def _parameters(mech: Mech, make: Callable[..., Call], after: Way) -> Iterator[C
 def _deriving(mech: Mech, role: Role, _offered: frozenset[Role], listed: tuple[Mech, ...]) -> Row:
     way = (*USER, *_keys(mech, listed))
     made = _made(way)
-    derive = partial(_c, "C_DeriveKey", mechanism=mech, key=_key(mech, role, made), kind=Kind.GENERIC_SECRET)
-    gone = (_c("C_DestroyObject", object=len(made)),)
+    derive = partial(plain, "C_DeriveKey", mechanism=mech, key=_key(mech, role, made), kind=Kind.GENERIC_SECRET)
+    gone = (plain("C_DestroyObject", object=len(made)),)
     cells = [Cell(f"{x.name}", (derive(kind=x), *gone)) for x in (Kind.GENERIC_SECRET, Kind.AES)]
     return Row(mech, role, way, (), (*cells, *_parameters(mech, derive, gone)))
 
 
 def _generating(mech: Mech, role: Role, _offered: frozenset[Role], _listed: tuple[Mech, ...]) -> Row:
-    function = "C_GenerateKey" if role is Role.GENERATE else "C_GenerateKeyPair"
-    gone = tuple(_c("C_DestroyObject", object=n) for n in range(len(mech.facts.makes)))
-    cells = (Cell("a session object", (_c(function, mechanism=mech), *gone)),)
+    gone = tuple(plain("C_DestroyObject", object=n) for n in range(len(mech.facts.makes)))
+    cells = (Cell("a session object", (plain(GENERATORS[role], mechanism=mech), *gone)),)
     return Row(mech, role, USER, (), cells)
 
 
@@ -205,8 +189,7 @@ _ROWS: Final[Mapping[Role, Callable[[Mech, Role, frozenset[Role], tuple[Mech, ..
     Role.WRAP: _wrapping,
     Role.UNWRAP: _wrapping,
     Role.DERIVE: _deriving,
-    Role.GENERATE: _generating,
-    Role.GENERATE_KEY_PAIR: _generating,
+    **dict.fromkeys(GENERATORS, _generating),
 }
 
 
@@ -224,7 +207,7 @@ def _unrecorded(number: int, role: Role) -> Iterator[Row]:
         given = {"key": key} if "key" in uses else {}
         if "other_key" in uses:
             way, given["other_key"] = (*way, *IMPORTED_SECRET), len(_made(way))
-        cell = Cell(f"begun{name}", (_c(function, **other, **given),))
+        cell = Cell(f"begun{name}", (plain(function, **other, **given),))
         yield Row(Mech.OTHER, role, (*USER, *way), (), (cell,), number)
 
 
@@ -232,8 +215,7 @@ _AT_ONCE: Final[Mapping[Role, str]] = {
     Role.WRAP: "C_WrapKey",
     Role.UNWRAP: "C_UnwrapKey",
     Role.DERIVE: "C_DeriveKey",
-    Role.GENERATE: "C_GenerateKey",
-    Role.GENERATE_KEY_PAIR: "C_GenerateKeyPair",
+    **GENERATORS,
 }
 _COMMON: Final[Mapping[str, Way]] = {" with a secret": SECRET, " with an AES key": AES, " with an RSA key": RSA}
 
@@ -264,7 +246,7 @@ def rows(model: Model, initial: State) -> tuple[Row, ...]:
         for row in _unrecorded(number, role)
     ]
     known = [row for row in found if all(call.function in model.functions for call in calls_of(row))]
-    return tuple(sorted(known, key=lambda row: (row.role in _MAKING, not row.mechanism.facts.symmetric)))
+    return tuple(sorted(known, key=lambda row: (row.role in GENERATORS, not row.mechanism.facts.symmetric)))
 
 
 def _followed(row: Row) -> Row:

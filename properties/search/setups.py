@@ -33,35 +33,38 @@ class Place:
     functions: frozenset[str]
 
 
-def _c(function: str, **given: Any) -> Call:
+def plain(function: str, **given: Any) -> Call:
+    """A call with the harmless arguments, but for those that are given."""
     return Call(function, replace(Args(), **given))
 
 
-BEGIN: Way = (_c("C_Initialize", init=InitArgs.NULL), _c("C_OpenSession"))
-USER: Way = (*BEGIN, _c("C_Login"))
-READ_ONLY_BESIDE = _c("C_OpenSession", rw=False)
-AES: Way = (_c("C_GenerateKey", mechanism=Mech.AES_KEY_GEN),)
-SECRET: Way = (_c("C_GenerateKey", mechanism=Mech.GENERIC_SECRET_KEY_GEN),)
-RSA: Way = (_c("C_CreateObject", kind=Kind.RSA_PUBLIC), _c("C_CreateObject", kind=Kind.RSA_PRIVATE))
+BEGIN: Way = (plain("C_Initialize", init=InitArgs.NULL), plain("C_OpenSession"))
+USER: Way = (*BEGIN, plain("C_Login"))
+READ_ONLY_BESIDE = plain("C_OpenSession", rw=False)
+AES: Way = (plain("C_GenerateKey", mechanism=Mech.AES_KEY_GEN),)
+SECRET: Way = (plain("C_GenerateKey", mechanism=Mech.GENERIC_SECRET_KEY_GEN),)
+RSA: Way = (plain("C_CreateObject", kind=Kind.RSA_PUBLIC), plain("C_CreateObject", kind=Kind.RSA_PRIVATE))
 """An imported pair: making one takes a token a tenth of a second and more."""
 
-IMPORTED_SECRET: Way = (_c("C_CreateObject", kind=Kind.GENERIC_SECRET),)
+IMPORTED_SECRET: Way = (plain("C_CreateObject", kind=Kind.GENERIC_SECRET),)
 """Of a length that mechanisms may refuse."""
 
-EC: Way = (_c("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
+EC: Way = (plain("C_GenerateKeyPair", mechanism=Mech.EC_KEY_PAIR_GEN),)
 
 _GENERATED = {kind for call in (*AES, *SECRET, *EC) for kind in call.args.mechanism.facts.makes}
 _CREATED = tuple(kind for kind in PLAIN_KINDS if kind in CREATED and kind not in _GENERATED)
 """Kinds of which an object is not generated at once, so that one is created."""
 
-_GENERATORS = {Role.GENERATE: "C_GenerateKey", Role.GENERATE_KEY_PAIR: "C_GenerateKeyPair"}
+GENERATORS: Mapping[Role, str] = {Role.GENERATE: "C_GenerateKey", Role.GENERATE_KEY_PAIR: "C_GenerateKeyPair"}
+"""The functions that make keys or domain parameters of nothing."""
+
 _MAKERS = {
     Kind.AES: AES,
     Kind.GENERIC_SECRET: SECRET,
     Kind.RSA_PUBLIC: RSA,
     Kind.EC_PUBLIC: EC,
     **{
-        m.makes[0]: (_c(_GENERATORS[m.roles[0]], mechanism=m.mech),)
+        m.makes[0]: (plain(GENERATORS[m.roles[0]], mechanism=m.mech),)
         for m in MECHANISMS.values()
         if m.makes and m.makes[0] not in CREATED
     },
@@ -83,20 +86,23 @@ _ROLES: Mapping[Role, tuple[str, ...]] = {
 }
 """The functions of each operation with a key."""
 
-_BEFORE = {Role.DECRYPT: Role.ENCRYPT, Role.VERIFY: Role.SIGN, Role.VERIFY_RECOVER: Role.SIGN_RECOVER}
+BEFORE: Mapping[Role, Role] = {
+    Role.DECRYPT: Role.ENCRYPT,
+    Role.VERIFY: Role.SIGN,
+    Role.VERIFY_RECOVER: Role.SIGN_RECOVER,
+}
 """The role whose output another one takes."""
 
 SIGNATURES_GIVEN = frozenset(name for name in TABLE if name.startswith(VERIFYING_SIGNATURE.stem))
 """Functions that verify a signature that they are given first."""
 
-OPERATIONS = frozenset(name for names in _ROLES.values() for name in names) | SIGNATURES_GIVEN
 FUNCTIONS_OF: Mapping[Role, tuple[str, ...]] = {
     **_ROLES,
     Role.DIGEST: tuple(f"C_{_verb(Role.DIGEST)}{ending}" for ending in _ENDINGS),
 }
 """The functions of each kind of operation, that which begins it first."""
 
-OPERATIONS = frozenset(name for names in _ROLES.values() for name in names)
+OPERATIONS = frozenset(name for names in _ROLES.values() for name in names) | SIGNATURES_GIVEN
 DIGESTS = frozenset(f.name for f in digests.FUNCTIONS)
 DUAL = frozenset(f.name for f in dual.FUNCTIONS)
 SEARCHES = frozenset(f.name for f in searches.FUNCTIONS)
@@ -124,7 +130,7 @@ def going_on(way: Way) -> Way:
     last = way[-1] if way else None
     if last is None or last.function not in _GOING_ON:
         return ()
-    return (_c(_GOING_ON[last.function], session=last.args.session),)
+    return (plain(_GOING_ON[last.function], session=last.args.session),)
 
 
 _OF_SESSIONS = frozenset(f.name for chapter in (general, slots, sessions) for f in chapter.FUNCTIONS)
@@ -169,7 +175,7 @@ def _maker(m: Mechanism) -> Way:
 
 def _init(m: Mechanism, role: Role) -> Call:
     pair = m.public != m.private
-    return _c(_ROLES[role][0], mechanism=m.mech, key=0 if role in PUBLIC_ROLES or not pair else 1)
+    return plain(_ROLES[role][0], mechanism=m.mech, key=0 if role in PUBLIC_ROLES or not pair else 1)
 
 
 def _operations(initial: State) -> Iterator[Place]:
@@ -180,9 +186,9 @@ def _operations(initial: State) -> Iterator[Place]:
             names = frozenset(_ROLES[role])
             _, whole, *parts = _ROLES[role]
             start = (*USER, *_maker(m))
-            if role in _BEFORE:
-                first = _BEFORE[role]
-                start = (*start, _init(m, first), _c(_ROLES[first][1]))
+            if role in BEFORE:
+                first = BEFORE[role]
+                start = (*start, _init(m, first), plain(_ROLES[first][1]))
             begun = (*start, _init(m, role))
             # Each kind of operation is looked at from its first mechanism with all that might go wrong beside it.
             first_of_role = m.mech is with_role(role)[0]
@@ -190,66 +196,67 @@ def _operations(initial: State) -> Iterator[Place]:
             yield Place(begun, beside)
             if parts:
                 data = Data.KEPT if role is Role.DECRYPT else Data.FITTING
-                yield Place((*begun, _c(parts[0], data=data)), names)
+                yield Place((*begun, plain(parts[0], data=data)), names)
             if role is not Role.VERIFY and role is not Role.VERIFY_RECOVER:
-                yield Place((*begun, _c(whole, buffer=Buffer.NULL)), names)
+                yield Place((*begun, plain(whole, buffer=Buffer.NULL)), names)
             if first_of_role:
                 key = begun[-1].args.key
-                yield Place((*begun, _c("C_DestroyObject", object=key)), names | DUAL)
-                yield Place((*begun, _c("C_Logout")), names)
+                yield Place((*begun, plain("C_DestroyObject", object=key)), names | DUAL)
+                yield Place((*begun, plain("C_Logout")), names)
 
 
 def _objects() -> Iterator[Place]:
     yield Place(BEGIN, MAKING | KEYED | OBJECTS | DIGESTS | STATES | SMALL | OPERATIONS | DUAL)
     yield Place((BEGIN[0], READ_ONLY_BESIDE), MAKING)
-    yield Place((BEGIN[0], READ_ONLY_BESIDE, _c("C_Login")), MAKING)
-    yield Place((*BEGIN, _c("C_Login", user=CKU.SO, pin=Pin.SO)), MAKING | SMALL)
-    yield Place((*BEGIN, _c("C_Login", user=CKU.SO, pin=Pin.SO), _c("C_CreateObject", kind=Kind.DATA)), OBJECTS)
-    yield Place((BEGIN[0], _c("C_OpenSession", notify=True)), MAKING | SMALL)
+    yield Place((BEGIN[0], READ_ONLY_BESIDE, plain("C_Login")), MAKING)
+    yield Place((*BEGIN, plain("C_Login", user=CKU.SO, pin=Pin.SO)), MAKING | SMALL)
+    yield Place((*BEGIN, plain("C_Login", user=CKU.SO, pin=Pin.SO), plain("C_CreateObject", kind=Kind.DATA)), OBJECTS)
+    yield Place((BEGIN[0], plain("C_OpenSession", notify=True)), MAKING | SMALL)
     yield Place(USER, MAKING)
     for maker in (AES, SECRET, RSA, EC):
         yield Place((*USER, *maker), KEYED)
         yield Place((*BEGIN, *maker), KEYED | OBJECTS)
     for trait in Trait:
-        made = _c("C_GenerateKey", mechanism=Mech.AES_KEY_GEN, trait=trait)
+        made = plain("C_GenerateKey", mechanism=Mech.AES_KEY_GEN, trait=trait)
         yield Place((*USER, made), KEYED | OBJECTS)
         yield Place((*USER, made, *AES), KEYED)
         yield Place((*USER, *AES, made), KEYED)
-        yield Place((*USER, _c("C_CreateObject", kind=Kind.GENERIC_SECRET, trait=trait)), KEYED | OBJECTS)
+        yield Place((*USER, plain("C_CreateObject", kind=Kind.GENERIC_SECRET, trait=trait)), KEYED | OBJECTS)
         pair = tuple(replace(call, args=replace(call.args, trait=trait)) for call in RSA)
         yield Place((*USER, *pair), KEYED)
         yield Place((*USER, replace(EC[0], args=replace(EC[0].args, trait=trait))), frozenset({"C_DeriveKey"}))
     for kind in _CREATED:
-        yield Place((*USER, _c("C_CreateObject", kind=kind)), OBJECTS | KEYED)
+        yield Place((*USER, plain("C_CreateObject", kind=kind)), OBJECTS | KEYED)
     for token in (False, True):
         for private in (False, True):
-            kept = (*USER, _c("C_CreateObject", kind=Kind.DATA, token=token, private=private))
+            kept = (*USER, plain("C_CreateObject", kind=Kind.DATA, token=token, private=private))
             for more in (
                 (),
                 (READ_ONLY_BESIDE,),
-                (_c("C_Logout"),),
-                (_c("C_Logout"), _c("C_Login")),
-                (READ_ONLY_BESIDE, _c("C_CloseSession")),
-                (_c("C_Finalize"), *USER),
+                (plain("C_Logout"),),
+                (plain("C_Logout"), plain("C_Login")),
+                (READ_ONLY_BESIDE, plain("C_CloseSession")),
+                (plain("C_Finalize"), *USER),
             ):
                 yield Place((*kept, *more), OBJECTS)
     yield Place(
-        (*USER, _c("C_CreateObject", kind=Kind.AES), _c("C_SetAttributeValue", attribute=Attribute.LABEL)), OBJECTS
+        (*USER, plain("C_CreateObject", kind=Kind.AES), plain("C_SetAttributeValue", attribute=Attribute.LABEL)),
+        OBJECTS,
     )
 
 
 def _searches() -> Iterator[Place]:
-    made = (*USER, _c("C_CreateObject", kind=Kind.DATA))
+    made = (*USER, plain("C_CreateObject", kind=Kind.DATA))
     for want in (Want.ALL, Want.NOTHING, Want.UNKNOWN_TYPE):
-        yield Place((*made, _c("C_FindObjectsInit", want=want)), SEARCHES)
-    search = (*made, _c("C_FindObjectsInit"))
+        yield Place((*made, plain("C_FindObjectsInit", want=want)), SEARCHES)
+    search = (*made, plain("C_FindObjectsInit"))
     yield Place(search, SEARCHES | KEYED | DIGESTS)
     for more in (
-        (_c("C_FindObjects", many=Many.ONE),),
-        (_c("C_FindObjects"),),
-        (_c("C_FindObjects"), _c("C_FindObjectsFinal")),
-        (_c("C_DestroyObject"),),
-        (_c("C_CreateObject", kind=Kind.DATA),),
+        (plain("C_FindObjects", many=Many.ONE),),
+        (plain("C_FindObjects"),),
+        (plain("C_FindObjects"), plain("C_FindObjectsFinal")),
+        (plain("C_DestroyObject"),),
+        (plain("C_CreateObject", kind=Kind.DATA),),
     ):
         yield Place((*search, *more), SEARCHES)
 
@@ -262,7 +269,7 @@ def _wrapping() -> Iterator[Place]:
         (Mech.RSA_PKCS_OAEP, RSA),
     ):
         other = 2 if maker is RSA else 1
-        wrap = _c("C_WrapKey", mechanism=mech, key=0, other_key=other)
+        wrap = plain("C_WrapKey", mechanism=mech, key=0, other_key=other)
         for target in (SECRET, AES, IMPORTED_SECRET, RSA):
             yield Place((*USER, *maker, *target), _WRAPPING)
             yield Place((*USER, *maker, *target, wrap), _WRAPPING)
@@ -270,81 +277,81 @@ def _wrapping() -> Iterator[Place]:
 
 def _sealing() -> Iterator[Place]:
     """Keys that are wrapped and encapsulated by what came with v3.2."""
-    seal = _c("C_WrapKeyAuthenticated", mechanism=Mech.AES_GCM, key=0, other_key=1)
+    seal = plain("C_WrapKeyAuthenticated", mechanism=Mech.AES_GCM, key=0, other_key=1)
     for target in (AES, SECRET):
         yield Place((*USER, *AES, *target), _SEALING)
         yield Place((*USER, *AES, *target, seal), _SEALING)
     pair = _MAKERS[Kind.ML_KEM_PUBLIC]
-    give = _c("C_EncapsulateKey", mechanism=Mech.ML_KEM, key=0)
+    give = plain("C_EncapsulateKey", mechanism=Mech.ML_KEM, key=0)
     yield Place((*BEGIN, *pair), KEYED)
     yield Place((*USER, *pair), KEYED)
     yield Place((*USER, *pair, give), _CAPSULES | OBJECTS)
     yield Place((*USER, *pair, *AES), _CAPSULES)
     denied = tuple(replace(call, args=replace(call.args, trait=Trait.NO_USAGE)) for call in pair)
     yield Place((*USER, *denied), _CAPSULES)
-    noticed = (BEGIN[0], _c("C_OpenSession", notify=True), _c("C_Login"))
+    noticed = (BEGIN[0], plain("C_OpenSession", notify=True), plain("C_Login"))
     yield Place((*noticed, *pair), _CAPSULES)
 
 
 def _signatures_given() -> Iterator[Place]:
     """Verifications that are begun with their signature (v3.2)."""
-    sign = (_c("C_SignInit", mechanism=Mech.SHA256_HMAC, key=0), _c("C_Sign"))
+    sign = (plain("C_SignInit", mechanism=Mech.SHA256_HMAC, key=0), plain("C_Sign"))
     made = (*USER, *SECRET, *sign)
-    begin = _c(VERIFYING_SIGNATURE.init, mechanism=Mech.SHA256_HMAC, key=0)
+    begin = plain(VERIFYING_SIGNATURE.init, mechanism=Mech.SHA256_HMAC, key=0)
     yield Place(made, SIGNATURES_GIVEN)
     for signature in (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY):
         begun = (*made, replace(begin, args=replace(begin.args, signature=signature)))
         yield Place(begun, SIGNATURES_GIVEN)
     begun = (*made, begin)
     yield Place(begun, EVERYWHERE | OPERATIONS | STATES)
-    yield Place((*begun, _c("C_VerifySignatureUpdate")), SIGNATURES_GIVEN)
-    yield Place((*begun, _c("C_DestroyObject", object=0)), SIGNATURES_GIVEN)
-    yield Place((*begun, _c("C_Logout")), SIGNATURES_GIVEN)
-    noticed = (BEGIN[0], _c("C_OpenSession", notify=True), *begun[2:])
+    yield Place((*begun, plain("C_VerifySignatureUpdate")), SIGNATURES_GIVEN)
+    yield Place((*begun, plain("C_DestroyObject", object=0)), SIGNATURES_GIVEN)
+    yield Place((*begun, plain("C_Logout")), SIGNATURES_GIVEN)
+    noticed = (BEGIN[0], plain("C_OpenSession", notify=True), *begun[2:])
     yield Place(noticed, SIGNATURES_GIVEN)
-    recovering = _c(VERIFYING_SIGNATURE.init, mechanism=Mech.RSA_PKCS, key=0)
+    recovering = plain(VERIFYING_SIGNATURE.init, mechanism=Mech.RSA_PKCS, key=0)
     yield Place((*USER, *RSA), SIGNATURES_GIVEN)
     yield Place((*USER, *RSA, recovering), SIGNATURES_GIVEN)
 
 
 def _several() -> Iterator[Place]:
-    digest = _c("C_DigestInit", mechanism=Mech.SHA256)
-    saved = (*BEGIN, digest, _c("C_GetOperationState"))
+    digest = plain("C_DigestInit", mechanism=Mech.SHA256)
+    saved = (*BEGIN, digest, plain("C_GetOperationState"))
     yield Place((*BEGIN, digest), DIGESTS | STATES | DUAL | MAKING)
-    yield Place((*BEGIN, _c("C_DigestInit", mechanism=Mech.SHA_1)), DIGESTS)
-    yield Place((*BEGIN, digest, _c("C_DigestUpdate")), DIGESTS | STATES)
-    yield Place((*BEGIN, digest, _c("C_Digest", buffer=Buffer.NULL)), DIGESTS)
+    yield Place((*BEGIN, plain("C_DigestInit", mechanism=Mech.SHA_1)), DIGESTS)
+    yield Place((*BEGIN, digest, plain("C_DigestUpdate")), DIGESTS | STATES)
+    yield Place((*BEGIN, digest, plain("C_Digest", buffer=Buffer.NULL)), DIGESTS)
     yield Place(saved, STATES)
     yield Place((*saved, READ_ONLY_BESIDE), STATES)
     yield Place((*saved, BEGIN[1]), STATES)
-    yield Place((*saved, _c("C_Login"), _c("C_Logout")), STATES)
+    yield Place((*saved, plain("C_Login"), plain("C_Logout")), STATES)
     yield Place((*USER, *SECRET, digest), DIGESTS)
-    yield Place((*USER, *SECRET, digest, _c("C_DigestKey", key=0)), DIGESTS)
+    yield Place((*USER, *SECRET, digest, plain("C_DigestKey", key=0)), DIGESTS)
     yield Place((*USER, *RSA, digest), DIGESTS)
-    encrypt, decrypt = (_c(f"C_{name}Init", mechanism=Mech.AES_CBC, key=0) for name in ("Encrypt", "Decrypt"))
-    sign, verify = (_c(f"C_{name}Init", mechanism=Mech.SHA256_HMAC, key=1) for name in ("Sign", "Verify"))
+    encrypt, decrypt = (plain(f"C_{name}Init", mechanism=Mech.AES_CBC, key=0) for name in ("Encrypt", "Decrypt"))
+    sign, verify = (plain(f"C_{name}Init", mechanism=Mech.SHA256_HMAC, key=1) for name in ("Sign", "Verify"))
     keys = (*USER, *AES, *SECRET)
     for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
         yield Place((*keys, *pair), DUAL | KEYED)
-        yield Place((*keys, *pair, _c("C_Logout")), DUAL)
+        yield Place((*keys, *pair, plain("C_Logout")), DUAL)
         yield Place((*keys, *pair), CANCELLING)
-        asked = tuple(_c(_GOING_ON[x.function], buffer=Buffer.NULL) for x in pair if x is not verify)
+        asked = tuple(plain(_GOING_ON[x.function], buffer=Buffer.NULL) for x in pair if x is not verify)
         yield Place((*keys, *pair, *asked), DUAL)
     yield Place((*keys, sign), LOGGING_IN)
     for operation in (encrypt, sign):
-        keyed = (*keys, operation, _c("C_GetOperationState"))
+        keyed = (*keys, operation, plain("C_GetOperationState"))
         yield Place(keyed, STATES)
-        yield Place((*keyed, _c("C_DestroyObject", object=operation.args.key)), STATES)
-        yield Place((*keys, operation, _c("C_GetOperationState"), _c("C_CloseSession"), *BEGIN[1:]), STATES)
-    noticed = (BEGIN[0], _c("C_OpenSession", notify=True), _c("C_Login"))
+        yield Place((*keyed, plain("C_DestroyObject", object=operation.args.key)), STATES)
+        yield Place((*keys, operation, plain("C_GetOperationState"), plain("C_CloseSession"), *BEGIN[1:]), STATES)
+    noticed = (BEGIN[0], plain("C_OpenSession", notify=True), plain("C_Login"))
     yield Place((*noticed, *AES, encrypt), frozenset(_ROLES[Role.ENCRYPT]))
     yield Place((*noticed, *AES, decrypt), frozenset(_ROLES[Role.DECRYPT]))
     yield Place((*noticed, *SECRET, replace(sign, args=replace(sign.args, key=0))), frozenset(_ROLES[Role.SIGN]))
     yield Place((*noticed, digest), DIGESTS)
-    verified = (replace(call, args=replace(call.args, key=0)) for call in (sign, _c("C_Sign"), verify))
+    verified = (replace(call, args=replace(call.args, key=0)) for call in (sign, plain("C_Sign"), verify))
     yield Place((*noticed, *SECRET, *verified), frozenset(_ROLES[Role.VERIFY]))
     recovered = (
-        _c(f"C_{name}RecoverInit", mechanism=Mech.RSA_PKCS, key=key) for name, key in (("Sign", 1), ("Verify", 0))
+        plain(f"C_{name}RecoverInit", mechanism=Mech.RSA_PKCS, key=key) for name, key in (("Sign", 1), ("Verify", 0))
     )
     for operation in recovered:
         yield Place((*noticed, *RSA, operation), frozenset(_ROLES[Role.SIGN_RECOVER]) | {"C_VerifyRecover"})
@@ -354,12 +361,12 @@ def _several() -> Iterator[Place]:
         yield Place((*noticed, *AES, *SECRET, *pair), DUAL)
     # Mechanisms that take no parts, in functions that work on parts of two operations.
     encrypt, decrypt, sign, verify = (
-        _c(f"C_{name}Init", mechanism=Mech.RSA_PKCS, key=key)
+        plain(f"C_{name}Init", mechanism=Mech.RSA_PKCS, key=key)
         for name, key in (("Encrypt", 0), ("Decrypt", 1), ("Sign", 1), ("Verify", 0))
     )
     for pair in ((digest, encrypt), (decrypt, digest), (sign, encrypt), (decrypt, verify)):
         yield Place((*USER, *RSA, *pair), DUAL)
-    hidden = (_c("C_GenerateKey", mechanism=Mech.AES_KEY_GEN, token=True, private=True), _c("C_Logout"))
+    hidden = (plain("C_GenerateKey", mechanism=Mech.AES_KEY_GEN, token=True, private=True), plain("C_Logout"))
     yield Place((*USER, *hidden), KEYED)
     yield Place((*USER, *hidden, digest), DIGESTS)
 
@@ -373,7 +380,7 @@ def _keyed_for(m: Messaging) -> tuple[Mechanism, Way, int]:
 def _process(m: Messaging) -> Way:
     """A message-based process is begun, once there is a key."""
     mechanism, _, key = _keyed_for(m)
-    return (_c(m.init, mechanism=mechanism.mech, key=key),)
+    return (plain(m.init, mechanism=mechanism.mech, key=key),)
 
 
 def _messages() -> Iterator[Place]:
@@ -385,22 +392,22 @@ def _messages() -> Iterator[Place]:
         ready: Way = (*USER, *_keyed_for(m)[1])
         if m.kind in before:
             first = by_kind[before[m.kind]]
-            ready = (*ready, *_process(first), _c(first.whole), _c(first.final))
+            ready = (*ready, *_process(first), plain(first.whole), plain(first.final))
         begun = (*ready, *_process(m))
-        inside = (*begun, _c(m.begin))
+        inside = (*begun, plain(m.begin))
         yield Place(begun, names | EVERYWHERE | OPERATIONS | STATES)
         yield Place(inside, names | CANCELLING)
-        yield Place((*inside, _c(m.next, last=False)), names)
-        yield Place((*begun, _c(m.whole), _c(m.begin)), names)
-        yield Place((*begun, _c("C_DestroyObject", object=0)), names)
-        yield Place((*begun, _c("C_Logout")), names)
-        noticed = (BEGIN[0], _c("C_OpenSession", notify=True), *ready[2:], *_process(m))
+        yield Place((*inside, plain(m.next, last=False)), names)
+        yield Place((*begun, plain(m.whole), plain(m.begin)), names)
+        yield Place((*begun, plain("C_DestroyObject", object=0)), names)
+        yield Place((*begun, plain("C_Logout")), names)
+        noticed = (BEGIN[0], plain("C_OpenSession", notify=True), *ready[2:], *_process(m))
         yield Place(noticed, names)
-        yield Place((*noticed, _c(m.begin)), names)
-    encrypt = (*USER, *AES, _c("C_EncryptInit", mechanism=Mech.AES_CBC, key=0))
+        yield Place((*noticed, plain(m.begin)), names)
+    encrypt = (*USER, *AES, plain("C_EncryptInit", mechanism=Mech.AES_CBC, key=0))
     yield Place(encrypt, frozenset(m.init for m in MESSAGINGS))
     signed = by_kind[Messages.SIGN]
-    rsa = _c(signed.init, mechanism=Mech.SHA256_RSA_PKCS, key=1)
+    rsa = plain(signed.init, mechanism=Mech.SHA256_RSA_PKCS, key=1)
     yield Place((*USER, *RSA, rsa), _OF_MESSAGES[Messages.SIGN])
 
 
@@ -409,13 +416,13 @@ def _elsewhere(initial: State) -> Iterator[Place]:
     for slot, facts in enumerate(initial.slots):
         if facts in initial.slots[:slot]:
             continue
-        begin = (BEGIN[0], _c("C_OpenSession", slot=slot))
-        user = (*begin, _c("C_Login"))
+        begin = (BEGIN[0], plain("C_OpenSession", slot=slot))
+        user = (*begin, plain("C_Login"))
         yield Place(begin, EVERYWHERE if facts.initialized else EVERYWHERE | OPERATIONS | DUAL)
         yield Place(user, EVERYWHERE | OPERATIONS | DUAL if facts.user_pin_to_be_changed else EVERYWHERE)
-        for made in (_c("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
+        for made in (plain("C_CreateObject", kind=Kind.DATA, token=True), *AES, *SECRET):
             yield Place((*user, made), OBJECTS | KEYED)
-        private = _c("C_CreateObject", kind=Kind.DATA, private=True)
+        private = plain("C_CreateObject", kind=Kind.DATA, private=True)
         yield Place((*user, private), _READING)
         yield Place((*user, *RSA), KEYED)
         yield Place((*user, *EC), frozenset({"C_DeriveKey"}))
@@ -426,18 +433,18 @@ def _befallen_at_once(initial: State) -> Iterator[Place]:
     if not any(isinstance(x, Exposed) for x in initial.slots):
         return
     for pair in combinations(PENDING, 2):
-        yield Place((*BEGIN, *map(_c, pair)), TROUBLED)
+        yield Place((*BEGIN, *map(plain, pair)), TROUBLED)
     for name in PENDING:
-        yield Place((BEGIN[0], _c("token-removed"), _c(name)), TROUBLED)
+        yield Place((BEGIN[0], plain("token-removed"), plain(name)), TROUBLED)
 
 
 def befallen(initial: State) -> Iterator[Place]:
     """Places that something just befell: the token that holds an object, and one that is at work."""
     if not any(isinstance(x, Exposed) for x in initial.slots):
         return
-    kept = (*USER, _c("C_CreateObject", kind=Kind.DATA, token=True))
-    begun = (*USER, _c("C_DigestInit", mechanism=Mech.SHA256))
-    for way in ((_c(name),) if name not in _AFTER else (_c(_AFTER[name]), _c(name)) for name in EVENTS):
+    kept = (*USER, plain("C_CreateObject", kind=Kind.DATA, token=True))
+    begun = (*USER, plain("C_DigestInit", mechanism=Mech.SHA256))
+    for way in ((plain(name),) if name not in _AFTER else (plain(_AFTER[name]), plain(name)) for name in EVENTS):
         yield Place((*BEGIN, *way), TROUBLED | LOGGING_IN)
         yield Place((*kept, *way), LOGGING_IN | OBJECTS | SEARCHES)
         yield Place((*begun, *way), TROUBLED | DIGESTS)

@@ -99,9 +99,9 @@ OF_LISTS = frozenset({Kind.UNUSED, Kind.OFF_LIST, Kind.BORROWED})
 
 def lint(model: Model, initial: State, say: Say = lambda _: None, kinds: AbstractSet[Kind] = frozenset(Kind)) -> Lint:
     """Look the whole interface over for some `kinds` of entries; `say` is told how far it is."""
+    listed = (*_unused(model), *_off_list(model), *_borrowed(model))
     if kinds <= OF_LISTS:
-        found_in_lists = (*_unused(model), *_off_list(model), *_borrowed(model))
-        return Lint(tuple(e for e in found_in_lists if e.kind in kinds), initial)
+        return Lint(tuple(e for e in listed if e.kind in kinds), initial)
     cyclic = tuple(_cycles(model))
     clashes = [(name, set(e.codes)) for e in cyclic if e.kind is Kind.CONTRADICTION for name in e.functions]
     ordered = frozenset(_ordered(model))
@@ -110,9 +110,7 @@ def lint(model: Model, initial: State, say: Say = lambda _: None, kinds: Abstrac
     found = together(model, initial, ordered | clashing | alone, say)
     entries = (
         *(_with_witness(model, e, found) for e in cyclic),
-        *_unused(model),
-        *_off_list(model),
-        *_borrowed(model),
+        *listed,
         *_apart(model, found, ordered),
         *_dead(model, found),
     )

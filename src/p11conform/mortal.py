@@ -3,10 +3,9 @@
 import os
 import signal
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from .adapters.base import Binding, Ready
+from .adapters.base import Binding, Closing, Ready
 from .adapters.child import Program
 from .adapters.ready import Plain
 from .adapters.wire import Kind
@@ -15,7 +14,7 @@ from .model.vocabulary import CKU
 from .worker import PROGRAM as CHECK
 
 
-class Mortal:
+class Mortal(Closing):
     """Answers CKR_OK, and crashes on every second call (implements `Adapter`)."""
 
     def __init__(self) -> None:
@@ -45,14 +44,6 @@ class Mortal:
 
     def close(self) -> None:
         """There is nothing to give up."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _mortal(_library: str, _binding: Binding) -> Mortal:

@@ -169,7 +169,7 @@ def of_report(report: Mapping[str, Any]) -> Told:
     own: dict[str, Case] = {}
     for finding in report["findings"]:
         for x in symptoms(finding):
-            steps = read_trace({**x, "id": x["id"]})
+            steps = read_trace(x)
             calls = tuple(call for call, _ in steps)
             answers = tuple(seen.partition(":")[0] for _, seen in steps)
             own[x["id"]] = Case(calls, len(calls) - 1, answers, fails=True)
