@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 import p11conform
+from p11conform.adapters.measure import MeasuredSlot
 from p11conform.adapters.values import plain, sealed, signature
 from p11conform.model.attributes import PLAIN_KINDS, class_of, one_of_each_class
 from p11conform.model.call import Args, Call, Parameter
 from p11conform.model.mechanisms import FLAGS, MECHANISMS, NOT_FOLLOWED, NOUNS, Mech, Role, taking, with_role
-from p11conform.model.oracle import build, permitted
+from p11conform.model.oracle import build, outputs, permitted
 from p11conform.model.state import Kind, Login, Object, Origin, Session, Slot, State
+from p11conform.model.vocabulary import CKR
 from p11conform.properties.proofs.lift import WIDTH
+from p11conform.subject import slot_facts
 
 RECORD = "    AES_GMAC = 120, Mechanism(0x108E, _SIGN, *_AES, signature=16)\n"
 
@@ -190,3 +193,14 @@ def test_what_an_application_makes_up_has_the_lengths_of_the_records() -> None:
     assert [len(signature(m)) for m in with_role(Role.SIGN)] == [m.facts.signature for m in with_role(Role.SIGN)]
     assert all(len(sealed(m)) % m.facts.block == 0 for m in with_role(Role.DECRYPT))
     assert [len(plain(m)) for m in (Mech.RSA_X_509, Mech.UNKNOWN)] == [256, 32]
+
+
+def test_a_list_is_no_longer_than_what_the_token_lists() -> None:
+    """A mechanism of a later version, or without a record, has one that stands for it beside, which is none."""
+    listed = (Mech.SHA256.facts.number, Mech.EDDSA.facts.number, 0x8000_0001)
+    slot = MeasuredSlot(
+        1, token_present=True, recognized=True, mechanisms=listed, mechanism_flags=(0x400, 0x800, 0x800)
+    )
+    s = State(True, (slot_facts(slot, slot, owned=True),))
+    told = dict(outputs(build(), s, Call("C_GetMechanismList"), CKR.OK))["length"]
+    assert (min(told), 3 in told) == (3, True)

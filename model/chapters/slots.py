@@ -176,9 +176,10 @@ def mechanisms_do_not_fit(s: State, a: Args) -> bool:
 
 
 def mechanisms_told(s: State, a: Args) -> Sequence[int]:
-    """A token may have mechanisms beside those that are followed."""
+    """A token may have mechanisms beside those that are followed; one that only stands for others is none."""
     slot = s.slots[a.slot]
-    return at_least(len(slot.mechanisms)) if slot.has_mechanisms else ()
+    named = sum(m != Mech.OTHER for m in slot.mechanisms)
+    return at_least(named + len(slot.others)) if slot.has_mechanisms else ()
 
 
 C_GET_MECHANISM_LIST = Function(
