@@ -43,7 +43,7 @@ class Simulated(Closing):
         Raises:
             IndexError: if there is none, as the call names nothing.
         """
-        return self._random.choice(_in_order(following(self._model, self._state, call, code)))
+        return self._random.choice(following(self._model, self._state, call, code))
 
     def _give(self, _name: str, values: Sequence[int]) -> int:
         """One of the permitted values of an output, of which there is one at least."""
@@ -61,7 +61,7 @@ class Simulated(Closing):
         if restore_token:
             self._state = self._initial
         else:
-            ended, *_ = _in_order(following(self._model, self._state, Call("C_Finalize"), CKR.OK))
+            ended, *_ = following(self._model, self._state, Call("C_Finalize"), CKR.OK)
             self._state = replace(self._initial, slots=ended.slots, objects=ended.objects)
 
     def ready(self, calls: Sequence[Call]) -> Ready:
@@ -79,11 +79,6 @@ class Simulated(Closing):
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _in_order(states: Sequence[State]) -> Sequence[State]:
-    """States in the order of their text, which others can tell as well; there is nearly always but one."""
-    return sorted(states, key=repr) if len(states) > 1 else states
 
 
 class Varied(Simulated):

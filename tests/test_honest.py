@@ -1,114 +1,25 @@
-"""A module with a practice is found to be right; one with the breach beside it is found out.
+"""A module with a practice is found to be right; one with the breach beside it, see `test_breaches`, is found out.
 
 All of them are made to do the same pieces of work: those of one check of the simulated module.
 """
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
-from math import inf
 
 import pytest
-from conftest import Whimless
+from pieces import CALLS, Composed, Stage, failures, named
 
-from p11conform.adapters.base import Ready
-from p11conform.adapters.honest import PRACTICES, PRACTICES_SINCE_V3_0, Accustomed, Behaviour, Practice, tokens_of
-from p11conform.adapters.ready import Plain
-from p11conform.adapters.simulated import Simulated, Varied
+from p11conform.adapters.honest import PRACTICES, PRACTICES_SINCE_V3_0, Accustomed, Behaviour, Practice
+from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call, Observation
-from p11conform.model.oracle import Model, build
+from p11conform.model.oracle import build
 from p11conform.model.state import Mech, Object, Pin, Slot, State
-from p11conform.model.vocabulary import CKU, Version
-from p11conform.properties.run.campaign import Alone, Budget, Campaign, numbered_calls
+from p11conform.model.vocabulary import Version
 from p11conform.properties.run.driver import Driver
-from p11conform.properties.run.work import Done, Failed, Item, Worker
 from p11conform.properties.search.setups import going_on, situations
 
-MODEL = build()
-SCOPE = State(slots=(Slot(), Slot(initialized=False)), objects=(Object(),) * 4)
 INITIALIZED = (Call("C_Initialize"),)
-CALLS = 50_000
-"""Calls that each module is to answer."""
-
-
-@dataclass
-class Stage:
-    """Where one module after the other appears, so that what was worked out about the model serves all."""
-
-    module: Simulated
-
-    def call(self, call: Call) -> Observation:
-        return self.module.call(call)
-
-    def ready(self, calls: Sequence[Call]) -> Ready:
-        return Plain(self, calls)
-
-    def reset(self, restore_token: bool) -> None:
-        self.module.reset(restore_token)
-
-    def supports(self, call: Call) -> bool:
-        return self.module.supports(call)
-
-    def tries_left(self, user: CKU) -> bool:
-        return self.module.tries_left(user)
-
-
-class Recorded(Alone):
-    """A crew that keeps what it was given to do."""
-
-    def __init__(self, driver: Driver) -> None:
-        super().__init__(driver)
-        self.items: list[Item] = []
-
-    def do(self, items: Iterable[Item], left: Callable[[], float]) -> Iterator[Done]:
-        def kept() -> Iterator[Item]:
-            for item in items:
-                self.items.append(item)
-                yield item
-
-        return super().do(kept(), left)
-
-
-@cache
-def pieces() -> tuple[Item, ...]:
-    """The pieces of work of a check."""
-    driver = Driver(MODEL, SCOPE, Varied(MODEL, SCOPE, 3), calls=numbered_calls(MODEL, SCOPE))
-    crew = Recorded(driver)
-    Campaign(MODEL, SCOPE, crew, seed=7, budget=Budget(sequences=None, seconds=600, calls=CALLS + 30_000)).run()
-    # What there is by now stays, and need not be looked over for garbage again and again.
-    gc.freeze()
-    return tuple(crew.items)
-
-
-@cache
-def worker(scope: State) -> tuple[Stage, Worker]:
-    """One for all modules of a scope."""
-    stage = Stage(Simulated(MODEL, scope))
-    return stage, Worker(Driver(MODEL, scope, stage, calls=numbered_calls(MODEL, SCOPE)))
-
-
-def failures(behaviour: Behaviour, enough: float = inf) -> Iterator[tuple[int, Failed | None]]:
-    """The failures of a module, each with how many calls were made by then; at the end how many were made in all.
-
-    When so many calls are `enough` it ends. There are more pieces than an honest module needs for that, as some refuse
-    early what others let go on.
-    """
-    scope = tokens_of(SCOPE, behaviour)
-    stage, work = worker(scope)
-    stage.module = Accustomed(MODEL, SCOPE, behaviour, 7)
-    made = 0
-    for item in pieces():
-        done = work.do(item)
-        made += done.tally.calls
-        yield from ((made, failed) for failed in done.failures)
-        if made >= enough:
-            break
-    yield made, None
-
-
-def named(practice: Practice) -> str:
-    return practice.name
 
 
 @pytest.mark.parametrize("practice", PRACTICES, ids=named)
@@ -116,11 +27,6 @@ def test_an_honest_module_is_right(practice: Practice) -> None:
     *failed, (made, _) = failures(practice.honest, CALLS)
     assert [(f.function, f.seen, f.cause) for _, f in failed if f is not None] == []
     assert made >= CALLS
-
-
-@pytest.mark.parametrize("practice", PRACTICES, ids=named)
-def test_a_breach_is_found(practice: Practice) -> None:
-    assert any(f.function == practice.shown for _, f in failures(practice.breach) if f is not None)
 
 
 def test_there_are_twenty_and_more_and_each_does_something() -> None:
@@ -174,14 +80,6 @@ def calls_of(name: str) -> tuple[Call, ...]:
 def stand() -> tuple[Stage, Driver]:
     stage = Stage(Simulated(NEWEST, NEW_SCOPE))
     return stage, Driver(NEWEST, NEW_SCOPE, stage)
-
-
-class Composed(Accustomed):
-    """One without whims: it succeeds wherever it may, but for its breach, so that each way is gone to its end."""
-
-    def __init__(self, model: Model, initial: State, behaviour: Behaviour, seed: int) -> None:
-        super().__init__(model, initial, behaviour, seed)
-        self._random = Whimless()
 
 
 def shown(behaviour: Behaviour, sort: type[Accustomed]) -> Iterator[str]:
