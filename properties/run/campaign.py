@@ -507,6 +507,7 @@ class Campaign:
         for as long as that shows any.
         """
         beside: list[list[Witness]] = []
+        changes: list[list[Witness]] = []
         shown: list[Witness] = []
         if self._model.events >= EVENTS.keys():
             # Most of what the text orders shows only where several things happen at once.
@@ -514,15 +515,16 @@ class Campaign:
             self._do(Source.DERIVED, self._visits([w] for w in first.values()))
         elif self._model.events:
             self._do(Source.DERIVED, self._befallen())
-        self._do(Source.DERIVED, self._visits(self._found(shown, beside)))
-        arguments = list(self._visits(beside))
+        self._do(Source.DERIVED, self._visits(self._found(shown, beside, changes)))
+        deeper, arguments = list(self._visits(changes)), list(self._visits(beside))
         if not self._over():
             # Only now: workers take items ahead of time, how many depends on how many they are.
-            self._given[Source.DERIVED] += len(arguments)
+            self._given[Source.DERIVED] += len(deeper) + len(arguments)
             self._given[Source.SWEEPS] = len(self._first) + len(self._rest)
             self._whole |= {Source.DERIVED, Source.SWEEPS}
         self._again(shown)
         self._do(Source.SWEEPS, self._first, Counted.KNOWN)
+        self._do(Source.DERIVED, deeper, Counted.KNOWN)
         self._matrix()
         self._do(Source.DERIVED, arguments, Counted.KNOWN)
         self._again([w for found in beside for w in found])
@@ -534,18 +536,19 @@ class Campaign:
                 return
             yield Visit(self._named(way), ((self._numbers[call], ()),))
 
-    def _found(self, shown: list[Witness], beside: list[list[Witness]]) -> Iterator[list[Witness]]:
+    def _found(
+        self, shown: list[Witness], beside: list[list[Witness]], changes: list[list[Witness]]
+    ) -> Iterator[list[Witness]]:
         """Witnesses by the place where they are, as the search finds them; those beside an argument are put by.
 
-        Those of a change come when all others are found, as the look after them is long, but for the shortest. Put by
-        are too the calls that must fail at each place: apart those to which the same rows applied elsewhere.
+        So are those of a change, as the look after them is long, but for the shortest; and the calls that must fail at
+        each place, apart those to which the same rows applied elsewhere.
         """
         # A real module's events had their turn: in the search they would multiply ways more than they show.
         everything = self._model.events >= EVENTS.keys()
         model = self._model if everything else suffering(self._model, ())
         search = Search(model, self._initial, self._policy, detours=self._detours)
         known: set[tuple[object, ...]] = set()
-        changes: list[list[Witness]] = []
         for view in search.views():
             before = len(search.found)
             search.look(*view)
@@ -575,7 +578,6 @@ class Campaign:
                 yield changed
             else:
                 changes.append(changed)
-        yield from changes
 
     def _matrix(self) -> None:
         """The rows of the matrix of operations, as far as the budget goes; of bounded pieces they take half at most."""
