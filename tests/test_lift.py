@@ -90,7 +90,10 @@ def system(version: Version, scope: str) -> System:
     return System(model if scope == "whole" or version is V3_2 else restricted(model), SCOPES[scope])
 
 
-LIFTED = [*product(VERSIONS, SCOPES), (V3_2, "plain")]
+OLD_AND_WHOLE = ((Version.V2_01, "whole"), (Version.V2_20, "whole"))
+"""Left out, as what is not of the core hardly differs in them from v2.40."""
+
+LIFTED = [*((v, scope) for v, scope in product(VERSIONS, SCOPES) if (v, scope) not in OLD_AND_WHOLE), (V3_2, "plain")]
 """Versions and scopes; of v3.0 what is new in it."""
 
 
@@ -274,12 +277,18 @@ def test_formulas_agree_with_the_oracle(version: Version, scope: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS, ids=str)
 def test_formulas_agree_wherever_a_code_is_permitted(version: Version) -> None:
-    """A state and a call for each code of each function, where the call changes something if it ever does."""
+    """A state and a call for each code of each function, where the call changes something if it ever does.
+
+    Of versions before v2.40 the functions that have other rows there.
+    """
     lifted, changed, search = system(version, "plain"), z3.Bool("changed"), solver()
     differs = [x != y for x, y in zip(lifted.current, lifted.following, strict=True)]
     search.add(lifted.legal, lifted.state_domain, changed == z3.Or(differs))
     found = 0
-    for n, name in enumerate(lifted.names):
+    latest = system(Version.V2_40, "plain")
+    own = [name for name in lifted.names if lifted is latest or told(lifted, name) != told(latest, name)]
+    for name in own:
+        n = lifted.names.index(name)
         for code in lifted.transition(name).permitted:
             for wanted in (changed, z3.Not(changed)):
                 search.push()
@@ -288,7 +297,11 @@ def test_formulas_agree_wherever_a_code_is_permitted(version: Version) -> None:
                     found += 1
                     agree(lifted, valued(search.model(), lifted.state), Call(name, valued(search.model(), lifted.args)))
                 search.pop()
-    assert found > len(lifted.names)
+    assert found > len(own) > 0
+
+
+def told(lifted: System, name: str) -> list[tuple[str, CKR, Strength]]:
+    return [(row.id, row.code, row.strength) for row in lifted.model.functions[name].rules]
 
 
 def valued(model: z3.ModelRef, record: Any) -> Any:
