@@ -386,6 +386,8 @@ class Campaign:
         self._first: list[Item] = []
         self._rest: list[Item] = []
         self._looked_into: Counter[tuple[Cause, str, str]] = Counter()
+        self._later: dict[tuple[Cause, str, str], tuple[Failed, int]] = {}
+        """Failures of a cause that has a finding, in functions that are not among it yet, and when they were seen."""
         self._curve: list[Point] = []
         self._costs: dict[str, tuple[int, float]] = {}
         self._deaths = Deaths(self._uses)
@@ -783,7 +785,8 @@ class Campaign:
             self._take(source, done)
             if self._over():
                 # What others of the crew may have done meanwhile does not count.
-                return
+                break
+        self._catch_up()
 
     def _given_out(self, source: Source, items: Iterable[Item], counted: Counted) -> Iterator[Item]:
         for item in items:
@@ -832,13 +835,25 @@ class Campaign:
         if failed.cause.kind in _FATAL:
             self._lost += time.monotonic() - since
 
-    def _look_into(self, failed: Failed, first: int) -> None:
+    def _catch_up(self) -> None:
+        """Look into the failures that were put off, each in the end a symptom of a finding, or one of its own."""
+        while self._later:
+            raw = next(iter(self._later))
+            self._look_into(*self._later[raw], late=True)
+            del self._later[raw]
+
+    def _look_into(self, failed: Failed, first: int, *, late: bool = False) -> None:
+        """Find out what a failure comes of; one of a known cause in another function only when it is `late`."""
         if self._not_operational(failed.calls[-1], failed.seen):
             return
         raw = (failed.cause, failed.function, failed.seen)
         unclear = unexplained(failed.cause) and self._looked_into[raw] < UNEXPLAINED
         k = None if unclear else self._known(*raw)
         if k is None:
+            waits = not (late or unclear or failed.cause.kind in _FATAL)
+            if waits and any(f.verdict.cause == failed.cause for f in self.findings):
+                self._later.setdefault(raw, (failed, first))
+                return
             if not self._may_look():
                 self.tally.inconclusive[failed.function, failed.seen, UNCONFIRMED] += 1
                 return
