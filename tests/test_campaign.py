@@ -298,7 +298,8 @@ def test_tours_make_the_calls_of_the_scopes_on_the_modules_own_state(model: Mode
     assert Call("C_GetSessionInfo", Args(session=3)) in made, "a handle of no session has the number it has there"
 
 
-def test_dear_calls_are_left_out_of_tours_where_they_show_nothing(core: Model) -> None:
+def test_dear_calls_are_left_out_of_tours_where_they_show_nothing(core: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p11conform.properties.search.tours.SCOPES", {"sessions": SCOPES["sessions"]})
     initial = State(objects=(Object(),))
     free, dear = (
         Counter(call.function for stops in tours(core, initial, costs, 60.0) for stop in stops for call in stop.calls)
