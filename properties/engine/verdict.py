@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
+from itertools import chain
 from typing import Final
 
 from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, arguments, code_text, effective
@@ -26,16 +27,22 @@ Steps = tuple[tuple[Call, Observation], ...]
 
 
 def one_of(beliefs: Collection[State]) -> State:
-    """The believed state in which most of what was built up is left; nearly always there is but one state."""
-    return next(iter(beliefs)) if len(beliefs) == 1 else max(beliefs, key=built_up)
+    """The believed state in which most of what was built up is left; nearly always there is but one state.
+
+    What else there is in them tells equals apart.
+    """
+    if len(beliefs) == 1:
+        return next(iter(beliefs))
+    most = max(map(built_up, beliefs))
+    return max((s for s in beliefs if built_up(s) == most), key=lambda s: tuple(leaves(s)))
 
 
-def built_up(s: State) -> tuple[int, ...]:
-    """How much there is of objects with a handle and of operations; what comes after tells equals apart."""
-    active = sum(getattr(x.operations, k.field).phase != Phase.NONE for x in s.sessions for k in ACTIVITIES)
-    searching = sum(x.operations.search != Search.NONE for x in s.sessions)
-    processing = sum(x.operations.process.kind != Messages.NONE for x in s.sessions)
-    return (sum(x.known for x in s.objects) + active + searching + processing, *leaves(s))
+def built_up(s: State) -> int:
+    """How much there is of objects with a handle and of operations."""
+    active = (getattr(x.operations, k.field).phase != Phase.NONE for x in s.sessions for k in ACTIVITIES)
+    searching = (x.operations.search != Search.NONE for x in s.sessions)
+    processing = (x.operations.process.kind != Messages.NONE for x in s.sessions)
+    return sum(map(bool, chain((x.known for x in s.objects), active, searching, processing)))
 
 
 class Outcome(Enum):
