@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady, restricted
+from conftest import CORE, INIT, LOGIN, LOGOUT, ONE_SLOT, OPEN, Steady, restricted
 
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call, Ending, Observation
@@ -284,6 +284,21 @@ def test_of_several_facts_the_one_that_matters_is_found() -> None:
     assert [f.verdict.facts for f in results.findings] == [{"key-invalid"}]
     assert beside_setup(results.findings[0].steps) == 1
     assert results.findings[0].steps[-1][0].args.mechanism not in (Mech.UNKNOWN, Mech.SHA256)
+
+
+class Unsaving(Steady):
+    """Never has an operation whose state could be saved, whatever is going on."""
+
+    def call(self, call: Call) -> Observation:
+        seen = super().call(call)
+        saved = call.function == "C_GetOperationState" and seen.code == CKR.OK
+        return Observation(CKR.OPERATION_NOT_INITIALIZED) if saved else seen
+
+
+def test_no_call_is_blamed_of_which_another_one_shows_that_it_did_its_work() -> None:
+    model = restricted(build(), CORE | {"C_Digest", "C_DigestUpdate", "C_DigestFinal"})
+    results = check(model, ONE_SLOT, Unsaving(model, ONE_SLOT), budget=SHORT)
+    assert [(f.functions, f.verdict.lapse) for f in results.findings] == [(("C_GetOperationState",), None)]
 
 
 # What is toured and looked at.

@@ -1,13 +1,13 @@
 """What an earlier call has to do with a failure: what it should have done, or should not, that explains it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ...model.call import Args, Call, Observation
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
-from ...model.oracle import Model, in_scope
+from ...model.oracle import Model, in_scope, permitted
 from ...model.rule import Change, Effect, named
 from ...model.state import Login, Object, Operations, State
 from ...model.vocabulary import CKR
@@ -166,6 +166,43 @@ def _allowed(model: Model, other: _Otherwise, believed: Sequence[State], steps: 
 
 def _objects(s: State) -> int:
     return sum(x.exists for x in s.objects)
+
+
+def hypotheses(
+    model: Model, initial: State, steps: Steps, blamed: Verdict
+) -> tuple[Sequence[State], Sequence[State]] | None:
+    """What is believed before the last step of a blamed trace: as the text has it, and only after the lapse."""
+    believed: list[Sequence[State]] = [(initial,)]
+    for call, seen in steps[:-1]:
+        believed.append(follow(model, believed[-1], call, seen)[1])
+    for n in reversed(range(len(steps) - 1)):
+        call, seen = steps[n]
+        for other in _lapses(model, call, seen, believed[n]):
+            if other.lapse == blamed.lapse and _allowed(model, other, believed[n], steps[n:]):
+                beliefs: Sequence[State] = [other.beside(s) for s in follow(other.model, believed[n], call, seen)[1]]
+                for call, seen in steps[n + 1 : -1]:
+                    beliefs = follow(model, beliefs, call, seen)[1]
+                # The lapse may be that an effect was missed, which then may have come all the same.
+                return believed[-1], [s for s in beliefs if s not in believed[-1]]
+    return None
+
+
+def telling(model: Model, right: Sequence[State], otherwise: Sequence[State], calls: Iterable[Call]) -> Iterator[Call]:
+    """The calls that may succeed if the first belief is true, and cannot if the other one is."""
+    for call in calls:
+        if _followed(model, (*right, *otherwise), call):
+            codes, others = _permitted(model, right, call), _permitted(model, otherwise, call)
+            if CKR.OK in codes and CKR.OK not in others:
+                yield call
+
+
+def refuted(model: Model, right: Sequence[State], otherwise: Sequence[State], call: Call, seen: Observation) -> bool:
+    """Whether the answer to a call is one that the text permits under the first belief, and not under the other."""
+    return seen.code in _permitted(model, right, call) - _permitted(model, otherwise, call)
+
+
+def _permitted(model: Model, beliefs: Sequence[State], call: Call) -> frozenset[int]:
+    return frozenset(code for s in beliefs for code in permitted(model, s, call))
 
 
 def _followed(model: Model, beliefs: Sequence[State], call: Call) -> bool:

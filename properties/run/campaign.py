@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from random import Random
 from typing import Final, Protocol
@@ -44,7 +44,7 @@ from ..search.matrix import Row, matrix_calls, rows
 from ..search.orders import orders
 from ..search.setups import Way, going_on
 from ..search.tours import tour_calls, tours
-from .blame import blame_any
+from .blame import blame_any, hypotheses, refuted, telling
 from .driver import Driver, Replay, Target, same_fault
 from .habits import Habits
 from .learning import Deaths
@@ -105,6 +105,9 @@ NEAR_ENOUGH: Final = 2
 
 UNEXPLAINED: Final = 4
 """How often a failure is looked into that says only that an operation was there or not: each may have its own cause."""
+
+EXPERIMENTS: Final = 3
+"""Calls that are made to see whether an earlier call was at fault, before it is blamed."""
 
 GRACE: Final = 0.05
 """The share of its seconds that a check may take beyond them, for failures that are being looked into."""
@@ -684,9 +687,10 @@ class Campaign:
         if not self._shares:
             self._shares = {
                 Source.SWEEPS: _Share(iter(self._shuffled())),
-                Source.TOURS: _Share(self._tours()),
                 Source.WALKS: _Share(self._walks()),
                 Source.HYPOTHESIS: _Share(self._generated()),
+                # The last, as planning one takes longest.
+                Source.TOURS: _Share(self._tours()),
             }
         shares = self._shares
         flat = 0
@@ -994,6 +998,8 @@ class Campaign:
     def _blamed(self, steps: Steps, failure: Verdict) -> Verdict:
         """The failure with what explains it, unless a look at the session in between shows that to be otherwise."""
         blamed = blame_any(self._model, self._initial, steps, failure)
+        if blamed.lapse is not None and self._refuted(steps, blamed):
+            return replace(blamed, lapse=None)
         look = Call("C_GetSessionInfo", Args(session=failure.call.args.session))
         if blamed.lapse is None or blamed == failure or look.function not in self._model.functions:
             return blamed
@@ -1003,6 +1009,22 @@ class Campaign:
             return blamed
         again = blame_any(self._model, self._initial, looked.steps, looked.failure)
         return failure if again.lapse is None else blamed
+
+    def _refuted(self, steps: Steps, blamed: Verdict) -> bool:
+        """Whether another call in place of the last one shows that the lapse that would explain it was none."""
+        believed = hypotheses(self._model, self._initial, steps, blamed)
+        if believed is None:
+            return False
+        last, (right, otherwise) = blamed.call, believed
+        plain = (Call(name, Args(session=last.args.session)) for name in self._model.functions if name != last.function)
+        allowed = (call for call in plain if self._policy(one_of(right), call))
+        for call in islice(telling(self._model, right, otherwise, allowed), EXPERIMENTS):
+            if not self._may_look():
+                break
+            *_, (made, seen) = self._replay((*(c for c, _ in steps[:-1]), call)).steps
+            if made == call and refuted(self._model, right, otherwise, call, seen):
+                return True
+        return False
 
     def _fewest(
         self, calls: Sequence[Call], shown: Replay, original: Verdict, guesses: Sequence[Sequence[Call]] = ()
