@@ -687,10 +687,9 @@ class Campaign:
         if not self._shares:
             self._shares = {
                 Source.SWEEPS: _Share(iter(self._shuffled())),
+                Source.TOURS: _Share(self._tours()),
                 Source.WALKS: _Share(self._walks()),
                 Source.HYPOTHESIS: _Share(self._generated()),
-                # The last, as planning one takes longest.
-                Source.TOURS: _Share(self._tours()),
             }
         shares = self._shares
         flat = 0
