@@ -7,10 +7,11 @@ from conftest import INIT, LOGIN, LOGOUT, OPEN
 
 from p11conform.model.call import Args, Call, Flaw, Observation
 from p11conform.model.oracle import Model
-from p11conform.model.state import Object, Pin, State
+from p11conform.model.state import Mech, Object, Pin, State
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.verdict import (
     ENDS_OTHERS,
+    Kind,
     Lapse,
     Outcome,
     Part,
@@ -141,6 +142,13 @@ def test_a_symptom_without_rows_is_told_by_the_arguments_that_matter(model: Mode
     assert one == Symptom("C_GetTokenInfo", "CKR_PIN_EXPIRED")
     assert other != one
     assert len({one.id, other.id}) == 2
+
+
+def test_a_mechanism_without_a_record_is_told_by_its_number(model: Model) -> None:
+    call = Call("C_DigestInit", Args(mechanism=Mech.OTHER, number=0x8000_0001))
+    off_list = Verdict(Outcome.FAIL, call, Observation(CKR.PIN_EXPIRED), Kind.OFF_LIST)
+    found = symptom(off_list, model.functions[call.function].uses)
+    assert found.named == ("mechanism=OTHER", f"number={0x8000_0001}")
 
 
 def test_what_is_seen_alike_is_named_with_what_it_did(model: Model) -> None:

@@ -349,7 +349,7 @@ def symptom(verdict: Verdict, uses: tuple[str, ...]) -> Symptom:
         named = verdict.observation.misuse
     elif not verdict.rules and kind is not Kind.ALWAYS:
         given, plain = (arguments(x, uses) for x in (call, Call(call.function)))
-        named = tuple(f"{name}={given[name]}" for name in sorted(given) if given[name] != plain[name])
+        named = tuple(f"{name}={given[name]}" for name in sorted(given) if given[name] != plain.get(name))
     return Symptom(call.function, verdict.observation.text, tuple(sorted(verdict.facts)), named)
 
 
