@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache, reduce
-from operator import or_
+from functools import cache
 
 from ..call import Args, Buffer, Data
 from ..mechanisms import MECHANISMS, NUMERIC, SYMMETRIC, Role, with_role
@@ -207,8 +206,8 @@ _OF_PAIRS = tuple(m for m in MECHANISMS if m not in SYMMETRIC)
 
 def _made_by(s: State, kept: Kept, mechanism: Mech, key: int) -> bool:
     """A signature is of known data, and was made by a mechanism and the other half of a key."""
-    same = reduce(or_, (mechanism == m for m in SYMMETRIC)) & (kept.key == key)
-    other = reduce(or_, (mechanism == m for m in _OF_PAIRS)) & halves(s, key, kept.key)
+    same = one_of(mechanism, SYMMETRIC) & (kept.key == key)
+    other = one_of(mechanism, _OF_PAIRS) & halves(s, key, kept.key)
     return kept.valid & (kept.mechanism == mechanism) & (same | other)
 
 

@@ -84,12 +84,13 @@ class Truth:
 class Number:
     """A symbolic int or member of an IntEnum, with the values that it may take."""
 
-    __slots__ = ("_having", "domain", "key", "term")
+    __slots__ = ("_compared", "_having", "domain", "key", "term")
 
     def __init__(self, term: z3.BitVecRef, domain: Iterable[int]) -> None:
         self.term, self.domain = term, frozenset(domain)
         self.key = term.get_id()
         self._having: dict[frozenset[int], z3.BoolRef] = {}
+        self._compared: dict[tuple[Callable[[int, int], bool], int], frozenset[int]] = {}
         if not self.domain <= frozenset(range(1 << WIDTH)):
             raise Unliftable(f"the domain of {term} is outside 0 … {(1 << WIDTH) - 1}: map it onto small numbers")
 
@@ -116,7 +117,11 @@ class Number:
             return Truth(term(self.term, other.term))
         if not isinstance(other, int) or isinstance(other, bool):
             raise Unliftable(f"a symbolic number is compared with {other!r}: compare it with a number")
-        return Within(self, frozenset(v for v in self.domain if holds(v, other)))
+        # A path is walked by asking all over again what was asked before it.
+        values = self._compared.get((holds, other))
+        if values is None:
+            values = self._compared[holds, other] = frozenset(v for v in self.domain if holds(v, other))
+        return Within(self, values)
 
     def __eq__(self, other: object) -> Truth:  # type: ignore[override]
         return self._compare(other, int.__eq__, lambda x, y: x == y)
@@ -184,7 +189,12 @@ def lower(value: Any) -> z3.ExprRef:
     """The z3 term of a symbol, a bool or a small int."""
     if isinstance(value, Symbol):
         return value.term
-    return z3.BoolVal(value) if isinstance(value, bool) else z3.BitVecVal(int(value), WIDTH)
+    return _TRUTHS[value] if isinstance(value, bool) else _NUMBERS[value]
+
+
+_TRUTHS = {value: z3.BoolVal(value) for value in (False, True)}
+_NUMBERS = tuple(z3.BitVecVal(n, WIDTH) for n in range(1 << WIDTH))
+"""The terms of values: one object each, so that what is the same is known at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,4 +295,5 @@ def predicate(f: Callable[..., Any], *args: Any) -> z3.BoolRef:
 
 
 def _choose(asked: z3.BoolRef, yes: z3.ExprRef, no: z3.ExprRef) -> z3.ExprRef:
-    return yes if yes.eq(no) else z3.If(asked, yes, no)
+    # Most parts of a state come through as they were: the very same term, which need not be compared by z3.
+    return yes if yes is no or yes.eq(no) else z3.If(asked, yes, no)

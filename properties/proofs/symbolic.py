@@ -75,7 +75,8 @@ class System:
         self.code = z3.BitVec("code", 16)
         widest = max((len(f.effects) for f in model.functions.values()), default=0)
         self.choices = tuple(Truth(z3.Bool(f"choice[{n}]")) for n in range(widest))
-        self.current: Terms = tuple(map(lower, leaves(self.state)))
+        self._leaves: tuple[Symbol, ...] = tuple(leaves(self.state))
+        self.current: Terms = tuple(map(lower, self._leaves))
         self.inputs: Terms = (*map(lower, (*leaves(self.args), *self.choices)), self.function, self.code)
         self.state_domain = _domain(self.state)
         self._conditions: dict[Condition, z3.BoolRef] = {}
@@ -121,7 +122,7 @@ class System:
     def _follow(self, effects: tuple[Effect, ...]) -> State:
         """The state after the effects, run on symbols: each leaf stays within its domain, or the path fails."""
         s = in_turn(effects, self.state, self.args, self.choices)
-        for old, new in zip(leaves(self.state), leaves(s), strict=True):
+        for old, new in zip(self._leaves, leaves(s), strict=True):
             if isinstance(old, Number) and new is not old:
                 inside = Within(new, old.domain) if isinstance(new, Number) else new in old.domain
                 if not inside:
