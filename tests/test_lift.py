@@ -21,6 +21,7 @@ from p11conform.model import state
 from p11conform.model.call import Args, Call, domain
 from p11conform.model.chapters import conditions
 from p11conform.model.chapters.conditions import slot_id_invalid
+from p11conform.model.chapters.sessions import saved_key_lost
 from p11conform.model.oracle import build, in_scope, permitted, successors
 from p11conform.model.rule import Effect, Function, Rule, Strength, never
 from p11conform.model.state import (
@@ -54,8 +55,11 @@ from p11conform.properties.proofs.lift import (
     failing,
     lower,
     predicate,
+    results,
 )
 from p11conform.properties.proofs.symbolic import System, satisfying, solver
+from p11conform.properties.text.overlaps import small_scope
+from p11conform.subject import SIMULATED_STATE
 
 VERSIONS = (Version.V2_01, Version.V2_20, Version.V2_40)
 
@@ -204,6 +208,13 @@ def test_every_row_can_be_lifted(version: Version, scope: str) -> None:
         transition = lifted.transition(name)
         assert len(transition.applies) == len(lifted.model.functions[name].rules)
         assert transition.permitted.keys() == transition.after.keys()
+
+
+def test_no_condition_is_a_tree_of_questions_where_the_scope_is_large() -> None:
+    """What asks for each part of each of several things has more ways than any proof can walk."""
+    system = System(build(), small_scope(SIMULATED_STATE))
+    ways = sum(1 for _ in results(explore(saved_key_lost, system.state, system.args)))
+    assert ways < 2000
 
 
 def test_fixed_fields_are_constants() -> None:

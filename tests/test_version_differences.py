@@ -12,7 +12,7 @@ from p11conform.commands import versions as command
 from p11conform.model.call import Call, Flaw
 from p11conform.model.interface import COVERED
 from p11conform.model.oracle import Model, applicable, build, in_scope, may_succeed, permitted
-from p11conform.model.state import Object, Pin, Slot, State
+from p11conform.model.state import Mech, Object, Pin, Slot, State
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.options import SPECS
 from p11conform.properties.search.goals import all_calls, explore
@@ -145,6 +145,22 @@ def test_what_v3_0_turned_round_is_found() -> None:
     read = [(CKR.OK in d.old, CKR.OK in d.new) for d in found.differences if d.function == "C_GetAttributeValue"]
     assert (False, True) in read
     assert told["C_GenerateKey", "unique-id-set"].calls[-1].args.flaw is Flaw.UNIQUE_ID
+
+
+def test_what_came_leads_to_what_differs() -> None:
+    """A process of messages, which v2.40 has none of, and a digest that it does not know."""
+    names = {"C_Initialize", "C_OpenSession", "C_Login", "C_GenerateKey", "C_GenerateRandom", "C_DigestInit"}
+    old, new = (restricted(build(v), names | {"C_MessageSignInit"}) for v in (V2_40, V3_0))
+    found = compare(old, new, INITIAL)
+    (busy,) = (d for d in found.differences if d.function == "C_GenerateRandom")
+    assert busy.new - busy.old == {CKR.OPERATION_ACTIVE}
+    assert busy.calls[-2].function == "C_MessageSignInit"
+    assert "C_GenerateRandom" not in {name for name, _, _ in found.idle}
+    assert {m.facts.since for m in found.mechanisms} == {V3_0}
+    assert Mech.SHA3_256 in found.mechanisms
+    (digest,) = (d for d in found.differences if d.function == "C_DigestInit" and d.came)
+    assert (CKR.OK in digest.old, CKR.OK in digest.new) == (False, True)
+    assert digest.calls[-1].args.mechanism in found.mechanisms
 
 
 def test_a_row_that_no_call_shows_is_named() -> None:

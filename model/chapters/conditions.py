@@ -185,9 +185,8 @@ def object_reachable(s: State, session: int, k: int) -> bool:
     """
     if k >= len(s.objects):
         return False
-    x = s.objects[k]
-    there = x.exists and x.known and x.slot == s.sessions[session].slot
-    return there and (not x.private or s.slots[x.slot].login == Login.USER)
+    x, slot = s.objects[k], s.sessions[session].slot
+    return x.exists and x.known and x.slot == slot and (not x.private or s.slots[slot].login == Login.USER)
 
 
 def key_valid(s: State, a: Args) -> bool:

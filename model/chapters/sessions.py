@@ -1,6 +1,8 @@
 """Section 5.6: session management."""
 
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 
 from ..call import Args, Blob, Buffer, StateKey, Validation
 from ..rule import Effect, Function, Output, Rule, Strength
@@ -37,7 +39,7 @@ from .common import (
     pin_perhaps_null,
 )
 from .conditions import (
-    object_reachable,
+    one_of,
     pin_null,
     pins_for_another_token,
     pointer_null,
@@ -518,11 +520,21 @@ def key_handle_made_up(s: State, a: Args) -> bool:
 
 
 def saved_key_lost(s: State, a: Args) -> bool:
-    """A key of the saved operations is gone, or its handle is: the state holds it, or cannot be restored."""
-    o = s.saved.operations
+    """A key of the saved operations is gone, or its handle is: the state holds it, or cannot be restored.
+
+    Joined without asking for each part, so that a proof has a few questions of it and no tree of them.
+    """
+    if not restorable(s, a):
+        return False
+    slot = s.sessions[a.session].slot
+    user = reduce(or_, ((slot == n) & (x.login == Login.USER) for n, x in enumerate(s.slots)))
+    there = (x.exists & x.known & (x.slot == slot) for x in s.objects)
+    lost = tuple(
+        k for k, (x, here) in enumerate(zip(s.objects, there, strict=True)) if not here or (x.private and not user)
+    )
+    o, count = s.saved.operations, len(s.objects)
     keyed = (o.encrypt, o.decrypt, o.sign, o.verify)
-    lost = (x.phase != Phase.NONE and not object_reachable(s, a.session, x.key) for x in keyed)
-    return restorable(s, a) and any(lost)
+    return reduce(or_, ((x.phase != Phase.NONE) & (one_of(x.key, lost) | (x.key >= count)) for x in keyed))
 
 
 def restore_state(s: State, a: Args) -> State:

@@ -5,7 +5,7 @@ is found by watching it: what it reads beyond what is known of it splits the cal
 shared by calls that it could tell apart.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache, partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -121,12 +121,12 @@ class Columns:
 
     def alike(self, holding: Sequence[Calls]) -> Iterator[tuple[tuple[int, ...], Calls]]:
         """The calls in scope, those together to which the same rows apply: the rows' numbers in the function."""
-        groups = [self.in_scope(holding)]
-        for calls in dict.fromkeys(holding):
-            groups = [part for group in groups for part in (group & calls, group & ~calls) if part]
-        for group in groups:
-            lowest = group & -group
-            yield tuple([k for k, n in enumerate(self._plan.rows) if holding[n] & lowest]), group
+        return ((self.rows(holding, group), group) for group in parted(self.in_scope(holding), holding))
+
+    def rows(self, holding: Sequence[Calls], group: Calls) -> tuple[int, ...]:
+        """The numbers of the rows that apply to calls to which the same ones do."""
+        lowest = group & -group
+        return tuple([k for k, n in enumerate(self._plan.rows) if holding[n] & lowest])
 
     def in_scope(self, holding: Sequence[Calls]) -> Calls:
         """The calls that the model can follow."""
@@ -135,6 +135,14 @@ class Columns:
     def permitted(self, holding: Sequence[Calls]) -> Iterator[tuple[CKR, Calls]]:
         """The codes that the text permits, each with the calls in scope that may return it; none for no call."""
         return ((code, calls) for code, calls in decide(self._plan, holding, self.in_scope(holding)) if calls)
+
+
+def parted(calls: Calls, by: Iterable[Calls]) -> list[Calls]:
+    """Some calls, those together that are in the same of several sets."""
+    groups = [calls] if calls else []
+    for those in dict.fromkeys(by):
+        groups = [part for group in groups for part in (group & those, group & ~those) if part]
+    return groups
 
 
 class _Level:

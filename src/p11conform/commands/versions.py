@@ -13,6 +13,7 @@ from ..model.interface import COVERED
 from ..model.oracle import Model
 from ..model.precedence import Relation
 from ..model.rule import Rule
+from ..model.table import TABLE
 from ..model.vocabulary import CKR, Version
 from ..options import model_of, readings_option
 from ..properties.reports.findings import explain_rule, show_call
@@ -56,8 +57,18 @@ def _relation(r: Relation) -> str:
     return f"{r.higher} before {r.lower} (section {r.section})"
 
 
-def _calls(d: Difference, model: Model) -> tuple[str, ...]:
-    return tuple(show_call(c, model.functions[c.function].uses) for c in d.calls)
+def _calls(d: Difference) -> tuple[str, ...]:
+    return tuple(show_call(c, TABLE[c.function].uses) for c in d.calls)
+
+
+def _came(d: Difference) -> tuple[str, ...]:
+    """The arguments of the last call that the later version alone knows."""
+    call = d.calls[-1]
+    return tuple(show_call(call, (name,)).partition("(")[2].removesuffix(")") for name, _ in d.came)
+
+
+def _later(old: Model, new: Model) -> Version:
+    return new.version if old.version <= new.version else old.version
 
 
 def _text(found: Comparison, old: Model, new: Model) -> Iterator[str]:
@@ -66,10 +77,11 @@ def _text(found: Comparison, old: Model, new: Model) -> Iterator[str]:
         yield d.function
         for model, rows in ((old, d.old_rows), (new, d.new_rows)):
             yield from (f"    only {model.version}: {explain_rule(r)}" for r in rows)
+        yield from (f"    only {_later(old, new)} knows {given}" for given in _came(d))
         for r in d.relations:
             only = old if (r.higher, r.lower) in old.orders[d.function].decide else new
             yield f"    only {only.version}: {_relation(r)}"
-        yield from (f"    {n}. {text}" for n, text in enumerate(_calls(d, old), 1))
+        yield from (f"    {n}. {text}" for n, text in enumerate(_calls(d), 1))
         yield f"    {old.version}: {_listed(d.old)}"
         yield f"    {new.version}: {_listed(d.new)}"
     for x in found.lists:
@@ -79,6 +91,8 @@ def _text(found: Comparison, old: Model, new: Model) -> Iterator[str]:
     for model, names in ((old, found.gone), (new, found.come)):
         if names:
             yield f"functions of {model.version} only: {', '.join(names)}"
+    if found.mechanisms:
+        yield f"mechanisms of {_later(old, new)} only: {', '.join(m.name for m in found.mechanisms)}"
     for name, rule, version in found.idle:
         yield f"{name}: no difference seen by a rule of {version} only: {explain_rule(rule)}"
     if not (found.differences or found.lists or found.idle or found.gone or found.come):
@@ -99,7 +113,8 @@ def comparison_json(found: Comparison, old: Model, new: Model) -> dict[str, Any]
                 "old_rules": _rules(d.old_rows),
                 "new_rules": _rules(d.new_rows),
                 "relations": list(map(_relation, d.relations)),
-                "calls": list(_calls(d, old)),
+                "came": list(_came(d)),
+                "calls": list(_calls(d)),
                 "old": list(_names(d.old)),
                 "new": list(_names(d.new)),
             }
@@ -108,6 +123,7 @@ def comparison_json(found: Comparison, old: Model, new: Model) -> dict[str, Any]
         "lists": [
             {"function": x.function, "old": list(_names(x.old)), "new": list(_names(x.new))} for x in found.lists
         ],
+        "mechanisms": [m.name for m in found.mechanisms],
         "old_functions": list(found.gone),
         "new_functions": list(found.come),
         "no_difference_seen": [
