@@ -7,7 +7,7 @@ Conditions ask them with `one_of` or `in`, so that they lift: a mechanism in a r
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from .kinds import Kind
@@ -195,6 +195,10 @@ def _derivation(number: int, *keys: Kind, parameter: bool = True) -> Mechanism:
     return Mechanism(number, (Role.DERIVE,), private=keys, parameter=parameter, varied=parameter)
 
 
+def _agreement(number: int, public: Kind, private: Kind) -> Mechanism:
+    return replace(_derivation(number, private), public=(public,), also=_ENCAPSULATE)
+
+
 def _generation(number: int, kind: Kind) -> Mechanism:
     return Mechanism(number, (Role.GENERATE,), makes=(kind,))
 
@@ -294,10 +298,7 @@ class Mech(IntEnum):
     )
     SHA256_RSA_PKCS = 14, Mechanism(0x40, (*_SIGN, *_SIGNED), *_RSA, signature=RSA_BYTES)
     ECDSA = 15, Mechanism(0x1041, _SIGN, *_EC, _SIGNED, parts=False, signature=64)
-    ECDH1_DERIVE = (
-        16,
-        Mechanism(0x1050, (Role.DERIVE,), private=(Kind.EC_PRIVATE,), also=_ENCAPSULATE, parameter=True, varied=True),
-    )
+    ECDH1_DERIVE = 16, _agreement(0x1050, Kind.EC_PUBLIC, Kind.EC_PRIVATE)
     GENERIC_SECRET_KEY_GEN = 17, Mechanism(0x350, (Role.GENERATE,), makes=(Kind.GENERIC_SECRET,))
     AES_KEY_GEN = 18, Mechanism(0x1080, (Role.GENERATE,), makes=(Kind.AES,))
     RSA_PKCS_KEY_PAIR_GEN = 19, Mechanism(0x0, (Role.GENERATE_KEY_PAIR,), makes=(Kind.RSA_PUBLIC, Kind.RSA_PRIVATE))
@@ -342,16 +343,13 @@ class Mech(IntEnum):
     DSA_PARAMETER_GEN = 57, _generation(0x2000, Kind.DSA_PARAMETERS)
     DH_PKCS_KEY_PAIR_GEN = 58, _pairs(0x20, Kind.DH_PUBLIC, Kind.DH_PRIVATE)
     DH_PKCS_PARAMETER_GEN = 59, _generation(0x2001, Kind.DH_PARAMETERS)
-    DH_PKCS_DERIVE = (
-        60,
-        Mechanism(0x21, (Role.DERIVE,), private=(Kind.DH_PRIVATE,), parameter=True, free=True, varied=True),
-    )
+    DH_PKCS_DERIVE = 60, replace(_agreement(0x21, Kind.DH_PUBLIC, Kind.DH_PRIVATE), free=True)
     ECDSA_SHA1 = 61, _hashed(0x1042, _EC, EC_BYTES)
     ECDSA_SHA224 = 62, _hashed(0x1043, _EC, EC_BYTES)
     ECDSA_SHA256 = 63, _hashed(0x1044, _EC, EC_BYTES)
     ECDSA_SHA384 = 64, _hashed(0x1045, _EC, EC_BYTES)
     ECDSA_SHA512 = 65, _hashed(0x1046, _EC, EC_BYTES)
-    ECDH1_COFACTOR_DERIVE = 66, _derivation(0x1051, Kind.EC_PRIVATE)
+    ECDH1_COFACTOR_DERIVE = 66, _agreement(0x1051, Kind.EC_PUBLIC, Kind.EC_PRIVATE)
     DES_KEY_GEN = 67, _generation(0x120, Kind.DES)
     DES2_KEY_GEN = 68, _generation(0x130, Kind.DES2)
     DES3_KEY_GEN = 69, _generation(0x131, Kind.DES3)
@@ -456,13 +454,24 @@ def with_role(role: Role) -> tuple[Mech, ...]:
 
 def taking(role: Role, kind: Kind) -> tuple[Mech, ...]:
     """The mechanisms that take a kind of key for one use."""
-    return tuple(m for m in with_role(role) if kind in (m.facts.public if role in PUBLIC_ROLES else m.facts.private))
+    return tuple(m for m in with_role(role) if kind in _keys(m, role))
+
+
+def _keys(mech: Mech, role: Role) -> tuple[Kind, ...]:
+    return mech.facts.public if role in PUBLIC_ROLES else mech.facts.private
 
 
 NOT_FOLLOWED: Mapping[Role, tuple[Mech, ...]] = {
     role: tuple(m for m, facts in MECHANISMS.items() if role in facts.also) for role in Role
 }
 """Mechanisms that the text, or a later version of it, lets serve a role in which the model does not follow them."""
+
+
+def usable(role: Role) -> tuple[Kind, ...]:
+    """The kinds of key that some mechanism takes for one use, whether the model follows it there or not."""
+    mechs = (*with_role(role), *NOT_FOLLOWED[role])
+    return tuple(kind for kind in Kind if any(kind in _keys(m, role) for m in mechs))
+
 
 PARAMETRIC = tuple(m for m, facts in MECHANISMS.items() if facts.parameter and not facts.free)
 """Mechanisms that want a parameter, of a form that not all bytes have."""

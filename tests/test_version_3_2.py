@@ -252,6 +252,31 @@ def test_a_mechanism_is_unknown_before_it_came(mech: Mech, since: Version) -> No
         assert (f.known(call.args).mechanism is Mech.UNKNOWN) is (not since <= version)
 
 
+RSA, EC = (c("C_GenerateKeyPair", mechanism=m) for m in (Mech.RSA_PKCS_KEY_PAIR_GEN, Mech.EC_KEY_PAIR_GEN))
+CHACHA20 = c("C_GenerateKey", mechanism=Mech.CHACHA20_KEY_GEN)
+
+
+@pytest.mark.parametrize(
+    ("made", "call"),
+    [
+        (CHACHA20, c("C_MessageEncryptInit", mechanism=Mech.CHACHA20_POLY1305)),
+        (RSA, c("C_MessageDecryptInit", mechanism=Mech.RSA_PKCS_OAEP, key=1)),
+        (EC, c("C_MessageSignInit", mechanism=Mech.ECDSA, key=1)),
+        (AES, c("C_MessageVerifyInit", mechanism=Mech.AES_MAC)),
+        (RSA, c("C_EncapsulateKey", mechanism=Mech.RSA_X_509)),
+        (EC, c("C_EncapsulateKey", mechanism=Mech.ECDH1_COFACTOR_DERIVE)),
+        (EC, c("C_DecapsulateKey", mechanism=Mech.ECDH1_DERIVE, key=1)),
+    ],
+)
+def test_keys_serve_mechanisms_that_are_not_followed(made: Call, call: Call) -> None:
+    """The tables of mechanisms tick more uses than the model follows; no key is barred from those."""
+    assert CKR.OK in allowed((*USER, made), call)
+
+
+def test_a_key_that_nothing_uses_so_is_barred() -> None:
+    assert "KEY_FUNCTION_NOT_PERMITTED" in firm((*USER, SECRET), c("C_MessageEncryptInit", mechanism=Mech.AES_CTR))
+
+
 @pytest.mark.parametrize(
     ("version", "pair", "sign"),
     [

@@ -6,7 +6,7 @@ from functools import cache
 
 from ..attributes import CREATED, CURVED, GUARDED_KEYS, KEYS, SECRET_KEYS, SIZED
 from ..call import Args, Buffer, Data, Flaw, Parameter
-from ..mechanisms import CHECKING, MECHANISMS, NOUNS, PARAMETRIC, VARIED, Role, taking, with_role
+from ..mechanisms import CHECKING, MECHANISMS, NOUNS, PARAMETRIC, VARIED, Role, taking, usable, with_role
 from ..rule import Condition, Effect, Function, Output, Rule, Strength, at_least, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
@@ -168,7 +168,7 @@ def key_given_with_foreign_mechanism(role: Role) -> Condition:
 @cache
 def key_without_usage(role: Role) -> Condition:
     """No mechanism has this use for keys of the kind, so that they may lack the attribute for it."""
-    kinds = tuple(kind for kind in KEYS if taking(role, kind))
+    kinds = usable(role)
     return named(
         f"key of a kind not meant for {NOUNS[role]}",
         lambda s, a: key_valid(s, a) and not one_of(s.objects[a.key].kind, kinds),

@@ -24,6 +24,7 @@ from ..mechanisms import (
     Role,
     takes,
     taking,
+    usable,
     with_role,
 )
 from ..rule import (
@@ -549,7 +550,7 @@ def _key_type_rows(k: Use) -> tuple[Rule, ...]:
 @cache
 def key_without_usage(k: Use) -> Condition:
     """No mechanism has this use for keys of the kind, so that they lack the attribute for it."""
-    kinds = tuple(kind for kind, mechs in _TAKEN[k.role] if mechs)
+    kinds = usable(k.role)
     return named(
         f"key of a kind not meant for {k.noun}",
         lambda s, a: key_valid(s, a) and not one_of(s.objects[a.key].kind, kinds),
