@@ -18,7 +18,8 @@ from p11conform.adapters.modules import registry
 from p11conform.model.call import Args, Call, Ending, Interface
 from p11conform.model.interface import COVERED, SIGNATURES
 from p11conform.model.oracle import build
-from p11conform.model.state import Object, State
+from p11conform.model.state import Object, Pin, State
+from p11conform.model.table import TABLE
 from p11conform.model.vocabulary import CKR, Version
 from p11conform.properties.reports.results import report_json
 from p11conform.properties.run.campaign import Results
@@ -207,6 +208,39 @@ def test_a_module_under_test_is_called_through_its_interface(compiled: Compiled)
     with Isolated(Kind.RAW, library, Binding((1,))) as module:
         assert not module.supports(Call("C_MessageSignFinal"))
         assert module.supports(Call("C_Logout"))
+
+
+@pytest.mark.parametrize(
+    ("version", "offered", "macros"),
+    [
+        ("2.01", "3.2", {"FIRST": 302}),
+        ("2.20", "3.0", {"FIRST": 0}),
+        ("2.40", "3.2", {"FIRST": 302}),
+        ("2.40", "3.0", {"NO_INTERFACES": 1}),
+        ("3.0", "3.0", {}),
+        ("3.1", "3.1", {}),
+        ("3.2", "3.2", {}),
+        ("3.0", "3.0", {"EVERY": 3}),
+        ("3.2", "3.2", {"EVERY": 2, "FIRST": 220}),
+    ],
+)
+def test_every_function_of_a_list_is_called_and_none_beyond_it(
+    compiled: Compiled, version: str, offered: str, macros: dict[str, int]
+) -> None:
+    """Whatever the list of C_GetFunctionList says of its version, and whatever interfaces there are beside it."""
+    held, there = Version(version), Version(offered)
+    major, minor = there.number
+    library = compiled("interfaces", OFFERED=100 * major + minor, LENGTH=len(listed(there)), **macros)
+    first, names = VENDOR if held in INTERFACES else OLD, listed(held)
+    places = {name: first + n for n, name in enumerate(names) if n % macros.get("EVERY", 1) == 0}
+    pins = {pin.name: b"1234" for pin in Pin}
+    with Isolated(Kind.RAW, library, Binding((1,), pins=pins, interface=interface_of(held))) as module:
+        module.reset(False)
+        calls = [Call(name) for name in TABLE]
+        assert {call.function for call in calls if module.supports(call)} == {*names}
+        seen = {call.function: module.call(call) for call in calls if module.supports(call)}
+    assert {name: x.code for name, x in seen.items() if x.ending is Ending.RETURNED} == places
+    assert {x.ending for name, x in seen.items() if name not in places} <= {Ending.ABSENT}
 
 
 def test_functions_of_v3_2_are_called_with_all_that_they_take(compiled: Compiled) -> None:
