@@ -114,7 +114,7 @@ class Model:
         return Graph(self, scope)
 
     def differences(self, other: "Model") -> display.Table:
-        """The calls of which two models permit different codes, by the rows that differ; takes up to a minute."""
+        """The calls of which two models permit different codes, by the rows that differ; takes some seconds."""
         from .properties.text.versions import compare
 
         found = compare(self._table, other.table, SIMULATED_STATE).differences
