@@ -161,6 +161,7 @@ def test_what_came_leads_to_what_differs() -> None:
     (digest,) = (d for d in found.differences if d.function == "C_DigestInit" and d.came)
     assert (CKR.OK in digest.old, CKR.OK in digest.new) == (False, True)
     assert digest.calls[-1].args.mechanism in found.mechanisms
+    assert not digest.calls[-1].args.null, "a mechanism that counts"
 
 
 def test_a_row_that_no_call_shows_is_named() -> None:

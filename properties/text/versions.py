@@ -1,7 +1,7 @@
 """Where two versions of the standard permit different codes: in which calls, by which rows, with a way to each."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from operator import or_
 
@@ -56,9 +56,16 @@ class Difference:
         return self.function, frozenset(self.came or rows)
 
     @property
-    def told(self) -> tuple[bool, int]:
-        """How well it shows its reason, the lower the better: of a value that came, best by what can succeed now."""
-        return bool(self.came) and (CKR.OK in self.old) is (CKR.OK in self.new), len(self.calls)
+    def told(self) -> tuple[bool, int, int]:
+        """How well it shows its reason, the lower the better.
+
+        Of a value that came, best by a call that can succeed now, and has nothing else that is not as by default.
+        """
+        if not self.came:
+            return False, 0, len(self.calls)
+        args, default = self.calls[-1].args, Args()
+        odd = sum(getattr(args, f.name) != getattr(default, f.name) for f in fields(Args))
+        return (CKR.OK in self.old) is (CKR.OK in self.new), odd, len(self.calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ NAMED = 4
 def command(spec: str, readings: tuple[str, ...], kinds: tuple[str, ...], json_file: Path | None) -> None:
     """Show where the standard is against itself, and what its lists and rules leave without use.
 
-    What never happens is proved by z3 in a small scope, which takes about a minute, and a few for v3.0 and later. What
+    What never happens is proved by z3 in a small scope, which takes about a minute. What
     the lists alone tell is there at once: "listed, no row", "row, not listed" and "listed, not to be returned".
     """
     try_place("--json", json_file)
