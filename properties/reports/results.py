@@ -20,7 +20,7 @@ from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
 from ...model.rule import Rule
 from ...model.vocabulary import CKR, Version
-from ..engine.verdict import Steps
+from ..engine.verdict import Steps, Verdict
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
 from ..run.tally import REACHED, UNTRIED, Tally
@@ -81,6 +81,7 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "confirmed": finding.confirmed,
         "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
         "symptoms": [symptom_json(x) for x in finding.symptoms],
+        **output_json(v),
     }
 
 
@@ -97,7 +98,17 @@ def symptom_json(shown: Shown) -> dict[str, Any]:
         "trace": trace_json(shown.steps),
         "first_seen_at_call": shown.first_call,
         "confirmed": shown.confirmed,
+        **output_json(shown.verdict),
     }
+
+
+def output_json(v: Verdict) -> dict[str, Any]:
+    """The output that fails, what it was and what it may be; nothing where the answer alone fails."""
+    m = v.mismatch
+    if m is None:
+        return {}
+    may_be = {"at_least": m.permitted.start} if isinstance(m.permitted, range) else {"permitted": list(m.permitted)}
+    return {"output": {"name": m.output, "seen": m.seen, **may_be}}
 
 
 def rule_json(rule: Rule) -> dict[str, str]:
