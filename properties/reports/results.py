@@ -52,6 +52,22 @@ class Unreadable(Exception):
     """A file is not what it should be; the text is one line that says why."""
 
 
+def content(path: Path, most: int, what: str) -> bytes:
+    """All of a file, which is read no further than to see that it is larger than anything of ours.
+
+    Raises:
+        Unreadable: if it cannot be read, or has more than so many bytes; `what` is what it should be.
+    """
+    try:
+        with path.open("rb") as file:
+            found = file.read(most + 1)
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from None
+    if len(found) > most:
+        raise Unreadable(f"{path}: more than {most // 1_000_000} MB, which no {what} has")
+    return found
+
+
 def trace_json(steps: Steps) -> list[dict[str, Any]]:
     """A trace: each call with its arguments and what was observed."""
     return [
@@ -345,11 +361,7 @@ def read_report(path: Path) -> dict[str, Any]:
         Unreadable: if the file is missing, is not JSON, or is not a report.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unreadable(f"{path}: more than {LARGEST // 1_000_000} MB, which no report has")
-        data: Any = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        data: Any = msgspec.json.decode(content(path, LARGEST, "report"))
     except (ValueError, RecursionError):
         raise Unreadable(f"{path}: not JSON; give a report that p11conform check --json wrote") from None
     if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, *OLDER):
