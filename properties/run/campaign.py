@@ -22,6 +22,7 @@ from ...model.oracle import Model, in_scope, ruling, suffering
 from ...model.state import Mech, State
 from ...model.vocabulary import CKR
 from ..engine.verdict import (
+    HARMLESS,
     Cause,
     Kind,
     Severity,
@@ -57,6 +58,9 @@ UNCONFIRMED: Final = "against the text, but the check ended before it was seen a
 """Said of a failure that no time was left to confirm."""
 
 _INVALID: Final = str(CKR.MECHANISM_INVALID)
+
+_NO_HANDLE: Final = "HANDLE_INVALID"
+"""How the names of codes end that say that a handle is none."""
 
 UNTRIED_MECHANISM: Final = "whether the mechanism works at all was not seen"
 """Said of a failure by CKR_MECHANISM_INVALID where that decides whether it is any."""
@@ -917,7 +921,9 @@ class Campaign:
             self._put_by(failed, first, "seen again, but not in a fresh process by itself")
             return None
         found = replace(found, confirmed=confirmed)
-        k = self._caused(final.cause, found.symptom)
+        k = self._of_a_handle(small, first)
+        if k is None:
+            k = self._caused(final.cause, found.symptom)
         if k is None:
             k = len(self.findings)
             self.findings.append(Finding((found,)))
@@ -995,6 +1001,25 @@ class Campaign:
         if exact is not None:
             return exact
         return next((k for own, seen, k in known if seen == new.seen and explains(own, cause)), None)
+
+    def _of_a_handle(self, steps: Steps, first: int) -> int | None:
+        """The finding of a handle that is none, where a trace ends as a call takes that for what it is; else None."""
+        *before, (_, seen) = steps
+        if not seen.text.endswith(_NO_HANDLE):
+            return None
+        given = [n for n, (_, x) in enumerate(before) if not HARMLESS.isdisjoint(x.outputs)]
+        for n in given:
+            calls = tuple(call for call, _ in before[: n + 1])
+            failure = self._replay(calls).failure
+            if failure is None:
+                continue
+            self._look_into(
+                Failed(calls, (), failure.cause, failure.call.function, failure.observation.text, len(calls)), first
+            )
+            k = next((k for k, f in enumerate(self.findings) if f.verdict.cause == failure.cause), None)
+            if k is not None:
+                return k
+        return None
 
     def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
         """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
