@@ -7,7 +7,7 @@ from typing import Final
 
 from ..model.call import Args, Call
 from ..model.state import Mech, Pin
-from ..model.table import TABLE
+from ..model.table import TABLE, functions_where
 from ..model.vocabulary import CKR, CKU
 from .script import PINS, NotReached, Told
 
@@ -79,7 +79,10 @@ _SAYS: Final[Mapping[str, _Says]] = {
 }
 """Functions whose answer pkcs11-tool tells where it is an error, by the options that have it call them."""
 
-_SETUP: Final = frozenset({"C_Initialize", "C_OpenSession", "C_Login"})
+_SETUP: Final = functions_where(
+    lambda f: not f.happens.isdisjoint(("library-initialized", "session-opened", "logged-in"))
+)
+"""What pkcs11-tool calls by itself before."""
 
 
 def tool_script(trace: Sequence[tuple[Call, str]], told: Told) -> str:
