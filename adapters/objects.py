@@ -86,6 +86,10 @@ class Objects:
         """The objects whose handle is valid."""
         return {index: self._entry[index] for index in sorted(self._known)}
 
+    def existing(self) -> dict[int, Entry]:
+        """The objects that there are, be it that their handles are not known."""
+        return {index: self._entry[index] for index in sorted(self._exists)}
+
     def new_label(self) -> bytes:
         """A label that no object had yet."""
         self._serial += 1

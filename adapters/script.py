@@ -4,7 +4,7 @@ The calls are made concrete as the adapter `raw` does it, beside an application 
 Handles and outputs that a call gave stand in later ones by the number of what gave them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, TypeAlias
@@ -21,7 +21,9 @@ from .cryptoki import CData, ffi
 from .handles import Place
 from .lane import NULL, Lane
 from .memory import Room
+from .objects import PREFIX
 from .parameters import kept_records
+from .templates import CKA
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,21 @@ Value: TypeAlias = "int | bytes | tuple[int, ...] | Named | Again | Record | Rec
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """An object that there is: its number in the model, its labels at first and after a change, its handle if known."""
+
+    index: int
+    labels: tuple[bytes, bytes]
+    handle: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A call of a program.
 
     `observed` is what the trace has of it. A `short` call is made with a buffer one unit shorter than a first call
-    tells. `handles` numbers what it makes, `output` the bytes that it gives.
+    tells. `handles` numbers what it makes, `output` the bytes that it gives. `taken` are the handles that were in use
+    before it of what it makes, `objects` all that there were.
     """
 
     function: str
@@ -75,6 +87,61 @@ class Step:
     short: bool = False
     handles: tuple[int, ...] = ()
     output: int | None = None
+    taken: tuple[int, ...] = ()
+    objects: tuple[Known, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An output of the last call that failed, by the model's name, and what it may be."""
+
+    name: str
+    permitted: tuple[int, ...] = ()
+    at_least: int | None = None
+
+    @property
+    def text(self) -> str:
+        """What it may be, in words."""
+        return f"{self.at_least} or more" if self.at_least is not None else " or ".join(map(str, self.permitted))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a program says beside its calls: what it shows, in lines, and what is permitted at its end."""
+
+    lines: tuple[str, ...]
+    permitted: tuple[str, ...]
+    output: Wanted | None = None
+
+
+class NotReached(Exception):
+    """A library cannot make a call as it is; the text says why, as the rest of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """How a Python program makes calls: what it wants installed, what it begins with, a call, and outputs by name.
+
+    The text for a call leaves its code in `rv` and raises `NotReached` where the library cannot make it.
+    """
+
+    name: str
+    head: str
+    call: Callable[[Step], Iterator[str]]
+    outputs: Mapping[str, str]
+
+
+def labels(steps: Iterable[Step]) -> tuple[bytes, ...]:
+    """The labels that a program gives to objects."""
+    records = (item for step in steps for word in step.words if isinstance(word, Records) for item in word.items)
+    given = (dict(record.members) for record in records)
+    values = (x["pValue"] for x in given if x["type"] == CKA.LABEL)
+    return tuple(dict.fromkeys(v for v in values if isinstance(v, bytes) and v.startswith(PREFIX)))
+
+
+def original_label(step: Step) -> bytes:
+    """The label that the object of a call had at first."""
+    return next((x.labels[0] for x in step.objects if Named("handle", x.handle or 0) in step.words), b"")
 
 
 _CREATES, _WORKS, _FAILS = Named("create mutex"), Named("mutex"), Named("no mutex")
@@ -117,6 +184,12 @@ class _Writer:
 
     def step(self, call: Call, observed: str) -> Step:
         concrete, a = CALLS[call.function], call.args
+        objects = tuple(
+            Known(n, x.labels, x.handle - _HANDLE if n in self.app.objects.known() else None)
+            for n, x in self.app.objects.existing().items()
+        )
+        sessions = tuple(self.app.handles.session(n) - _HANDLE for n in self.app.handles.open)
+        known = tuple(x.handle for x in objects if x.handle is not None)
         words = [*arguments(self.app, self.lane, concrete, a)]
         if filled := blank(self.app, self.lane, concrete, a):
             filled.put()
@@ -138,7 +211,8 @@ class _Writer:
                 ffi.buffer(self.lane.bytes)[: len(self.given[output])] = self.given[output]
         if code is not None:
             noted(self.app, self.lane, concrete, a, int(code))
-        return Step(call.function, values, observed, short, made, output)
+        taken = sessions if call.function == "C_OpenSession" else known
+        return Step(call.function, values, observed, short, made, output, taken, objects)
 
     def _values(self, words: Sequence[CData | Place]) -> Iterator[Value]:
         """What stands for each word; the length behind bytes that were given before is theirs."""

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 import p11conform
 from p11conform.cli import main
+from p11conform.model.call import Data, Flaw, Parameter
 from p11conform.model.decide import forbids_ok
 from p11conform.model.oracle import build
+from p11conform.model.state import Pin
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.search.natural import Way, natural, shows
 from p11conform.subject import SIMULATED_STATE
@@ -109,6 +111,25 @@ def test_a_way_is_short_firm_and_plain(code: CKR) -> None:
         assert not shows(table, SIMULATED_STATE, Way((*way.calls[:n], *way.calls[n + 1 :]), code, way.rule))
     for call in way.calls[:-1]:
         assert (call.args.null, call.args.flaw.name, call.args.parameter.name) == (False, "NONE", "RIGHT")
+
+
+@pytest.mark.parametrize(
+    ("code", "calls", "call", "argument"),
+    [
+        (CKR.ATTRIBUTE_VALUE_INVALID, 3, -1, ("flaw", Flaw.BAD_VALUE)),
+        (CKR.TEMPLATE_INCOMPLETE, 3, -1, ("flaw", Flaw.EMPTY)),
+        (CKR.PIN_LOCKED, 4, -2, ("pin", Pin.WRONG)),
+        (CKR.WRAPPED_KEY_LEN_RANGE, 5, -1, ("data", Data.CUT)),
+        (CKR.ENCRYPTED_DATA_LEN_RANGE, 5, -1, ("data", Data.ODD)),
+        (CKR.MECHANISM_PARAM_INVALID, 4, -1, ("parameter", Parameter.WRONG)),
+    ],
+    ids=str,
+)
+def test_what_a_code_is_about_is_what_is_odd(code: CKR, calls: int, call: int, argument: tuple[str, object]) -> None:
+    way = natural(build(), SIMULATED_STATE, code)
+    assert way is not None
+    name, value = argument
+    assert (len(way.calls), getattr(way.calls[call].args, name)) == (calls, value)
 
 
 def test_a_function_that_begins_without_a_key_leads_on() -> None:

@@ -20,8 +20,8 @@ from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.aspects import aspect
 from p11conform.properties.engine.verdict import Kind
 from p11conform.properties.policy import anything
-from p11conform.properties.reports.findings import beside_setup
-from p11conform.properties.run.campaign import Alone, Budget, Campaign, check, numbered_calls
+from p11conform.properties.reports.findings import Finding, beside_setup
+from p11conform.properties.run.campaign import Alone, Budget, Campaign, check, joined, numbered_calls
 from p11conform.properties.run.driver import Driver, Replay
 from p11conform.properties.run.work import Class, Done, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 from p11conform.properties.search.goals import Search, all_calls, goals
@@ -344,3 +344,50 @@ def test_aspects_tell_apart_what_matters_only() -> None:
         seen.append(aspect(s))
     assert len(set(seen)) == 4
     assert seen[1] == seen[2]
+
+
+class Unfit(Steady):
+    """Says of a mechanism that it is invalid: always, or but where the session is, in which case it should say that."""
+
+    always = True
+
+    def call(self, call: Call) -> Observation:
+        if call.function == "C_DigestInit" and call.args.mechanism is Mech.SHA256:
+            seen = super().call(call)
+            return seen if seen.code == CKR.OK and not self.always else Observation(CKR.MECHANISM_INVALID)
+        return super().call(call)
+
+
+class Picky(Unfit):
+    always = False
+
+
+@pytest.mark.parametrize(("module", "faults"), [(Unfit, 0), (Picky, 1)])
+def test_what_a_mechanism_that_never_works_is_refused_with_is_no_finding(
+    core: Model, module: type[Unfit], faults: int
+) -> None:
+    told: list[Finding] = []
+    driver = Driver(core, ONE_SLOT, module(core, ONE_SLOT), calls=numbered_calls(core, ONE_SLOT))
+    campaign = Campaign(core, ONE_SLOT, Alone(driver), budget=Budget(sequences=0, seconds=600), found=told.append)
+    ended = campaign.run()
+    assert [f.id for f in told] == [f.id for f in ended.findings]
+    assert {f.verdict.call.args.mechanism for f in ended.findings} == {Mech.SHA256} if faults else not ended.findings
+    assert (ended.tally.operational("C_DigestInit", "SHA256"), bool(ended.findings)) == (bool(faults), bool(faults))
+
+
+def test_a_finding_that_becomes_part_of_another_is_told(core: Model) -> None:
+    told: list[Finding] = []
+    driver = Driver(core, ONE_SLOT, Stub(core, ONE_SLOT), calls=numbered_calls(core, ONE_SLOT))
+    campaign = Campaign(core, ONE_SLOT, Alone(driver), budget=Budget(sequences=0, seconds=600), found=told.append)
+    ended = campaign.run()
+    (whole,) = (f for f in ended.findings if f.verdict.kind is Kind.ALWAYS)
+    parts = [f for f, of in joined(told, ended.findings) if of == whole]
+    assert len(parts) >= 2
+    assert {f.id for f in told} == {f.id for f in parts} | {f.id for f in ended.findings if f != whole}
+
+
+class Stub(Steady):
+    """Has one answer to C_GetSessionInfo."""
+
+    def call(self, call: Call) -> Observation:
+        return Observation(CKR.DATA_INVALID) if call.function == "C_GetSessionInfo" else super().call(call)

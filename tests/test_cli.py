@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import _cffi_backend
 import pytest
+from click import Context
 from click.testing import CliRunner, Result
 from conftest import restricted
 
@@ -473,3 +475,17 @@ def test_a_fault_of_ours_is_a_line_and_a_traceback_only_on_request(monkeypatch: 
     ):
         assert shown.exit_code == 70
         assert "Traceback" in shown.stderr
+
+
+def test_the_manual_page_tells_every_command_and_is_well_formed(tmp_path: Path) -> None:
+    page = tmp_path / "p11conform.1"
+    assert p11conform("man", "-o", str(page)).exit_code == 0
+    text = page.read_text()
+    assert text.isascii()
+    for name in cli.main.list_commands(Context(cli.main)):
+        assert f".SH P11CONFORM {name.upper()}\n" in text
+    for option in ("\\-\\-waivers", "\\-\\-fail\\-on", "\\-\\-pin\\-file"):
+        assert option in text
+    if (groff := shutil.which("groff")) is not None:
+        told = subprocess.run([groff, "-man", "-ww", "-Tutf8", "-z", page], capture_output=True, text=True)
+        assert (told.returncode, told.stderr) == (0, "")

@@ -91,6 +91,14 @@ def test_one_answer_to_everything_is_one_change() -> None:
     ]
 
 
+@pytest.mark.parametrize(("causes", "told"), [(3, 3), (4, 1)])
+def test_what_many_earlier_calls_could_be_blamed_for_is_one_change(causes: int, told: int) -> None:
+    calls = [(INIT, *(OPEN,) * n, LOOK) for n in range(causes)]
+    some = [Change(What.FIXED, x, OK, OK, "because of one call", f"{n:08}") for n, x in enumerate(calls)]
+    found = grouped(some)
+    assert (len(found), sum(x.count for x in found)) == (told, causes)
+
+
 def test_another_module_is_told_first() -> None:
     old = {"module": "a", "manufacturer": "One", "library_version": "1.0", "spec": "2.40"}
     lines = list(unlike(old, old | {"manufacturer": "Two", "library_version": "2.0"}))

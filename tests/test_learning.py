@@ -6,6 +6,7 @@ from dataclasses import replace
 from conftest import ONE_SLOT, Steady
 
 from p11conform.model.call import Args, Call, Data, Ending, Observation
+from p11conform.model.chapters.conditions import session_valid
 from p11conform.model.oracle import Model
 from p11conform.model.state import Mech, State
 from p11conform.model.vocabulary import CKR
@@ -233,3 +234,19 @@ def test_a_handle_that_is_0_is_one_finding_and_hides_nothing(core: Model) -> Non
     (found,) = results.findings
     assert (found.verdict.kind, found.functions) == (Kind.DATA_EFFECT, ("C_OpenSession",))
     assert results.tally.pairs.keys() == whole.keys()
+
+
+class Forgetful(Zero):
+    """And takes no handle 0 for one of a session."""
+
+    def call(self, call: Call) -> Observation:
+        if "session" in self._model.functions[call.function].uses and session_valid(self._state, call.args):
+            return Observation(CKR.SESSION_HANDLE_INVALID)
+        return super().call(call)
+
+
+def test_what_comes_of_a_handle_that_is_0_is_of_that_finding(core: Model) -> None:
+    results = check(core, ONE_SLOT, Forgetful(core, ONE_SLOT), budget=Budget(sequences=0, seconds=600))
+    (found,) = results.findings
+    assert (found.verdict.call.function, found.verdict.kind) == ("C_OpenSession", Kind.DATA_EFFECT)
+    assert {x.symptom.seen for x in found.symptoms} == {"CKR_OK", "CKR_SESSION_HANDLE_INVALID"}

@@ -8,9 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from p11conform.commands import page
+from p11conform.model.oracle import build
 from p11conform.properties.reports import beside
 from p11conform.properties.reports.beside_html import render
-from p11conform.properties.reports.results import SCHEMA
+from p11conform.properties.reports.results import report_json
+from p11conform.properties.run.campaign import Results
+from p11conform.properties.run.reach import Reach
+from p11conform.properties.run.tally import Tally
 
 
 def finding(id: str, function: str, severity: str = "medium") -> dict[str, Any]:
@@ -22,9 +26,20 @@ def finding(id: str, function: str, severity: str = "medium") -> dict[str, Any]:
         "functions": [function],
         "observed": "CKR_OK",
         "permitted": [],
-        "trace": [],
+        "trace": [{"function": function, "arguments": {}, "observed": "CKR_OK"}],
         "text": "It must <not> succeed.",
+        "verdict": "fail",
+        "rules": [],
+        "interpretations": [],
+        "first_seen_at_call": 1,
+        "first_seen_at_second": 0.1,
+        "confirmed": 3,
+        "nulls": [],
     }
+
+
+NOTHING = report_json(Results(build(), (), Tally(), 1, 2.0, reach=Reach((), (), (), (), ())), {})
+"""A report of a check that called nothing."""
 
 
 def report(
@@ -35,25 +50,22 @@ def report(
     unfired: list[tuple[str, str, str]] = [],  # noqa: B006
 ) -> dict[str, Any]:
     rows = [dict(zip(("function", "code", "condition"), row, strict=True)) for row in unfired]
-    return {
-        "schema": SCHEMA,
-        "run": {"date": "2026-11-28T10:00:00Z", "p11conform": "0.1.0", "ended": {"how": "finished", "why": ""}},
-        "spec": "2.40",
+    coverage = NOTHING["coverage"]
+    return NOTHING | {
+        "run": NOTHING["run"] | {"date": "2026-11-28T10:00:00Z"},
         "readings": {},
-        "module": {"name": name, "library_version": "1.0"},
-        "seed": 1,
+        "module": {"name": name, "library_version": "1.0", "adapter": "raw"},
         "calls": 10,
-        "seconds": 2.0,
-        "reach": {"poor": []},
-        "coverage": {
+        "coverage": coverage
+        | {
             "pairs": pairs,
             "codes": sorted({code for _, code in pairs}),
             "times": [3 for _ in pairs],
-            "rules": {"unfired": rows},
+            "rules": coverage["rules"] | {"unfired": rows},
         },
         "findings": list(findings),
         "notes": [{"kind": "stub", "about": "CKR_FUNCTION_NOT_SUPPORTED", "functions": ["C_Digest"]}],
-        "interpretations": [{"id": "A-15", "followed": followed}] if followed else [],
+        "interpretations": [{"id": "A-15", "question": "?", "followed": followed, "inconsistent": []}] * bool(followed),
     }
 
 

@@ -14,9 +14,11 @@ from click.testing import CliRunner
 
 from p11conform.adapters.modules import softhsm2
 from p11conform.adapters.modules.module import initialize_tokens
-from p11conform.adapters.script import steps
-from p11conform.adapters.script_c import Told, c_program
-from p11conform.adapters.script_python import python_program
+from p11conform.adapters.script import NotReached, Step, Told, Wanted, steps
+from p11conform.adapters.script_c import c_program
+from p11conform.adapters.script_cffi import CFFI
+from p11conform.adapters.script_pkcs11_tool import tool_script
+from p11conform.adapters.script_python import program_on, python_program
 from p11conform.cli import main
 from p11conform.model.call import Call, read_call
 from p11conform.model.oracle import build
@@ -89,41 +91,147 @@ def token(tmp_path: Path) -> dict[str, str]:
     return os.environ | {"SOFTHSM2_CONF": str(conf), "P11CONFORM_PIN": PIN, "P11CONFORM_SO_PIN": SO_PIN}
 
 
-def programs(c: str, python: str, directory: Path) -> Iterator[list[str]]:
-    """The two programs, ready to be run."""
-    (directory / "it.py").write_text(python)
-    yield [sys.executable, str(directory / "it.py")]
+def programs(written: tuple[Step, ...], told: Told, directory: Path) -> Iterator[list[str]]:
+    """The programs, ready to be run: on PyKCS11 where that reaches, on cffi, and in C."""
+    pythons = {python_program(written, told), program_on(CFFI, "cffi", written, told)}
+    for n, python in enumerate(sorted(pythons)):
+        (directory / f"it{n}.py").write_text(python)
+        yield [sys.executable, str(directory / f"it{n}.py")]
     compiler = shutil.which("cc")
     if compiler is not None:
-        (directory / "it.c").write_text(c)
+        (directory / "it.c").write_text(c_program(written, told))
         built = directory / "it"
         command = (compiler, "-Wall", "-Wextra", "-Werror", "-o", built, directory / "it.c", "-ldl")
         subprocess.run(command, check=True)
         yield [str(built)]
 
 
+def ran(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A program run on SoftHSM."""
+    return subprocess.run([*command, softhsm2.find() or ""], env=environment, capture_output=True, text=True)
+
+
 @pytest.mark.module
 @pytest.mark.parametrize("trace", TRACES.values(), ids=list(TRACES))
-def test_both_programs_do_what_the_trace_has(
+def test_all_programs_do_what_the_trace_has(
     trace: list[tuple[Call, str]], token: dict[str, str], tmp_path: Path
 ) -> None:
-    written = steps(trace)
-    told = Told(("about",), ())
-    for command in programs(c_program(written, told), python_program(written, told), tmp_path):
-        ran = subprocess.run([*command, softhsm2.find() or ""], env=token, capture_output=True, text=True)
-        assert ran.returncode == 1, ran.stdout + ran.stderr
-        assert ran.stdout.splitlines()[-1] == "the divergence shows"
+    for command in programs(steps(trace), Told(("about",), ()), tmp_path):
+        done = ran(command, token)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1] == "the divergence shows"
+
+
+def test_python_is_on_pykcs11_where_that_passes_on_what_is_given() -> None:
+    reached = {name for name, trace in TRACES.items() if "PyKCS11.\n" in python_program(steps(trace), TOLD)}
+    assert reached == {
+        "a signature with a bit flipped",
+        "a signature that is right",
+        "a wrong PIN",
+        "a ciphertext of two parts",
+    }
 
 
 @pytest.mark.module
 def test_what_does_not_show_is_told(token: dict[str, str], tmp_path: Path) -> None:
     written = steps([(INIT, OK), (OPEN, OK), (LOGIN, "CKR_PIN_INCORRECT")])
-    for command in programs(c_program(written, TOLD), python_program(written, TOLD), tmp_path):
-        ran = subprocess.run([*command, softhsm2.find() or ""], env=token, capture_output=True, text=True)
-        assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "it does not show")
-        unset = {name: value for name, value in token.items() if name != "P11CONFORM_PIN"}
-        asked = subprocess.run([*command, softhsm2.find() or ""], env=unset, capture_output=True, text=True)
+    for command in programs(written, TOLD, tmp_path):
+        done = ran(command, token)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "it does not show")
+        asked = ran(command, {name: value for name, value in token.items() if name != "P11CONFORM_PIN"})
         assert (asked.returncode, "set P11CONFORM_PIN" in asked.stderr) == (2, True)
+
+
+DATA = call("C_CreateObject", kind="DATA")
+FIND, FOUND = call("C_FindObjectsInit"), call("C_FindObjects")
+INFO, TOKEN_INFO, LABEL = (
+    call("C_GetSessionInfo"),
+    call("C_GetTokenInfo"),
+    call("C_GetAttributeValue", attribute="LABEL"),
+)
+SECRET = call("C_GenerateKey", mechanism="AES_KEY_GEN", trait="SENSITIVE")
+HALF_SECRET = call("C_GetAttributeValue", attribute="VALUE")
+UNLIKELY = call("C_CreateObject", kind="AES", flaw="UNKNOWN_TYPE")
+OUTPUTS = [
+    ("state", 3, [OPEN, LOGIN, INFO]),
+    ("flags", 6, [OPEN, INFO]),
+    ("slot", 0, [OPEN, INFO]),
+    ("token_present", 1, [call("C_GetSlotInfo")]),
+    ("initialized", 1, [TOKEN_INFO]),
+    ("user_pin_initialized", 1, [TOKEN_INFO]),
+    ("rw_sessions", -1, [OPEN, TOKEN_INFO]),
+    ("length", 2, [call("C_GetSlotList", buffer="NULL")]),
+    ("slots", 3, [call("C_GetSlotList")]),
+    ("handle", 1, [OPEN, OPEN]),
+    ("handle", 1, [OPEN, DATA, DATA]),
+    ("found", 3, [OPEN, DATA, DATA, FIND, FOUND]),
+    ("strangers", 1, [OPEN, DATA, (UNLIKELY, "CKR_ATTRIBUTE_TYPE_INVALID"), FIND, FOUND]),
+    ("count", 1, [OPEN, DATA, DATA, FIND, call("C_FindObjects", many="ONE")]),
+    ("value", 0, [OPEN, DATA, LABEL]),
+    ("value", 1, [OPEN, DATA, call("C_SetAttributeValue", attribute="LABEL"), LABEL]),
+    ("given", 0, [OPEN, SECRET, (HALF_SECRET, "CKR_ATTRIBUTE_SENSITIVE")]),
+]
+"""Outputs that a finding may be about, with what SoftHSM gives; it keeps an object that it did not create."""
+
+
+@pytest.mark.module
+@pytest.mark.parametrize(("name", "right", "calls"), OUTPUTS, ids=[f"{x[0]}-{x[1]}" for x in OUTPUTS])
+def test_an_output_decides_where_the_answer_does_not(
+    name: str, right: int, calls: list[Call | tuple[Call, str]], token: dict[str, str], tmp_path: Path
+) -> None:
+    trace = [(INIT, OK), *(x if isinstance(x, tuple) else (x, OK) for x in calls)]
+    right_alone = Told(("about",), ("CKR_OK",), Wanted(name, (right,)))
+    *others, last = programs(steps(trace), right_alone, tmp_path)
+    for command in (others[0], last):
+        done = ran(command, token)
+        assert (done.returncode, f"{name}: {right}" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+@pytest.mark.module
+def test_an_output_that_is_not_permitted_is_the_divergence(token: dict[str, str], tmp_path: Path) -> None:
+    told = Told(("about",), ("CKR_OK",), Wanted("state", at_least=4))
+    for command in programs(steps([(INIT, OK), (OPEN, OK), (INFO, OK)]), told, tmp_path):
+        done = ran(command, token)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "the divergence shows")
+
+
+@pytest.mark.module
+def test_pkcs11_tool_says_what_it_can(token: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("pkcs11-tool") is None:
+        pytest.skip("pkcs11-tool is not installed")
+    for observed, code in (("CKR_PIN_INCORRECT", 1), ("CKR_PIN_LOCKED", 0)):
+        script = tool_script([(INIT, OK), (OPEN, OK), (call("C_Login", pin="WRONG"), observed)], TOLD)
+        (tmp_path / "it.sh").write_text(script)
+        done = ran(["sh", str(tmp_path / "it.sh")], token)
+        assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_pkcs11_tool_is_not_made_to_say_what_it_cannot() -> None:
+    for trace in ([*SIGNED, (call("C_Verify"), "CKR_DATA_INVALID")], [(INIT, OK), (OPEN, OK), (LOGIN, OK)]):
+        with pytest.raises(NotReached):
+            tool_script(trace, TOLD)
+    by_env = tool_script([(INIT, OK), (OPEN, OK), (LOGIN, OK), (FIND, "CKR_DATA_INVALID")], TOLD)
+    assert "--pin env:P11CONFORM_PIN --list-objects" in by_env
+
+
+@pytest.mark.module
+def test_every_finding_of_softhsm_shows_in_its_programs(token: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    checked = CliRunner().invoke(main, ["check", "softhsm2", "--calls", "5000", "--json", str(file)])
+    assert checked.exit_code == 1, checked.output
+    report = json.loads(file.read_text())
+    ids = [x["id"] for f in report["findings"] for x in (f, *f["symptoms"][1:])]
+    assert len(ids) >= 3
+    for id in ids:
+        for language, start in (("python", [sys.executable]), ("c", [])):
+            program = tmp_path / f"{id}.{language}"
+            made = CliRunner().invoke(main, ["reproduce", str(file), id, "--as", language, "-o", str(program)])
+            assert made.exit_code == 0, made.output
+            if language == "c":
+                source = program.rename(program.with_suffix(".source.c"))
+                subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-o", program, source, "-ldl"], check=True)
+            done = ran([*start, str(program)], token)
+            assert (done.returncode, done.stdout.splitlines()[-1:]) == (1, ["the divergence shows"]), done.stdout
 
 
 def test_every_call_can_be_written() -> None:
@@ -132,9 +240,10 @@ def test_every_call_can_be_written() -> None:
         written = steps([(INIT, OK), (OPEN, OK), (plain, OK)])
         assert "PIN\\x00" not in c_program(written, TOLD)
         compile(python_program(written, TOLD), f.name, "exec")
+        compile(program_on(CFFI, "cffi", written, TOLD), f.name, "exec")
 
 
-@pytest.mark.parametrize(("language", "holds"), [("c", "f->C_Logout("), ("python", "f.C_Logout(")])
+@pytest.mark.parametrize(("language", "holds"), [("c", "f->C_Logout("), ("python", "lib.C_Logout(")])
 def test_a_finding_is_written_as_a_program(language: str, holds: str, report: dict[str, Any], tmp_path: Path) -> None:
     file, program = tmp_path / "report.json", tmp_path / "program"
     file.write_text(json.dumps(report))

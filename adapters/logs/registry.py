@@ -58,18 +58,27 @@ def open_log(path: Path, stream: TextIO | None = None, *, follow: bool = False) 
     return Log(form.name, size, form.read(_lines(head, file, follow)))
 
 
+LONGEST: Final = 1 << 24
+"""Letters of a line, at most: a call has thousands."""
+
 WAIT: Final = 0.3
 """Seconds between two looks at whether a log has grown."""
 
 
 def _lines(head: str, file: TextIO, follow: bool) -> Iterator[str]:
-    """The lines of a file of which the head was read already."""
+    """The lines of a file of which the head was read already.
+
+    Raises:
+        BadLog: for a line that is longer than any.
+    """
     *whole, begun = head.split("\n")
     yield from whole
     with file:
         while True:
-            for line in file:
+            while line := file.readline(LONGEST):
                 begun += line
+                if len(begun) > LONGEST:
+                    raise BadLog(f"a line has more than {LONGEST >> 20} million letters, which no call has")
                 if line.endswith("\n"):
                     yield begun
                     begun = ""

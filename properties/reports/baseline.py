@@ -21,7 +21,7 @@ from ...model.vocabulary import CKR
 from ..engine.verdict import one_of
 from ..run.probe import Case
 from ..search.natural import answer
-from .results import Unreadable
+from .results import Unreadable, content
 
 LARGEST: Final = 8_000_000
 """Bytes of a file that is read; what is written has less than a million."""
@@ -187,11 +187,7 @@ def read_baseline(path: Path) -> Baseline:
         Unreadable: if it is none; the text is one line that says where and why.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unreadable(f"{path}: more than {LARGEST // 1_000_000} MB, which no baseline has")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        lines = content(path, LARGEST, "baseline").decode().splitlines()
     except UnicodeError:
         raise Unreadable(f"{path}: not text; give a file that p11conform baseline wrote") from None
     if not lines or lines[0] != TITLE:

@@ -1,5 +1,6 @@
 """What a module does otherwise than another, or than before: each change classed, those of one cause together."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -62,6 +63,9 @@ class Change:
         yield f"    {', '.join(map(call_text, self.calls))}"
 
 
+BLAMED: Final = 3
+"""Causes that one answer of one function may have in earlier calls, at most."""
+
 AGAINST: Final = ", against the text"
 _FATAL: Final = ("died", "hung")
 _OK: Final = str(CKR.OK)
@@ -116,6 +120,12 @@ def grouped(changes: Iterable[Change]) -> tuple[Change, ...]:
         if (x.what, x.calls) not in seen:
             seen.add((x.what, x.calls))
             found.setdefault(_cause(x), []).append(x)
+    blamed_for = Counter(_answer(some[0]) for key, some in found.items() if key != _answer(some[0]))
+    for key, some in [*found.items()]:
+        # What many earlier calls could be blamed for is the function's own.
+        own = _answer(some[0])
+        if key != own and blamed_for[own] > BLAMED:
+            found.setdefault(own, []).extend(found.pop(key))
     for key, some in [*found.items()]:
         # What gives one answer to all is one change, be it right or wrong; so is what succeeds where it must not, and
         # where an earlier call could be blamed for that, too.
@@ -129,8 +139,11 @@ def grouped(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 def _cause(x: Change) -> tuple[object, ...]:
     """What changes have alike that are taken together: what an earlier call did, or one answer of one function."""
-    if x.cause:
-        return x.what, x.cause
+    return (x.what, x.cause) if x.cause else _answer(x)
+
+
+def _answer(x: Change) -> tuple[object, ...]:
+    """What sort of change it is, in which function, and the answer that was or is against the text."""
     return x.what, x.function, (x.before if x.what is What.FIXED else x.after).removesuffix(AGAINST)
 
 

@@ -20,7 +20,7 @@ from ...model.interpretations import INTERPRETATIONS
 from ...model.oracle import Model
 from ...model.rule import Rule
 from ...model.vocabulary import CKR, Version
-from ..engine.verdict import Steps
+from ..engine.verdict import Steps, Verdict
 from ..policy import Level, Rights
 from ..run.campaign import Budget, Results
 from ..run.tally import REACHED, UNTRIED, Tally
@@ -52,6 +52,22 @@ class Unreadable(Exception):
     """A file is not what it should be; the text is one line that says why."""
 
 
+def content(path: Path, most: int, what: str) -> bytes:
+    """All of a file, which is read no further than to see that it is larger than anything of ours.
+
+    Raises:
+        Unreadable: if it cannot be read, or has more than so many bytes; `what` is what it should be.
+    """
+    try:
+        with path.open("rb") as file:
+            found = file.read(most + 1)
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from None
+    if len(found) > most:
+        raise Unreadable(f"{path}: more than {most // 1_000_000} MB, which no {what} has")
+    return found
+
+
 def trace_json(steps: Steps) -> list[dict[str, Any]]:
     """A trace: each call with its arguments and what was observed."""
     return [
@@ -81,6 +97,7 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "confirmed": finding.confirmed,
         "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
         "symptoms": [symptom_json(x) for x in finding.symptoms],
+        **output_json(v),
     }
 
 
@@ -97,7 +114,17 @@ def symptom_json(shown: Shown) -> dict[str, Any]:
         "trace": trace_json(shown.steps),
         "first_seen_at_call": shown.first_call,
         "confirmed": shown.confirmed,
+        **output_json(shown.verdict),
     }
+
+
+def output_json(v: Verdict) -> dict[str, Any]:
+    """The output that fails, what it was and what it may be; nothing where the answer alone fails."""
+    m = v.mismatch
+    if m is None:
+        return {}
+    may_be = {"at_least": m.permitted.start} if isinstance(m.permitted, range) else {"permitted": list(m.permitted)}
+    return {"output": {"name": m.output, "seen": m.seen, **may_be}}
 
 
 def rule_json(rule: Rule) -> dict[str, str]:
@@ -334,11 +361,7 @@ def read_report(path: Path) -> dict[str, Any]:
         Unreadable: if the file is missing, is not JSON, or is not a report.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unreadable(f"{path}: more than {LARGEST // 1_000_000} MB, which no report has")
-        data: Any = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        data: Any = msgspec.json.decode(content(path, LARGEST, "report"))
     except (ValueError, RecursionError):
         raise Unreadable(f"{path}: not JSON; give a report that p11conform check --json wrote") from None
     if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, *OLDER):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .phrases import by_severity, few
-from .results import Unreadable
+from .results import Unreadable, content
 
 LARGEST: Final = 1_000_000
 """Bytes of a file that is read."""
@@ -54,11 +54,7 @@ def read_waivers(path: Path) -> tuple[Waiver, ...]:
         Unreadable: if it is no file of waivers; the text is one line that says why.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unreadable(f"{path}: more than {LARGEST // 1_000_000} MB, which no file of waivers has")
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        data = tomllib.loads(content(path, LARGEST, "file of waivers").decode().replace("\r\n", "\n"))
     except (ValueError, RecursionError) as error:
         why = " ".join(str(error).split())[:100]
         raise Unreadable(f"{path}: not TOML ({why}); p11conform waivers writes such a file") from None

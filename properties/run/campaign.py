@@ -19,9 +19,10 @@ from typing import Final, Protocol
 from ...model.call import Args, Call, Ending
 from ...model.environment import EVENTS
 from ...model.oracle import Model, in_scope, ruling, suffering
-from ...model.state import State
+from ...model.state import Mech, State
 from ...model.vocabulary import CKR
 from ..engine.verdict import (
+    HARMLESS,
     Cause,
     Kind,
     Severity,
@@ -57,6 +58,12 @@ UNCONFIRMED: Final = "against the text, but the check ended before it was seen a
 """Said of a failure that no time was left to confirm."""
 
 _INVALID: Final = str(CKR.MECHANISM_INVALID)
+
+_NO_HANDLE: Final = "HANDLE_INVALID"
+"""How the names of codes end that say that a handle is none."""
+
+UNTRIED_MECHANISM: Final = "whether the mechanism works at all was not seen"
+"""Said of a failure by CKR_MECHANISM_INVALID where that decides whether it is any."""
 
 TRIES_AGAIN: Final = 3
 """How often a failure is tried again before it counts as seen once."""
@@ -349,6 +356,14 @@ def one_for_each_constant(model: Model, findings: Sequence[Finding], tally: Tall
     return kept
 
 
+def joined(told: Iterable[Finding], findings: Sequence[Finding]) -> Iterator[tuple[Finding, Finding]]:
+    """Findings told on the way that are no findings of their own in the end, each with the one that it is a part of."""
+    own = {f.id for f in findings}
+    for finding in told:
+        if finding.id not in own:
+            yield finding, next(f for f in findings if finding.first in f.symptoms)
+
+
 class Campaign:
     """A check of one module by a crew; every new failure is shrunk at once."""
 
@@ -391,11 +406,14 @@ class Campaign:
         self._looked_into: Counter[tuple[Cause, str, str]] = Counter()
         self._later: dict[tuple[Cause, str, str], tuple[Failed, int]] = {}
         """Failures of a cause that has a finding, in functions that are not among it yet, and when they were seen."""
+        self._waiting: dict[tuple[Cause, str, Mech], tuple[Failed, int]] = {}
+        """Failures by CKR_MECHANISM_INVALID of mechanisms that were not seen to work, each with the calls before it."""
         self._curve: list[Point] = []
         self._costs: dict[str, tuple[int, float]] = {}
         self._deaths = Deaths(self._uses)
         self.habits = Habits(model)
         self._detours = Detours(model, by_function(all_calls(model, initial)), self._leads)
+        self._tried: set[tuple[str, Mech]] = set()
         self._spared: frozenset[int] = frozenset()
         self._put_off: frozenset[int] = frozenset()
         """Calls that wait until last, as NULL pointers like theirs kill."""
@@ -425,8 +443,11 @@ class Campaign:
     def results(self, ended: Ended | None = None) -> Results:
         """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
-        lasting = [f for f in self.findings if not self._not_operational(f.verdict.call, f.verdict.observation.text)]
-        found = one_for_each_constant(self._model, lasting, self.tally)
+        for failed, _ in self._waiting.values():
+            if self.tally.operational(failed.function, failed.calls[-1].args.mechanism.name) is None:
+                self.tally.inconclusive[failed.function, failed.seen, UNTRIED_MECHANISM] += 1
+        self._waiting.clear()
+        found = one_for_each_constant(self._model, self.findings, self.tally)
         findings = tuple(sorted(found, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         return Results(
             self._model,
@@ -812,6 +833,10 @@ class Campaign:
                 self._curve.append(Point(before + new.calls, self._elapsed(), len(self._classes)))
         for failed in done.failures:
             self._learn(failed, before + failed.at)
+        for key, (failed, first) in tuple(self._waiting.items()):
+            if not self._waits(failed.calls[-1], failed.seen):
+                del self._waiting[key]
+                self._learn(failed, first)
         tally, found = self.tally, len(self.findings)
         self._watch(
             Progress(source.value, tally.calls, len(tally.states), len(tally.fired), found, *self._share_and_left())
@@ -847,7 +872,8 @@ class Campaign:
 
     def _look_into(self, failed: Failed, first: int, *, late: bool = False) -> None:
         """Find out what a failure comes of; one of a known cause in another function only when it is `late`."""
-        if self._not_operational(failed.calls[-1], failed.seen):
+        if self._waits(failed.calls[-1], failed.seen):
+            self._waiting.setdefault((failed.cause, failed.function, failed.calls[-1].args.mechanism), (failed, first))
             return
         raw = (failed.cause, failed.function, failed.seen)
         unclear = unexplained(failed.cause) and self._looked_into[raw] < UNEXPLAINED
@@ -895,7 +921,9 @@ class Campaign:
             self._put_by(failed, first, "seen again, but not in a fresh process by itself")
             return None
         found = replace(found, confirmed=confirmed)
-        k = self._caused(final.cause, found.symptom)
+        k = self._of_a_handle(small, first)
+        if k is None:
+            k = self._caused(final.cause, found.symptom)
         if k is None:
             k = len(self.findings)
             self.findings.append(Finding((found,)))
@@ -919,12 +947,30 @@ class Campaign:
             return None
         return again.steps, again.failure
 
-    def _not_operational(self, call: Call, seen: str) -> bool:
-        """Whether a failure is one of a mechanism that the token does not do after all.
+    def _waits(self, call: Call, seen: str) -> bool:
+        """Whether a failure says only that a mechanism is invalid, and it was not seen to work in that use.
 
-        It is one note for each such mechanism and use (see `Note.DEAD`), and no finding.
+        If it never works there, that is one note for the mechanism and the use (see `Note.DEAD`), and no finding.
         """
-        return seen == _INVALID and self.tally.not_operational(call.function, call.args.mechanism.name)
+        named = seen == _INVALID and {"mechanism", "session"} <= {*self._uses[call.function]}
+        if not named or call.args.mechanism == Mech.OTHER:
+            return False
+        if self.tally.operational(call.function, call.args.mechanism.name) is None:
+            self._try(call.function, call.args.mechanism)
+        return not self.tally.operational(call.function, call.args.mechanism.name)
+
+    def _try(self, function: str, mechanism: Mech) -> None:
+        """Use a mechanism as the matrix of operations does, once, to see whether it works."""
+        if (function, mechanism) in self._tried or not self._may_look():
+            return
+        self._tried.add((function, mechanism))
+        for row in rows(self._model, self._initial):
+            calls = (*row.way, *(row.begin or row.cells[0].calls[:1]))
+            if row.mechanism is mechanism and calls[-1].function == function:
+                replay = self._replay(calls)
+                if len(replay.steps) == len(calls):
+                    self.tally.tried(replay.verdicts[-1], self._uses[function])
+                return
 
     def _confirmed(self, steps: Steps, failure: Verdict) -> int:
         """How often, of `CONFIRMATIONS` tries, a trace fails alike by itself, each in a fresh process."""
@@ -955,6 +1001,25 @@ class Campaign:
         if exact is not None:
             return exact
         return next((k for own, seen, k in known if seen == new.seen and explains(own, cause)), None)
+
+    def _of_a_handle(self, steps: Steps, first: int) -> int | None:
+        """The finding of a handle that is none, where a trace ends as a call takes that for what it is; else None."""
+        *before, (_, seen) = steps
+        if not seen.text.endswith(_NO_HANDLE):
+            return None
+        given = [n for n, (_, x) in enumerate(before) if not HARMLESS.isdisjoint(x.outputs)]
+        for n in given:
+            calls = tuple(call for call, _ in before[: n + 1])
+            failure = self._replay(calls).failure
+            if failure is None:
+                continue
+            self._look_into(
+                Failed(calls, (), failure.cause, failure.call.function, failure.observation.text, len(calls)), first
+            )
+            k = next((k for k, f in enumerate(self.findings) if f.verdict.cause == failure.cause), None)
+            if k is not None:
+                return k
+        return None
 
     def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
         """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
@@ -1035,13 +1100,17 @@ class Campaign:
             if not self._may_look():
                 return False
             replay = self._replay(trial)
-            if not same_fault(original, replay.failure):
+            if not self._same_fault(original, replay.failure):
                 return False
             failing[tuple(trial)] = replay
             return True
 
         best = shrink(calls, self._uses, fails, guesses)
         return self._replay(best) if self._may_look() else failing.get(best, shown)
+
+    def _same_fault(self, first: Verdict, other: Verdict | None) -> bool:
+        """Whether another failure is the same fault, and not perhaps that of a mechanism that never works."""
+        return same_fault(first, other) and other is not None and not self._waits(other.call, other.observation.text)
 
     def _clearer(self, steps: Steps, failure: Verdict) -> tuple[Replay, Verdict] | None:
         """Another call of the function at the end of a trace that fails alike, with fewer facts to speak of.
@@ -1065,7 +1134,7 @@ class Campaign:
                 return None
             replay = self._replay((*before, call))
             other = replay.failure
-            if other is not None and same_fault(failure, other) and other.facts < failure.facts:
+            if other is not None and self._same_fault(failure, other) and other.facts < failure.facts:
                 return replay, other
         return None
 

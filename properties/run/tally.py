@@ -79,9 +79,10 @@ class Tally:
     advice: dict[str, Unheeded] = field(default_factory=dict)
     reached: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def not_operational(self, function: str, mechanism: str) -> bool:
-        """Whether a mechanism that the token offers for a use was never more than invalid there."""
-        return self.mechanisms.get((function, mechanism)) == {str(CKR.MECHANISM_INVALID)}
+    def operational(self, function: str, mechanism: str) -> bool | None:
+        """Whether a mechanism that the token offers for a use was ever more than invalid there; None if never tried."""
+        seen = self.mechanisms.get((function, mechanism))
+        return None if seen is None else seen != {str(CKR.MECHANISM_INVALID)}
 
     def constants(self) -> Iterator[tuple[str, str]]:
         """Functions that always gave the same answer, often enough to tell, each with it."""
@@ -106,24 +107,30 @@ class Tally:
         elif verdict.outcome is Outcome.INCONCLUSIVE:
             self.inconclusive[call.function, seen, verdict.why] += times
         worked = passed and verdict.observation.code == CKR.OK
-        trouble = verdict.outcome is Outcome.INCONCLUSIVE and CKR.OK in verdict.permitted
         function = model.functions[call.function]
         if worked and (made := _made(call, function)) is not None:
             self.reached[made] += times
-        uses = function.uses
-        # With data, trouble may be what the module makes of the data.
-        refused = verdict.outcome is Outcome.FAIL and verdict.observation.code == CKR.MECHANISM_INVALID
-        wholly = refused and CKR.OK in verdict.permitted and "session" in uses
-        if (
-            "mechanism" in uses
-            and call.args.mechanism != Mech.OTHER
-            and (wholly or ((worked or trouble) and "data" not in uses))
-        ):
-            self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen)
+        self.tried(verdict, function.uses)
         for x in verdict.advice:
             unheeded = self._unheeded(x.cause)
             unheeded.count += times
             unheeded.seen[call.function, seen] += times
+
+    def tried(self, verdict: Verdict, uses: tuple[str, ...]) -> None:
+        """Note how a function did with a mechanism, where the text let it succeed."""
+        call, seen = verdict.call, verdict.observation
+        if not {"mechanism", "session"} <= {*uses} or call.args.mechanism == Mech.OTHER:
+            return
+        match verdict.outcome:
+            case Outcome.PASS:
+                tells = seen.code == CKR.OK
+            case Outcome.INCONCLUSIVE:
+                # With data, trouble may be what the module makes of the data.
+                tells = CKR.OK in verdict.permitted and "data" not in uses
+            case Outcome.FAIL:
+                tells = CKR.OK in verdict.permitted and seen.code == CKR.MECHANISM_INVALID
+        if tells:
+            self.mechanisms.setdefault((call.function, call.args.mechanism.name), set()).add(seen.text)
 
     def _unheeded(self, cause: Cause) -> Unheeded:
         return self.advice.setdefault(cause.id, Unheeded(cause))

@@ -326,6 +326,12 @@ class Search:
             self._wanted.discard(goal)
             self._left[goal.function] -= 1
 
+    def want(self, goal: Goal) -> None:
+        """Look for a goal again, as what was found will not do."""
+        if goal not in self._wanted:
+            self._wanted.add(goal)
+            self._left[goal.function] += 1
+
     @property
     def over(self) -> bool:
         """Whether nothing is looked for any more."""

@@ -6,18 +6,20 @@ are left out, arguments become the harmless ones, and of the ways to make the la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, islice
+from math import inf
 
-from ...model.call import Call
+from ...model.call import Call, Data, Flaw
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, applicable, in_scope, may_succeed, permitted, ruling, successors
 from ...model.rule import Function, Rule, Strength
 from ...model.state import Pin, State
-from ...model.vocabulary import CKR
-from .goals import Goal, Part, Search
-from .setups import situations
+from ...model.vocabulary import CKR, CKU
+from .goals import Calls, Goal, Part, Search
+from .setups import follow, places
 
 DEPTH = 3
 """Calls to the states in which is looked; places that are further away have ways of their own.
@@ -29,16 +31,19 @@ ODD_LEAD = 3
 """How odd a call that leads on may be."""
 
 CANDIDATES = 12
-"""Sequences that are made as plain as can be, the shortest of the firmest rows first."""
+"""Sequences that are made as plain as can be, the shortest first."""
 
 ALIKE = 20
 """Ways to make a last call among which the plainest is taken; they come with the fewest deviations first."""
 
 DEVIATIONS = (1, 2)
-"""Arguments of a call that are not the harmless ones, at most; more are looked at where fewer show nothing firm."""
+"""Arguments of a call that are not the harmless ones, at most; more are looked at where fewer show nothing."""
 
 MANY = 600
 """Calls of a function that are too many to be looked at in every state."""
+
+FEW = 20
+"""Functions of which odder calls are looked at as soon as plain ones show nothing at a place."""
 
 _LOOSE = (Strength.SHOULD, Strength.MAY, Strength.UNSAID)
 
@@ -47,6 +52,10 @@ LEFT_OUT = 3
 
 _ODD = {"slot": 3, "null": 2, "reserved": 2, "session": 2}
 """How odd an argument is that is not the harmless one; all others count one."""
+
+
+_NULLS = (Flaw.NULL, Data.NULL)
+"""Values that are odder than others: NULL pointers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +72,28 @@ def natural(model: Model, initial: State, code: CKR, function: str | None = None
 
     The row that gives the code is as firm as any that does, and no other condition there forbids success.
     """
-    best: Way | None = None
-    for deviations in DEVIATIONS:
-        fewer = {n: _few(f, initial, deviations) for n, f in model.functions.items()}
-        found = _natural(replace(model, functions=fewer), initial, code, function, near=best is None)
-        if found is not None and (best is None or firmness(found.rule) < firmness(best.rule)):
-            best = found
-        if best is not None and firmness(best.rule) <= _firmest(model, code, function):
-            break
-    return best
+    names = [name for name in model.functions if function in (None, name)]
+    if code is CKR.OK:
+        goals = {0: [Goal(name, None) for name in names]}
+    else:
+        goals = {}
+        for name in names:
+            for k, r in enumerate(model.functions[name].rules):
+                if r.code is code:
+                    goals.setdefault(firmness(r), []).extend(_goals(name, k, r))
+    near = _Near(model, initial)
+    for firm in sorted(goals):
+        found = _natural(model, initial, code, goals[firm], near)
+        if found is not None:
+            return found
+    return None
+
+
+def _goals(name: str, k: int, rule: Rule) -> Iterator[Goal]:
+    """What shows a row: that it alone gives its code, or where it is what the text recommends, that it does so too."""
+    yield Goal(name, k, Part.ALONE)
+    if rule.strength is Strength.SHOULD:
+        yield Goal(name, k, Part.APPLIES)
 
 
 def _few(f: Function, initial: State, deviations: int) -> Function:
@@ -80,64 +102,98 @@ def _few(f: Function, initial: State, deviations: int) -> Function:
     return fewer if len(tuple(islice(fewer.calls(initial), MANY))) < MANY else replace(f, deviations=1)
 
 
-def _firmest(model: Model, code: CKR, function: str | None) -> int:
-    """How firm a row for a code can be at best."""
-    rows = (r for name, f in model.functions.items() if function in (None, name) for r in f.rules if r.code is code)
-    return min(map(firmness, rows), default=0)
-
-
-def _natural(model: Model, initial: State, code: CKR, function: str | None, near: bool) -> Way | None:
-    """The plainest sequence, not sought near the start where it was already."""
-    names = [name for name in model.functions if function in (None, name)]
-    if code is CKR.OK:
-        goals = [Goal(name, None) for name in names]
-    else:
-        rows = ((name, k, r) for name in names for k, r in enumerate(model.functions[name].rules))
-        goals = [Goal(name, k, Part.ALONE) for name, k, r in rows if r.code is code]
-    ways = _ways(model, initial, code, goals, _firmest(model, code, function), near)
-    firmest = sorted(ways, key=lambda way: (firmness(way.rule), len(way.calls)))
-    plain = (_plainer(model, initial, way) for way in firmest[:CANDIDATES])
+def _natural(model: Model, initial: State, code: CKR, goals: Sequence[Goal], near: _Near) -> Way | None:
+    """The plainest sequence to any of these goals."""
+    shortest = sorted(_ways(model, initial, code, goals, near), key=lambda way: len(way.calls))
+    plain = (_plainer(model, initial, way) for way in shortest[:CANDIDATES])
     order = list(model.functions)
 
-    def rank(way: Way) -> tuple[int, int, int, int]:
+    def rank(way: Way) -> tuple[int, int, int]:
         odd = sum(_oddness(model, initial, call) for call in way.calls)
-        return firmness(way.rule), len(way.calls), odd, order.index(way.calls[-1].function)
+        return len(way.calls), odd, order.index(way.calls[-1].function)
 
     return min(plain, key=rank, default=None)
 
 
-def _ways(model: Model, initial: State, code: CKR, goals: Sequence[Goal], firmest: int, near: bool) -> Iterator[Way]:
-    """A way to each goal, less what it does not need; none is sought further away than the nearest of the firmest."""
+def _ways(model: Model, initial: State, code: CKR, goals: Sequence[Goal], near: _Near) -> Iterator[Way]:
+    """Ways to goals, less what they do not need; none is sought further away than the nearest that was found.
+
+    First near the start, then at the places that the search knows, plain calls before odder ones.
+    """
     search = Search(model, initial, lambda _s, _c: True, goals)
-    wanted = {name: tuple(model.functions[name].calls(initial)) for name in sorted({g.function for g in goals})}
-    if goals and not (near and _near(model, initial, search, wanted, firmest)):
-        for s, place in situations(model, initial):
-            search.look(s, place.way, {name: wanted[name] for name in sorted(place.functions & wanted.keys())})
-    for found in search.found:
-        yield _shorter(model, initial, Way(found.calls, code, found.rule))
+    wanted = sorted({g.function for g in goals})
+    taken, least = 0, inf
+
+    @cache
+    def calls(odd: int) -> Calls:
+        return {name: tuple(_few(model.functions[name], initial, odd).calls(initial)) for name in wanted}
+
+    def look(s: State, way: tuple[Call, ...], names: Iterable[str], oddness: Iterable[int]) -> Iterator[Way]:
+        nonlocal taken, least
+        for odd in oddness:
+            search.look(s, way, {name: calls(odd)[name] for name in names})
+            for found in search.found[taken:]:
+                shorter = _shorter(model, initial, Way(found.calls, code, found.rule))
+                if shows(model, initial, shorter):
+                    least = min(least, len(shorter.calls))
+                    yield shorter
+                else:
+                    search.want(found.goal)
+            taken = len(search.found)
+            if least < inf:
+                return
+
+    def look_near(odd: int) -> Iterator[Way]:
+        for depth, level in enumerate(near.levels()):
+            names = wanted if depth < DEPTH else [name for name in wanted if name in near.leading]
+            for s, way in level.items():
+                yield from look(s, way, names, (odd,))
+            if least < inf:
+                return
+
+    def look_further(oddness: Sequence[int]) -> Iterator[Way]:
+        for place in sorted(places(initial), key=lambda place: len(place.way)):
+            names = [name for name in wanted if name in place.functions]
+            end = follow(model, initial, place.way) if names and len(place.way) <= least else None
+            if end is not None:
+                yield from look(end, place.way, names, oddness)
+
+    plain, odd = DEVIATIONS
+    few = DEVIATIONS if len(wanted) <= FEW else (plain,)
+    for ways in (look_near(plain), look_further(few), look_near(odd), look_further((odd,))):
+        yield from ways
+        if least < inf:
+            return
 
 
-def _near(model: Model, initial: State, search: Search, wanted: Mapping[str, tuple[Call, ...]], firmest: int) -> bool:
-    """Look from the states near the start, level by level; whether that showed what is as firm as can be."""
-    leading = {name: replace(f, deviations=2) for name, f in model.functions.items() if _leads(model, name)}
-    leads = [c for f in leading.values() for c in f.calls(initial) if _oddness(model, initial, c) <= ODD_LEAD]
-    level: dict[State, tuple[Call, ...]] = {initial: ()}
-    seen = {initial}
-    for depth in range(DEPTH + 1):
-        here = wanted if depth < DEPTH else {name: calls for name, calls in wanted.items() if name in leading}
-        for s, way in level.items():
-            search.look(s, way, here)
-        if any(firmness(found.rule) <= firmest for found in search.found):
-            return True
+class _Near:
+    """The states near the start, level by level, each with a way to it; what was found once is kept."""
+
+    def __init__(self, model: Model, initial: State) -> None:
+        self._model = model
+        functions = {name: replace(f, deviations=2) for name, f in model.functions.items() if _leads(model, name)}
+        self.leading = functions.keys()
+        self._leads = [
+            c for f in functions.values() for c in f.calls(initial) if _oddness(model, initial, c) <= ODD_LEAD
+        ]
+        self._levels: list[dict[State, tuple[Call, ...]]] = [{initial: ()}]
+
+    def levels(self) -> Iterator[Mapping[State, tuple[Call, ...]]]:
+        """The states by the number of calls to them."""
+        for depth in range(DEPTH + 1):
+            if depth == len(self._levels):
+                self._levels.append(self._further())
+            yield self._levels[depth]
+
+    def _further(self) -> dict[State, tuple[Call, ...]]:
+        seen = {s for level in self._levels for s in level}
         further: dict[State, tuple[Call, ...]] = {}
-        for s, way in level.items():
-            for call in leads:
-                after = _after(model, s, call)
+        for s, way in self._levels[-1].items():
+            for call in self._leads:
+                after = _after(self._model, s, call)
                 if after is not None and after not in seen:
                     further.setdefault(after, (*way, call))
-        seen |= further.keys()
-        level = further
-    return False
+        return further
 
 
 def _leads(model: Model, name: str) -> bool:
@@ -178,8 +234,11 @@ def firmness(rule: Rule | None) -> int:
 
 def _oddness(model: Model, initial: State, call: Call) -> int:
     f = model.functions[call.function]
-    odd = (name for name in f.uses if getattr(call.args, name) != f.domain(name, initial)[0])
-    return sum(_ODD.get(name, 1) + (call.args.pin not in (Pin.WRONG, Pin.SO)) * (name == "pin") for name in odd)
+    odd = [name for name in f.uses if getattr(call.args, name) != f.domain(name, initial)[0]]
+    given = [getattr(call.args, name) for name in odd]
+    # A PIN that is wrong is plainer than somebody else's.
+    others = "pin" in odd and call.args.pin is not (Pin.SO if call.args.user is CKU.SO else Pin.WRONG)
+    return sum(_ODD.get(name, 1) for name in odd) + sum(any(x is null for null in _NULLS) for x in given) + others
 
 
 def shows(model: Model, initial: State, way: Way) -> bool:
@@ -211,10 +270,13 @@ def _plainer(model: Model, initial: State, way: Way) -> Way:
     for n, call in enumerate(way.calls[:-1]):
         f = model.functions[call.function]
         for name in f.uses:
-            args = replace(way.calls[n].args, **{name: f.domain(name, initial)[0]})
-            plain = replace(way, calls=(*way.calls[:n], replace(call, args=args), *way.calls[n + 1 :]))
-            if plain != way and shows(model, initial, plain):
-                way = plain
+            for value in (f.domain(name, initial)[0], *((Pin.WRONG,) if name == "pin" else ())):
+                plain = replace(call, args=replace(way.calls[n].args, **{name: value}))
+                less = replace(way, calls=(*way.calls[:n], plain, *way.calls[n + 1 :]))
+                odd = _oddness(model, initial, way.calls[n])
+                if _oddness(model, initial, plain) < odd and shows(model, initial, less):
+                    way = less
+    way = _shorter(model, initial, way)
     *before, last = way.calls
     ways = (replace(way, calls=(*before, other)) for other in model.functions[last.function].calls(initial))
     alike = islice((w for w in ways if shows(model, initial, w)), ALIKE)

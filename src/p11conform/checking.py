@@ -19,7 +19,7 @@ from .opened import opened, others, workers
 from .options import Opening
 from .properties.reports.findings import Finding
 from .properties.reports.results import Run
-from .properties.run.campaign import Budget, Campaign, Crew, Ended, How, Results
+from .properties.run.campaign import Budget, Campaign, Crew, Ended, How, Results, joined
 from .properties.run.tally import Tally
 
 
@@ -154,7 +154,9 @@ class Check:
             gc.unfreeze()
 
     def _whole(self, results: Results) -> Results:
-        """The results with what was found before the campaign."""
+        """The results with what was found before the campaign; what was told and is part of another finding is told."""
+        for finding, whole in joined(self.campaign.findings if self.campaign else (), results.findings):
+            self.display.joined(finding, whole)
         return replace(results, findings=(*self.shown, *results.findings))
 
     @contextmanager

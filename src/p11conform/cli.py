@@ -60,6 +60,7 @@ class _Commands(click.Group):
         "graph",
         "judge",
         "lint",
+        "man",
         "modules",
         "monitor",
         "page",

@@ -52,7 +52,16 @@ class Display:
         """Show a finding as soon as it is confirmed."""
         v = finding.verdict
         kind = v.kind.value if v.kind else ""
-        line = f"found: {v.severity.value} {finding.id} {kind}: {v.call.function} → {v.observation.text}"
+        self._keep(f"found: {v.severity.value} {finding.id} {kind}: {v.call.function} → {v.observation.text}")
+
+    def joined(self, finding: Finding, whole: Finding) -> None:
+        """Say of a finding that was shown of which one it turned out to be a part."""
+        v = whole.verdict
+        kind = v.kind.value if v.kind else ""
+        self._keep(f"{finding.id} is part of {whole.id} {kind}: {v.call.function} → {v.observation.text}")
+
+    def _keep(self, line: str) -> None:
+        """Show a line that stays."""
         if self._live is not None:
             self._live.console.print(line, markup=False)
         else:

@@ -21,6 +21,10 @@ class Exit(IntEnum):
     TERMINATED = 128 + signal.SIGTERM
 
 
+LONGEST = 500
+"""Letters of the line that says why a command cannot go on."""
+
+
 class Failure(click.ClickException):
     """The command cannot go on; shown as one line that says what is wrong and what to do."""
 
@@ -29,8 +33,9 @@ class Failure(click.ClickException):
         self.exit_code = int(code)  # type: ignore[misc]
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
-        """Print the line to standard error."""
-        click.echo(f"p11conform: {' '.join(self.message.split())}", err=True)
+        """Print the line to standard error; what a file put into it does not make it long, nor rule the terminal."""
+        line = "".join(x if x.isprintable() else "?" for x in " ".join(self.message.split()))
+        click.echo(f"p11conform: {line if len(line) <= LONGEST else f'{line[:LONGEST]}…'}", err=True)
 
 
 def fail(text: str, code: Exit = Exit.USAGE) -> NoReturn:

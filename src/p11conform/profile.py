@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from .model.mechanisms import Role
 from .model.state import LIMIT_UNKNOWN, NO_LIMIT, Mech, Slot
-from .properties.reports.results import Unreadable
+from .properties.reports.results import Unreadable, content
 
 SCHEMA = "p11conform.profile/1"
+LARGEST: Final = 8_000_000
+"""Bytes of a profile that are read."""
+
 MECHANISMS = "mechanisms"
 """Each mechanism of the model that the token lists, with what the token offers it for."""
 
@@ -51,9 +54,7 @@ def read_profile(path: Path) -> tuple[Slot, ...]:
         Unreadable: if the file is missing, is not JSON, or is not a profile; the message is one line.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        data = json.loads(content(path, LARGEST, "profile"))
     except (ValueError, RecursionError):
         raise Unreadable(f"{path}: not JSON; give a profile that p11conform profile wrote") from None
     return slots_of(data, str(path))

@@ -26,7 +26,7 @@ class _Silent(Display):
         super().__init__()
         self._live = None
 
-    def found(self, finding: object) -> None:
+    def _keep(self, line: str) -> None:
         """Say nothing."""
 
     def say(self, line: str) -> None:

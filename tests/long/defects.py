@@ -3,7 +3,8 @@
     python tests/long/defects.py [--calls N] [DEFECT...]
 
 A defect counts as found by a finding that a check of SoftHSM2 as it is does not have, and as named where that is about
-the function, and blames the call, that tests/planted.py says. It exits with 1 if one is not found.
+the function, and blames the call, that tests/planted.py says, or says that the call always succeeds. It exits with 1
+if one is not found.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from planted import PLANTED, Planted, planted  # noqa: E402
 
 from p11conform.model.oracle import Model, build  # noqa: E402
 from p11conform.opened import workers  # noqa: E402
+from p11conform.properties.engine.verdict import Kind  # noqa: E402
 from p11conform.properties.reports.findings import Finding, explain  # noqa: E402
 from p11conform.properties.run.campaign import Budget, Campaign  # noqa: E402
 
@@ -50,6 +52,8 @@ def named(found: Finding, defect: Planted) -> bool:
     lapse = found.verdict.lapse
     if defect.lapse is None:
         return lapse is None and defect.function in found.functions
+    if found.verdict.kind is Kind.ALWAYS:
+        return found.functions == (defect.lapse[0],)
     return lapse is not None and (lapse.function, lapse.row) == defect.lapse
 
 

@@ -9,7 +9,7 @@ import click
 from ..files import try_place, write_text
 from ..properties.reports import beside
 from ..properties.reports.beside_html import render
-from ..properties.reports.results import read_report
+from ..properties.reports.results import load
 
 
 def machine() -> str:
@@ -26,7 +26,7 @@ def command(reports: tuple[Path, ...], out: Path, html: Path | None) -> None:
     """Write a page of modules from REPORTs, one of each, as `check NAME --json` or `check all --json` write them."""
     for option, place in (("--out", out), ("--html", html)):
         try_place(option, place)
-    data = sorted(map(read_report, reports), key=beside.title)
+    data = sorted(map(load, reports), key=beside.title)
     here = machine()
     write_text("--out", out, "\n".join(beside.lines(data, here)) + "\n")
     if html is not None:
