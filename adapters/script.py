@@ -65,17 +65,20 @@ Value: TypeAlias = "int | bytes | tuple[int, ...] | Named | Again | Record | Rec
 class Step:
     """A call of a program.
 
-    `observed` is what the trace has of it. A `short` call is made with a buffer one unit shorter than a first call
-    tells. `handles` numbers what it makes, `output` the bytes that it gives.
+    `observed` is what the trace has of it. A call with `less` is made with a buffer of what a first call tells, or so
+    many units shorter. `handles` numbers what it makes, `output` the bytes that it gives.
     """
 
     function: str
     words: tuple[Value, ...]
     observed: str
-    short: bool = False
+    less: int | None = None
     handles: tuple[int, ...] = ()
     output: int | None = None
 
+
+_LESS: Final = {Buffer.SHORT: 1, Buffer.EXACT: 0}
+"""How many units a buffer is shorter than what a first call tells."""
 
 _CREATES, _WORKS, _FAILS = Named("create mutex"), Named("mutex"), Named("no mutex")
 """Mutex callbacks of the program: what they are given is no matter to it."""
@@ -121,7 +124,7 @@ class _Writer:
         if filled := blank(self.app, self.lane, concrete, a):
             filled.put()
         values = tuple(self._values(words))
-        short = a.buffer == Buffer.SHORT and not a.null
+        less = None if a.null else _LESS.get(a.buffer)
         code = CKR.__members__.get(observed.removeprefix("CKR_"))
         made: tuple[int, ...] = ()
         output = None
@@ -138,7 +141,7 @@ class _Writer:
                 ffi.buffer(self.lane.bytes)[: len(self.given[output])] = self.given[output]
         if code is not None:
             noted(self.app, self.lane, concrete, a, int(code))
-        return Step(call.function, values, observed, short, made, output)
+        return Step(call.function, values, observed, less, made, output)
 
     def _values(self, words: Sequence[CData | Place]) -> Iterator[Value]:
         """What stands for each word; the length behind bytes that were given before is theirs."""

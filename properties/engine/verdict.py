@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, arguments, code_text, effective
+from ...model.call import Args, Call, Data, Ending, Flaw, Misuse, Observation, Want, arguments, code_text, effective
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
@@ -73,6 +73,7 @@ class Kind(Enum):
     DATA_EFFECT = "data effect"
     CALLBACK_ONLY = "callback-only code"
     CALLBACK_MISUSE = "callback misuse"
+    BUFFER_MISUSE = "buffer misuse"
     ABSENT = "absent function"
     DIED = "died"
     HUNG = "hung"
@@ -90,6 +91,7 @@ _SEVERITY = {
     Kind.DATA_EFFECT: Severity.HIGH,
     Kind.CALLBACK_ONLY: Severity.MEDIUM,
     Kind.CALLBACK_MISUSE: Severity.HIGH,
+    Kind.BUFFER_MISUSE: Severity.HIGH,
     Kind.ABSENT: Severity.MEDIUM,
     Kind.DIED: Severity.HIGH,
     Kind.HUNG: Severity.HIGH,
@@ -98,6 +100,9 @@ _SEVERITY = {
 }
 
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+_BUFFERS = frozenset(map(str, Misuse))
+"""What a module does wrong with output buffers."""
 
 HARMLESS = frozenset({("handle", 0)})
 """Outputs that are wrong, and do no harm to what follows: a new handle that is 0 names what was made all the same."""
@@ -324,7 +329,7 @@ class Verdict:
                 return Cause(kind, answer=self.observation.text, function=self.call.function)
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
                 return Cause(kind, function=self.call.function)
-            case Kind.CALLBACK_MISUSE:
+            case Kind.CALLBACK_MISUSE | Kind.BUFFER_MISUSE:
                 return Cause(kind, named=self.observation.misuse)
             case Kind.MISSING_ERROR:
                 return Cause(kind, rows)
@@ -423,7 +428,8 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
             kind = Kind.ROBUSTNESS
         return Verdict(Outcome.FAIL, call, seen, kind, _union(model, beliefs, call)), ()
     if seen.misuse:
-        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), ()
+        kind = Kind.BUFFER_MISUSE if _BUFFERS.issuperset(seen.misuse) else Kind.CALLBACK_MISUSE
+        return Verdict(Outcome.FAIL, call, seen, kind), ()
     ruled = [(s, ruling(model, s, call)) for s in beliefs]
     allowing = [(s, given) for s, given in ruled if seen.code in given.codes]
     if not allowing:

@@ -265,6 +265,9 @@ def explain(
         case Kind.CALLBACK_MISUSE:
             misuse = "; ".join(verdict.observation.misuse)
             lines = [f"During {f} the application's mutex callbacks were misused: {misuse}."]
+        case Kind.BUFFER_MISUSE:
+            misuse = "; ".join(verdict.observation.misuse)
+            lines.append(f"Of its output buffer (section 5.2): {misuse}.")
         case Kind.CALLBACK_ONLY:
             lines.append("Only an application's callback returns that code, no C_ function (sections 5.1.4, 5.1.5).")
         case Kind.MISSING_ERROR:

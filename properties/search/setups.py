@@ -239,10 +239,9 @@ def _objects() -> Iterator[Place]:
                 (plain("C_Finalize"), *USER),
             ):
                 yield Place((*kept, *more), OBJECTS)
-    yield Place(
-        (*USER, plain("C_CreateObject", kind=Kind.AES), plain("C_SetAttributeValue", attribute=Attribute.LABEL)),
-        OBJECTS,
-    )
+    for attribute in (Attribute.LABEL, Attribute.SEVERAL, Attribute.SENSITIVE, Attribute.EXTRACTABLE):
+        changed = plain("C_SetAttributeValue", attribute=attribute)
+        yield Place((*USER, plain("C_CreateObject", kind=Kind.AES), changed), OBJECTS)
 
 
 def _searches() -> Iterator[Place]:
