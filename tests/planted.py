@@ -157,7 +157,7 @@ PLANTED: Final = (
         "query-ends",
         (INIT, OPEN, HMAC_KEY, SIGN, UPDATE, Call("C_SignFinal", Args(buffer=Buffer.NULL)), Call("C_SignFinal")),
         "C_SignFinal",
-        ("C_SignFinal", "operation-goes-on-or-ends"),
+        ("C_SignFinal", "operation-goes-on-or-ends-by-a-query"),
     ),
 )
 

@@ -211,7 +211,8 @@ class Lapse:
 
     It left out a certain `effect`, or of that one `part` only; it had the effect although its `code` is none that has
     it; or where there is no effect it made an end of a `part` that was not its own, of operations where none is named.
-    `null` says that the call was given a NULL pointer.
+    `null` says that the call was given a NULL pointer; `asked` that it had its effect although it asked for the length
+    of its output only.
     """
 
     function: str
@@ -219,12 +220,15 @@ class Lapse:
     effect: Effect | None
     null: bool = False
     part: Part | None = None
+    asked: bool = False
 
     @property
     def row(self) -> str:
         """What went wrong, one id for all functions."""
         if self.effect is None:
             return ENDS_OTHERS if self.part is None else f"{ENDS_OTHERS}-{self.part.name.lower()}"
+        if self.asked:
+            return f"{self.effect.id}-by-a-query"
         if self.despite:
             return f"{self.effect.id}-in-spite-of-the-error"
         return self.effect.id if self.part is None else f"{self.effect.id}-but-{self.part.name.lower()}"

@@ -330,6 +330,11 @@ def explain_lapse(lapse: Lapse) -> str:
     if lapse.despite:
         does = f"{effect.name} (section {effect.place})"
         return f"It would be right if this had happened although {before}: {does}; but a call that fails does nothing."
+    if lapse.asked:
+        return (
+            f"It would be right if more had happened when {before} to a query for the length of its output: "
+            f"{effect.name} (section {effect.place}); but a query gives no output, and ends nothing (section 5.2)."
+        )
     if part is not None:
         return (
             f"It would be right if {part.value} had stayed as before when {before}; "
