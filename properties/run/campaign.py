@@ -42,7 +42,8 @@ from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
 from ..search.matrix import Row, matrix_calls, rows
 from ..search.orders import orders
-from ..search.setups import Way, going_on
+from ..search.setups import Way, along, going_on
+from ..search.stories import stories
 from ..search.tours import tour_calls, tours
 from .blame import blame_any, hypotheses, refuted, telling
 from .driver import Driver, Replay, Target, same_fault
@@ -522,6 +523,7 @@ class Campaign:
             self._do(Source.DERIVED, self._visits([w] for w in first.values()))
         elif self._model.events:
             self._do(Source.DERIVED, self._befallen())
+        self._do(Source.DERIVED, self._stories())
         self._do(Source.DERIVED, self._visits(self._found(shown, beside, changes)))
         deeper, arguments = list(self._visits(changes)), list(self._visits(beside))
         if not self._over():
@@ -535,6 +537,12 @@ class Campaign:
         self._matrix()
         self._do(Source.DERIVED, arguments, Counted.KNOWN)
         self._again([w for found in beside for w in found])
+
+    def _stories(self) -> Iterator[Visit]:
+        """Each story that the policy allows, with the calls that it is about at its end."""
+        for way in stories(self._model, self._initial):
+            if all(map(self._leads, along(self._model, self._initial, way), way)):
+                yield Visit(self._named(way[:-1]), ((self._numbers[way[-1]], ()),))
 
     def _befallen(self) -> Iterator[Visit]:
         """What follows on an event, for a part of the time: on a real module events take the longest of all."""

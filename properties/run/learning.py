@@ -33,7 +33,7 @@ _BEGUN_WITH: Final = "begun with"
 
 
 def mechanism_before(calls: Sequence[Call]) -> Mech | None:
-    """The mechanism with which the operation was begun, as far as is known, that the last of some calls goes on with."""
+    """The mechanism of the operation that the last of some calls goes on with, as far as is known."""
     *before, last = calls
     kind = _WORKS_ON.get(last.function)
     begun = (x for x in reversed(before) if kind is not None and x.function == kind.init)
