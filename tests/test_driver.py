@@ -135,8 +135,8 @@ def test_a_call_that_is_spared_or_that_the_policy_forbids_is_left_out(core: Mode
     assert [call for call, _ in replay.steps] == [INIT, OPEN, BAD_INFO]
 
 
-def test_a_call_that_is_spared_in_an_operation_is_made_in_others(core: Model) -> None:
-    driver = Driver(core, ONE_SLOT, Steady(core, ONE_SLOT))
+def test_a_call_that_is_spared_in_an_operation_is_made_in_others(model: Model) -> None:
+    driver = Driver(model, ONE_SLOT, Steady(model, ONE_SLOT))
     digest = Call("C_Digest")
     driver.spare_with = {driver.number(digest): frozenset({Mech.SHA_1})}
     for mech, made in ((Mech.SHA_1, False), (Mech.SHA256, True)):

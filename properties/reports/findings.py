@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...model.call import Call, arguments, code_text
+from ...model.call import Buffer, Call, arguments, code_text
 from ...model.environment import EVENTS
 from ...model.interpretations import INTERPRETATIONS, SHOULD
 from ...model.oracle import Model
@@ -298,6 +298,8 @@ def explain(
             lines.append(f"Nothing in the call or the state makes {seen} apply.")
         case _:
             lines.append("Nothing in the call or the state makes that code apply, and nothing forbids success.")
+            if verdict.observation.code == CKR.BUFFER_TOO_SMALL and verdict.call.args.buffer is Buffer.EXACT:
+                lines.append(f"The buffer was as long as {f} said when it was asked just before (section 5.2).")
     if verdict.lapse:
         lines.append(explain_lapse(verdict.lapse))
     if verdict.kind is Kind.OFF_LIST:

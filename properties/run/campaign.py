@@ -541,7 +541,7 @@ class Campaign:
     def _stories(self) -> Iterator[Visit]:
         """Each story that the policy allows, with the calls that it is about at its end."""
         for way in stories(self._model, self._initial):
-            if all(map(self._leads, along(self._model, self._initial, way), way)):
+            if all(map(self._policy, along(self._model, self._initial, way), way)):
                 yield Visit(self._named(way[:-1]), ((self._numbers[way[-1]], ()),))
 
     def _befallen(self) -> Iterator[Visit]:

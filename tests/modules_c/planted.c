@@ -136,6 +136,7 @@ static ulong length_is_not_enough(ulong session, void *data, ulong length, void 
 {
     if (out && asked) {
         asked = 0;
+        other->of[30](session, data, length, NULL, out_length);
         return BUFFER_TOO_SMALL;
     }
     ulong code = other->of[30](session, data, length, out, out_length);
