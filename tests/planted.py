@@ -140,18 +140,6 @@ PLANTED: Final = (
         (INIT, OPEN, SECRET, Call("C_SetAttributeValue", Args(attribute=Attribute.SENSITIVE, setting=Setting.BACK))),
         "C_SetAttributeValue",
     ),
-    Planted(
-        "sets-in-turn",
-        (
-            INIT,
-            OPEN,
-            AES,
-            Call("C_SetAttributeValue", Args(attribute=Attribute.SEVERAL)),
-            Call("C_GetAttributeValue"),
-        ),
-        "C_GetAttributeValue",
-        ("C_SetAttributeValue", "attribute-set-in-spite-of-the-error"),
-    ),
     Planted("writes-past", (INIT, OPEN, HMAC_KEY, SIGN, Call("C_Sign", Args(buffer=Buffer.EXACT))), "C_Sign"),
     Planted(
         "query-ends",

@@ -300,14 +300,6 @@ static ulong sets_back(ulong session, ulong object, attribute *given, ulong coun
     return given->type == (value ? EXTRACTABLE : SENSITIVE) ? 0 : code;
 }
 
-static ulong sets_in_turn(ulong session, ulong object, attribute *given, ulong count)
-{
-    ulong code = count ? 0 : other->of[SET_ATTRIBUTE_VALUE](session, object, given, count);
-    for (ulong i = 0; !code && i < count; i++)
-        code = other->of[SET_ATTRIBUTE_VALUE](session, object, given ? given + i : NULL, 1);
-    return code;
-}
-
 static ulong signs_with_nul(ulong session, void *data, ulong length, char *out, ulong *out_length)
 {
     ulong code = other->of[43](session, data, length, out, out_length);
@@ -354,7 +346,6 @@ static const struct { const char *name; int place; function planted; } DEFECTS[]
     {"any-mechanism", GENERATE_KEY, (function)generates_unlimited},
     {"any-mechanism", GENERATE_PAIR, (function)pair_unlimited},
     {"sets-back", SET_ATTRIBUTE_VALUE, (function)sets_back},
-    {"sets-in-turn", SET_ATTRIBUTE_VALUE, (function)sets_in_turn},
     {"writes-past", 43, (function)signs_with_nul},
     {"query-ends", SIGN_FINAL, (function)query_ends},
 };
