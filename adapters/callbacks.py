@@ -8,6 +8,7 @@ from typing import Final
 from ..model.call import InitArgs
 from ..model.vocabulary import CKF, CKR
 from .cryptoki import CData, c_string, ffi, initialize_args
+from .misuse import SEEN
 
 
 class _Mutex:
@@ -21,14 +22,14 @@ class _Mutex:
 class Mutexes:
     """The four mutex callbacks of CK_C_INITIALIZE_ARGS, which keep count of every mutex they made.
 
-    `misuse` gathers what a module did wrong with them. A module that locks a mutex twice in one thread would hang
+    What a module did wrong with them is noted in `misuse`. A module that locks a mutex twice in one thread would hang
     itself; it is told CKR_GENERAL_ERROR instead. Mutexes that do not `work` are made, and then neither locked nor
     unlocked: both callbacks say so (5.1.5), and the module is to make another code of it.
     """
 
-    def __init__(self, works: bool = True) -> None:
+    def __init__(self, misuse: list[str], works: bool = True) -> None:
         self._works = works
-        self.misuse: list[str] = []
+        self._misuse = misuse
         self._live: dict[int, _Mutex] = {}
         self._made = 0
         self.callbacks: dict[str, CData] = {
@@ -40,12 +41,6 @@ class Mutexes:
                 ("UnlockMutex", "CK_UNLOCKMUTEX", self._unlock),
             )
         }
-
-    def take_misuse(self) -> tuple[str, ...]:
-        """What went wrong since the last call of this method."""
-        taken = tuple(self.misuse)
-        self.misuse.clear()
-        return taken
 
     def _create(self, out: CData) -> int:
         self._made += 1
@@ -92,16 +87,16 @@ class Mutexes:
         return mutex
 
     def _blame(self, code: CKR, text: str) -> CKR:
-        self.misuse.append(text)
+        self._misuse.append(text)
         return code
 
 
-MUTEXES: Final = Mutexes()
+MUTEXES: Final = Mutexes(SEEN)
 """The mutexes of this process, which is one application. They outlive every adapter: a module may still call them."""
 
 
-FAILING: Final = Mutexes(works=False)
-"""Mutexes that cannot be locked."""
+FAILING: Final = Mutexes([], works=False)
+"""Mutexes that cannot be locked; what is done with them is nobody's fault."""
 
 _INIT_ARGS: Final[Mapping[InitArgs, tuple[Mapping[str, CData], int]]] = {
     InitArgs.PLAIN: ({}, 0),

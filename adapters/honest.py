@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..model.call import Blob, Buffer, Call, Data, Flaw, Many
+from ..model.call import Attribute, Blob, Buffer, Call, Data, Flaw, Many, Setting
 from ..model.chapters.conditions import object_reachable
 from ..model.chapters.objects import POLICY_PERHAPS_BARS
 from ..model.chapters.operations import ACTIVITIES, VERIFYING_SIGNATURE
 from ..model.decide import forbids_ok
 from ..model.interface import SIGNATURES
 from ..model.oracle import Model, applicable, following, permitted
-from ..model.state import Login, Mech, Messages, Operations, Pin, Search, Session, Slot, State, Trait
+from ..model.state import Login, Mech, Messages, Operations, Pin, Search, Session, Slot, State, Trait, put_object
 from ..model.table import TABLE, functions_where
 from ..model.vocabulary import CKR, CKU
 from .simulated import Simulated
@@ -48,6 +48,11 @@ class Scene:
     def forbidding(self) -> frozenset[CKR]:
         """The codes of the rows that keep the call from success."""
         return frozenset(r.code for r in applicable(self.model, self.state, self.call) if forbids_ok(r))
+
+    @property
+    def rows(self) -> frozenset[str]:
+        """What is so, by the ids of the rows that apply."""
+        return frozenset(r.id for r in applicable(self.model, self.state, self.call))
 
     @property
     def busy(self) -> bool:
@@ -220,6 +225,54 @@ def _forbidden_succeeds(function: str, code: CKR) -> Answer:
         return CKR.OK if x.call.function == function and code in x.forbidding else None
 
     return answer
+
+
+def _lets_pass(function: str, row: str) -> Answer:
+    """Success in a situation that forbids it, where nothing else does."""
+
+    def answer(x: Scene) -> CKR | None:
+        if x.call.function != function or row not in x.rows:
+            return None
+        others = (r.id for r in applicable(x.model, x.state, x.call) if forbids_ok(r))
+        return CKR.OK if {*others} == {row} else None
+
+    return answer
+
+
+def _not_permitted(x: Scene) -> CKR | None:
+    """A mechanism that a key is not for is a use that it is not for."""
+    named, code = x.call.function in _INITS and _NOT_ALLOWED in x.rows, CKR.KEY_FUNCTION_NOT_PERMITTED
+    return code if named and code in permitted(x.model, x.state, x.call) else None
+
+
+_NOT_ALLOWED: Final = "mechanism-not-allowed"
+
+
+def _once_and_for_all(x: Scene) -> CKR | None:
+    """What protects keys is read-only before it is set, too."""
+    back = x.call.function == "C_SetAttributeValue" and x.call.args.setting == Setting.BACK
+    return CKR.ATTRIBUTE_READ_ONLY if back and x.could_succeed else None
+
+
+def _sets_several(x: Scene) -> bool:
+    return x.call.function == "C_SetAttributeValue" and x.call.args.attribute == Attribute.SEVERAL
+
+
+def _unknown_let_be(x: Scene) -> CKR | None:
+    """An attribute that nobody knows is let be."""
+    return CKR.OK if _sets_several(x) and x.could_succeed else None
+
+
+def _type_invalid(x: Scene) -> CKR | None:
+    return CKR.ATTRIBUTE_TYPE_INVALID if _sets_several(x) and x.could_succeed else None
+
+
+def _sets_in_turn(x: Scene, code: CKR, states: Sequence[State]) -> State:
+    """What comes before the attribute that is refused is set."""
+    s, k = states[0], x.call.args.object
+    if code != CKR.ATTRIBUTE_TYPE_INVALID or not _sets_several(x) or not x.could_succeed:
+        return s
+    return put_object(s, k, replace(s.objects[k], labelled=True))
 
 
 def _batches(x: Scene, code: CKR, states: Sequence[State]) -> State:
@@ -625,6 +678,33 @@ PRACTICES: Final = (
         "An object that is not modifiable is modified.",
         Behaviour(_forbidden_succeeds("C_SetAttributeValue", CKR.ACTION_PROHIBITED)),
         "C_SetAttributeValue",
+    ),
+    Practice(
+        "mechanisms are uses",
+        "A mechanism that a key is not for is refused as a use that it is not for.",
+        "4.7 CKA_ALLOWED_MECHANISMS",
+        Behaviour(_not_permitted),
+        "A key is used with a mechanism that it is not for.",
+        Behaviour(_lets_pass("C_EncryptInit", _NOT_ALLOWED)),
+        "C_EncryptInit",
+    ),
+    Practice(
+        "once and for all",
+        "What protects a key cannot be set to what it is already, either.",
+        "4.1.2",
+        Behaviour(_once_and_for_all),
+        "A sensitive key becomes one that is not.",
+        Behaviour(_lets_pass("C_SetAttributeValue", "attribute-set-back")),
+        "C_SetAttributeValue",
+    ),
+    Practice(
+        "unknown attributes let be",
+        "What is known of a template is set, and what is not is let be.",
+        "4.1.1 rule 1",
+        Behaviour(_unknown_let_be),
+        "A call that fails sets what comes before the attribute that it fails for.",
+        Behaviour(_type_invalid, _sets_in_turn),
+        "C_GetAttributeValue",
     ),
     Practice(
         "searches in batches",

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from ..model.call import Parameter
+from ..model.call import Misuse, Parameter
 from ..model.state import Mech, Pin
 from ..model.vocabulary import CKR
 from .application import Application
+from .buffers import CANARY, GUARD, area
 from .cryptoki import CData, ffi, new, octets
 from .library import Functions
 from .memory import CAPACITY, Blank, Room, block, junk
+from .misuse import SEEN
 from .objects import CHANGED
 from .parameters import TAG_BITS, authenticated, message_parameter
 from .templates import CKA
@@ -24,8 +26,8 @@ class Lane:
     one given, and the one of the message that was kept. `wrapping` and `unwrapping` are mechanisms of authenticated
     wrapping by their parameter, likewise.
 
-    Every buffer is larger than any capacity that is claimed for it, so a module that overruns a short one damages
-    nothing.
+    Behind what is claimed of each of the `rooms` for output there is a canary, and behind a short one the rest of the
+    buffer, so that a module that overruns it damages little.
     """
 
     def __init__(self, application: Application, functions: Functions) -> None:
@@ -33,14 +35,10 @@ class Lane:
         self.pins = {Pin[name]: (new("CK_UTF8CHAR[]", p), len(p)) for name, p in application.binding.pins.items()}
         self.pins[Pin.NULL] = (NULL, 0)
         # The numbers come right behind their length, so that a short list is one piece of memory with it.
-        self._counted = new("CK_ULONG[]", 1 + CAPACITY[Room.NUMBERS])
-        self.length = ffi.cast("CK_ULONG *", self._counted)
-        self.numbers = ffi.from_buffer(
-            Room.NUMBERS.value, memoryview(ffi.buffer(self._counted))[ffi.sizeof("CK_ULONG") :]
-        )
-        self.bytes = new(Room.BYTES.value, CAPACITY[Room.BYTES])
-        self.interfaces = new(Room.INTERFACES.value, CAPACITY[Room.INTERFACES])
-        self.rooms = {Room.NUMBERS: self.numbers, Room.BYTES: self.bytes, Room.INTERFACES: self.interfaces}
+        head = ffi.sizeof("CK_ULONG")
+        self.rooms = {room: area(room, head if room is Room.NUMBERS else 0) for room in Room}
+        self.numbers, self.bytes, self.interfaces = (self.rooms[room].units for room in Room)
+        self.length = ffi.cast("CK_ULONG *", self.numbers) - 1
         self.interface_out = new("CK_INTERFACE_PTR *")
         self.tag, self.kept_tag = (new("CK_BYTE[]", TAG_BITS // 8) for _ in range(2))
         self.sealing, self.opening = map(message_parameter, (self.tag, self.kept_tag))
@@ -127,10 +125,10 @@ ANY_LENGTHS: Final = (VALUE_CAPACITY,) * MOST_ASKED
 
 
 class Asked:
-    """What C_GetAttributeValue fills: a template, and behind it the values, so that all is put back at one stroke."""
+    """What C_GetAttributeValue fills: a template, the values, and a canary, so that all is put back at one stroke."""
 
     def __init__(self) -> None:
-        self._memory = new("CK_BYTE[]", _TEMPLATE_SIZE + MOST_ASKED * VALUE_CAPACITY)
+        self._memory = new("CK_BYTE[]", _TEMPLATE_SIZE + MOST_ASKED * VALUE_CAPACITY + GUARD)
         self._areas = [self._memory + _TEMPLATE_SIZE + i * VALUE_CAPACITY for i in range(MOST_ASKED)]
         self.template = ffi.cast("CK_ATTRIBUTE *", self._memory)
         self.label = self.blank((CKA.LABEL,), ANY_LENGTHS)
@@ -139,8 +137,14 @@ class Asked:
         """A template with room for values of these lengths, or one that asks for the lengths only."""
         room = [(NULL, 0)] * MOST_ASKED if lengths is None else zip(self._areas, lengths, strict=False)
         template = new(_TEMPLATE, [(name, *value) for name, value in zip(names, room, strict=False)])
-        content = bytes(ffi.buffer(template)) + (b"" if lengths is None else UNTOUCHED * len(names))
+        content = bytes(ffi.buffer(template)) + (b"" if lengths is None else UNTOUCHED * len(names) + CANARY)
         return block(self._memory, content)
+
+    def look(self, lengths: Sequence[int]) -> None:
+        """Note it where something was written behind values that had room for these lengths."""
+        for place, length in zip(self._areas, lengths, strict=False):
+            if bytes(ffi.buffer(place + length, GUARD)) != CANARY:
+                SEEN.append(Misuse.OVERRUN)
 
 
 _TEMPLATE: Final = f"CK_ATTRIBUTE[{MOST_ASKED}]"

@@ -12,12 +12,12 @@ from ..model.state import Pin
 from ..model.vocabulary import CKR, CKU
 from .application import Application
 from .base import Binding, Closing, Ready, risk
-from .callbacks import MUTEXES
 from .calls.concrete import arguments, blank, called, noted
 from .calls.table import CALLS
 from .handles import current
 from .lane import NULL, Lane
 from .library import load
+from .misuse import take
 from .ready import Prepared
 
 
@@ -51,7 +51,7 @@ class Raw(Closing):
             filled.put()
         code = called(app, lane, concrete, args, function)(*current(given))
         outputs = noted(app, lane, concrete, args, code)
-        misuse = MUTEXES.take_misuse()
+        misuse = take()
         return Observation(code, outputs, misuse=misuse) if outputs or misuse else _returned(code)
 
     def ready(self, calls: Sequence[Call]) -> Ready:
@@ -74,7 +74,7 @@ class Raw(Closing):
             StillInitialized: if the library may still be initialised.
         """
         self._finalize()
-        MUTEXES.take_misuse()
+        take()
         self.application.forget()
         if not restore_token:
             return None

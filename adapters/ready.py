@@ -13,13 +13,13 @@ from ..model.call import Args, Call, Ending, Observation
 from ..model.vocabulary import CKR
 from .application import Application
 from .base import Caller
-from .callbacks import MUTEXES
 from .calls.concrete import Arguments, Concrete, Outputs, arguments, blank, called, noted, nothing
 from .calls.table import CALLS
 from .cryptoki import CData
 from .handles import Place
 from .lane import Lane
 from .memory import Blank
+from .misuse import SEEN, take
 
 
 class _Answers:
@@ -118,13 +118,13 @@ class Prepared:
     def _answered(self, concrete: Concrete, args: Args, answers: dict[int, int]) -> Callable[[int], int]:
         """What gives the answer of a call that returned, and notes it in `answers` if it hangs on the code alone."""
         heeded = concrete.heeded if concrete.done is nothing else {CKR.OK, *concrete.heeded}
-        app, lane, misuse = self._application, self._lane, MUTEXES.misuse
+        app, lane, misuse = self._application, self._lane, SEEN
         answer, returned = self._answers.answer, self._answers.returned
 
         def answered(code: int) -> int:
             outputs = noted(app, lane, concrete, args, code)
             if misuse:
-                return answer(Observation(code, outputs, misuse=MUTEXES.take_misuse()))
+                return answer(Observation(code, outputs, misuse=take()))
             number = returned(code, outputs)
             if code not in heeded:
                 answers[code] = number
@@ -150,11 +150,11 @@ def _made(
 ) -> Callable[[], int]:
     """A call of a function with words, some of them in places, and what it does with the code.
 
-    A code among the `answers` means the same each time, unless the call is `busy` or there was misuse of mutexes; what
+    A code among the `answers` means the same each time, unless the call is `busy` or misuse was seen; what
     any other means has to be `answered`. All is done in one frame of Python, since another would cost half as much as
     what there is to do. Tuples are added, since it takes longer to unpack one into another.
     """
-    (memory, place, untouched), known, misuse = filled, answers.get, MUTEXES.misuse
+    (memory, place, untouched), known, misuse = filled, answers.get, SEEN
     where = [*map(_where, words)]
     places = [i for i, given in enumerate(words) if isinstance(given, Place)]
     if places in ([], [0]):
@@ -197,7 +197,7 @@ def _read_once(filled: Blank, holds: Callable[[], bool], answered: Callable[[int
     """What gives the answer of a call that fills memory with it, which is read once for all times it is the same."""
     memory, place, _ = filled
     contents: dict[bytes, int] = {}
-    known, misuse = contents.get, MUTEXES.misuse
+    known, misuse = contents.get, SEEN
 
     def read(code: int) -> int:
         if code or misuse:

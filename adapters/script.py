@@ -76,15 +76,15 @@ class Known:
 class Step:
     """A call of a program.
 
-    `observed` is what the trace has of it. A `short` call is made with a buffer one unit shorter than a first call
-    tells. `handles` numbers what it makes, `output` the bytes that it gives. `taken` are the handles that were in use
-    before it of what it makes, `objects` all that there were.
+    `observed` is what the trace has of it. A call with `less` is made with a buffer of what a first call tells, or so
+    many units shorter. `handles` numbers what it makes, `output` the bytes that it gives. `taken` are the handles that
+    were in use before it of what it makes, `objects` all that there were.
     """
 
     function: str
     words: tuple[Value, ...]
     observed: str
-    short: bool = False
+    less: int | None = None
     handles: tuple[int, ...] = ()
     output: int | None = None
     taken: tuple[int, ...] = ()
@@ -144,6 +144,9 @@ def original_label(step: Step) -> bytes:
     return next((x.labels[0] for x in step.objects if Named("handle", x.handle or 0) in step.words), b"")
 
 
+_LESS: Final = {Buffer.SHORT: 1, Buffer.EXACT: 0}
+"""How many units a buffer is shorter than what a first call tells."""
+
 _CREATES, _WORKS, _FAILS = Named("create mutex"), Named("mutex"), Named("no mutex")
 """Mutex callbacks of the program: what they are given is no matter to it."""
 
@@ -194,7 +197,7 @@ class _Writer:
         if filled := blank(self.app, self.lane, concrete, a):
             filled.put()
         values = tuple(self._values(words))
-        short = a.buffer == Buffer.SHORT and not a.null
+        less = None if a.null else _LESS.get(a.buffer)
         code = CKR.__members__.get(observed.removeprefix("CKR_"))
         made: tuple[int, ...] = ()
         output = None
@@ -212,7 +215,7 @@ class _Writer:
         if code is not None:
             noted(self.app, self.lane, concrete, a, int(code))
         taken = sessions if call.function == "C_OpenSession" else known
-        return Step(call.function, values, observed, short, made, output, taken, objects)
+        return Step(call.function, values, observed, less, made, output, taken, objects)
 
     def _values(self, words: Sequence[CData | Place]) -> Iterator[Value]:
         """What stands for each word; the length behind bytes that were given before is theirs."""

@@ -122,17 +122,20 @@ def _call(step: Step) -> Iterator[str]:
             if isinstance(word, Records):
                 yield f"t = {words[place]};"
                 words[place] = "t"
-    if step.short and Named("length") in step.words:
+    if step.less is not None and Named("length") in step.words:
         asked = [*words[:-2], "NULL", words[-1]]
         yield f"length = 0;\nrv = f->{step.function}({', '.join(asked)});"
-        yield "if (rv == 0 || rv == 0x150UL) {\n    if (length > 0) length--;"
+        shorter = "\n    if (length > 0) length--;" if step.less else ""
+        yield f"if (rv == 0 || rv == 0x150UL) {{{shorter}"
         yield f"    rv = f->{step.function}({', '.join(words)});\n}}"
-    elif step.short:
+    elif step.less is not None:
         count = next(len(word.items) for word in step.words if isinstance(word, Records))
         yield f"f->{step.function}({', '.join(words)});"
         yield f"for (int i = 0; i < {count}; i++) {{"
         yield "    CK_ULONG told = t[i].ulValueLen;\n    t[i].pValue = value + i * VALUE;"
-        yield "    t[i].ulValueLen = told == 0 || told == -1UL ? 1 : (told < VALUE ? told : VALUE) - 1;\n}"
+        room = "(told < VALUE ? told : VALUE)"
+        made = f"told == 0 || told == -1UL ? 1 : {room} - 1" if step.less else f"told == -1UL ? 1 : {room}"
+        yield f"    t[i].ulValueLen = {made};\n}}"
         yield f"rv = f->{step.function}({', '.join(words)});"
     else:
         yield f"rv = f->{step.function}({', '.join(words)});"

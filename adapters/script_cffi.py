@@ -25,14 +25,14 @@ def _call(step: Step) -> Iterator[str]:
                 yield f"template = {words[place]}"
                 words[place] = "template"
     given = ", ".join(words)
-    if step.short and Named("length") in step.words:
+    if step.less is not None and Named("length") in step.words:
         yield f"length[0] = 0\nrv = f.{step.function}({', '.join((*words[:-2], 'ffi.NULL', words[-1]))})"
-        yield "if rv in (0, 0x150):\n    length[0] = max(0, length[0] - 1)"
+        yield f"if rv in (0, 0x150):\n    length[0] = max(0, length[0] - {step.less})"
         yield f"    rv = f.{step.function}({given})"
-    elif step.short:
+    elif step.less is not None:
         yield f"f.{step.function}({', '.join(words)})"
         yield "for n, wanted in enumerate(template):\n    wanted.pValue = void(value + n * VALUE)"
-        yield "    wanted.ulValueLen = made_short(wanted.ulValueLen)"
+        yield f"    wanted.ulValueLen = room(wanted.ulValueLen, {step.less})"
         yield f"rv = f.{step.function}({', '.join(words)})"
     else:
         yield f"rv = f.{step.function}({given})"
@@ -154,8 +154,8 @@ def is_there(function):
     return getattr(f, function) != ffi.NULL
 
 
-def made_short(told):
-    return 1 if told in UNTOLD or told == 0 else min(told, VALUE) - 1
+def room(told, less):
+    return 1 if told in UNTOLD or told < less else min(told, VALUE) - less
 
 
 def info(kind):

@@ -17,10 +17,11 @@ def _call(step: Step) -> Iterator[str]:
     called = f"rv = lib.{step.function}({', '.join(given)})"
     if step.function == "C_WaitForSlotEvent":
         called += "[0]"
-    if step.short and "data = room(BYTES)" in before:
+    if step.less is not None and "data = room(BYTES)" in before:
         yield from (line for line in before if not line.startswith("data = "))
-        yield f"data = room(0)\n{called}\nif rv == 0 and len(data) > 1:\n    data = room(len(data) - 1)\n    {called}"
-    elif step.short:
+        again = f"    data = room(len(data) - {step.less})\n    {called}"
+        yield f"data = room(0)\n{called}\nif rv == 0 and len(data) > {step.less}:\n{again}"
+    elif step.less is not None:
         raise NotReached("PyKCS11 passes on no buffer of a length of ours there")
     else:
         yield from before

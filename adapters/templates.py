@@ -66,6 +66,7 @@ class CKA(IntEnum):
     PARAMETER_SET = 0x61D
     ENCAPSULATE = 0x633
     DECAPSULATE = 0x634
+    ALLOWED_MECHANISMS = 0x4000_0600
 
 
 def _number(attribute: Attribute) -> int:
@@ -93,6 +94,8 @@ SECRET_BYTES = 64
 """Length of generic ones: no shorter than any hash, as tokens may want it for a MAC."""
 DERIVED_BYTES = 16
 """Length of those that are derived: no longer than what any mechanism makes."""
+ONLY_MECHANISM = 0x111
+"""CKM_RC4: the one that keys which are limited to one mechanism may be used with, and no call uses."""
 DSA_BITS, DH_BITS = 1024, 512
 """Lengths of the primes that are looked for, which takes the longer the longer they are."""
 
@@ -230,6 +233,7 @@ _TRAITS: Mapping[Trait, Callable[[Kind], dict[int, bytes]]] = {
     Trait.UNMODIFIABLE: lambda _: {CKA.MODIFIABLE: FALSE},
     Trait.UNCOPYABLE: lambda _: {CKA.COPYABLE: FALSE},
     Trait.UNDESTROYABLE: lambda _: {CKA.DESTROYABLE: FALSE},
+    Trait.LIMITED: lambda _: {CKA.ALLOWED_MECHANISMS: number(ONLY_MECHANISM)},
 }
 
 
@@ -237,7 +241,7 @@ def can_have(kind: Kind, trait: Trait) -> bool:
     """Whether objects of a kind have the attribute that the trait is about."""
     if trait in (Trait.SENSITIVE, Trait.UNEXTRACTABLE):
         return kind in GUARDED_KEYS
-    return trait != Trait.NO_USAGE or kind in KEYS
+    return trait not in (Trait.NO_USAGE, Trait.LIMITED) or kind in KEYS
 
 
 def template(way: Way, kind: Kind, label: bytes, *, token: bool, private: bool, trait: Trait) -> Template:
@@ -329,11 +333,11 @@ def _type(attribute: Attribute, kind: Kind) -> int:
 def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -> Template:
     """What C_SetAttributeValue is given for an object of a kind; an illegal value is one byte too long.
 
-    Booleans that change one way only are set that way, the label is the one given with `CHANGED`, and what cannot be
-    set is set to what a plain object of the kind has.
+    Booleans that change one way only are set that way, or back, the label is the one given with `CHANGED`, and what
+    cannot be set is set to what a plain object of the kind has.
     """
     if attribute is Attribute.SEVERAL:
-        return tuple(pair for a in _SEVERAL for pair in settings(a, setting, kind, label))
+        return tuple(pair for a in _SET_TOGETHER for pair in settings(a, setting, kind, label))
     (name,) = types(attribute, kind)
     if attribute is Attribute.LABEL:
         return ((name, label + CHANGED),)
@@ -342,10 +346,14 @@ def settings(attribute: Attribute, setting: Setting, kind: Kind, label: bytes) -
         legal = number(KINDS[kind].cls.value)
     if attribute is Attribute.VALUE:
         legal = dict(_CONTENT.get(kind, ())).get(name, b"\0")
+    if setting is Setting.BACK:
+        return ((name, FALSE if legal == TRUE else TRUE),)
     return ((name, legal if setting is Setting.LEGAL else legal + b"\0"),)
 
 
 _SEVERAL = (Attribute.CLASS, Attribute.UNKNOWN, Attribute.LABEL)
+_SET_TOGETHER = (Attribute.LABEL, Attribute.UNKNOWN)
+"""The one that can be set comes first: a module that goes through them in turn has it when it finds the other."""
 _VALUE = {
     Kind.RSA_PRIVATE: CKA.PRIVATE_EXPONENT,
     Kind.RSA_PUBLIC: CKA.MODULUS,

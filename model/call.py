@@ -6,7 +6,7 @@ adapter makes it concrete and abstracts the result.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from itertools import combinations, product
 from typing import Any, get_type_hints
 
@@ -46,11 +46,15 @@ class InitArgs(IntEnum):
 
 
 class Buffer(IntEnum):
-    """An output buffer with its length word (5.2): NULL asks for the length, SHORT is one unit too small."""
+    """An output buffer with its length word (5.2): NULL asks for the length, SHORT is one unit too small.
+
+    EXACT is as long as a query for the length says, which is made just before; SHORT is one unit less than that.
+    """
 
     ENOUGH = 0
     NULL = 1
     SHORT = 2
+    EXACT = 3
 
 
 class Blob(IntEnum):
@@ -132,7 +136,7 @@ class Attribute(IntEnum):
 
     VALUE stands for what a kind keeps secret or shows: CKA_VALUE, for an RSA private key CKA_PRIVATE_EXPONENT.
     UNKNOWN is a type that no one defines; FOREIGN is one of another class. SEVERAL asks for CLASS, UNKNOWN and LABEL
-    in one template.
+    in one template, and sets LABEL and UNKNOWN by one.
     """
 
     LABEL = 0
@@ -151,10 +155,14 @@ class Attribute(IntEnum):
 
 
 class Setting(IntEnum):
-    """The value that C_SetAttributeValue or a copy gives an attribute: a legal one, or one of a wrong length."""
+    """The value that C_SetAttributeValue or a copy gives an attribute: a legal one, or one of a wrong length.
+
+    BACK is the value from which an attribute changes that changes in one direction only.
+    """
 
     LEGAL = 0
     ILLEGAL = 1
+    BACK = 2
 
 
 class Want(IntEnum):
@@ -295,13 +303,22 @@ class Ending(Enum):
     ABSENT = "absent"
 
 
+class Misuse(StrEnum):
+    """What a module did wrong with an output buffer (5.2)."""
+
+    OVERRUN = "it wrote past the end of the buffer that it was given"
+    MORE_THAN_ROOM = "it tells of more output than there was room for"
+    UNWRITTEN = "it tells of more output than it wrote"
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a module did with a call.
 
     `code` is the value returned, meaningless unless `ending` is RETURNED. `outputs` holds what the call gave out, by
-    the names of the function's outputs. `detail` says how a call died. `misuse` lists what the application's mutex
-    callbacks saw go wrong. `printed` is what a module that is gone printed last on its standard error, in a line.
+    the names of the function's outputs. `detail` says how a call died. `misuse` lists what was seen to go wrong
+    with the application's mutex callbacks, and with its output buffers (`Misuse`). `printed` is what a module that is
+    gone printed last on its standard error, in a line.
     """
 
     code: int = CKR.OK

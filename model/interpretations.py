@@ -350,6 +350,11 @@ _ROWS = (
         "5.6 of v3.2",
     ),
     Interpretation(
+        "A-119",
+        "By which code a key refuses a mechanism that its CKA_ALLOWED_MECHANISMS leaves out is not said.",
+        "4.7, 5.1.6",
+    ),
+    Interpretation(
         "A-94",
         "May a token refuse a read-only session a session object, by the code for what such a session cannot do?",
         "5.1.6, 5.7",

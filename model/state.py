@@ -59,7 +59,8 @@ class Trait(IntEnum):
     """The one attribute in which an object differs from the plainest of its kind.
 
     PLAIN: every usage attribute of the kind is TRUE, CKA_SENSITIVE FALSE, CKA_EXTRACTABLE, CKA_MODIFIABLE,
-    CKA_COPYABLE and CKA_DESTROYABLE TRUE. NO_USAGE has every usage attribute FALSE.
+    CKA_COPYABLE and CKA_DESTROYABLE TRUE. NO_USAGE has every usage attribute FALSE. LIMITED is a key whose
+    CKA_ALLOWED_MECHANISMS lists one mechanism, which is none of `Mech`.
     """
 
     PLAIN = 0
@@ -69,6 +70,7 @@ class Trait(IntEnum):
     UNMODIFIABLE = 4
     UNCOPYABLE = 5
     UNDESTROYABLE = 6
+    LIMITED = 7
 
 
 class Origin(IntEnum):

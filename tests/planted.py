@@ -10,7 +10,7 @@ from p11conform import subject
 from p11conform.adapters.isolated import Kind as Way
 from p11conform.adapters.isolated import measure_isolated
 from p11conform.adapters.modules import registry
-from p11conform.model.call import Args, Attribute, Buffer, Call
+from p11conform.model.call import Args, Attribute, Buffer, Call, Setting
 from p11conform.model.state import Mech, Pin, Trait
 from p11conform.properties.engine.verdict import ENDS_OTHERS
 from p11conform.properties.policy import Level, Rights
@@ -25,6 +25,7 @@ CIPHER = Args(mechanism=Mech.AES_CBC)
 HMAC = Args(mechanism=Mech.SHA256_HMAC)
 ENCRYPT, DIGEST = Call("C_EncryptInit", CIPHER), Call("C_DigestInit", Args(mechanism=Mech.SHA256))
 SIGN, VERIFY = Call("C_SignInit", HMAC), Call("C_VerifyInit", HMAC)
+UPDATE = Call("C_SignUpdate")
 CLOSE, INFO = Call("C_CloseSession"), Call("C_GetSessionInfo")
 DESTROY = Call("C_DestroyObject")
 FIND, FOUND, FOUND_ALL = Call("C_FindObjectsInit"), Call("C_FindObjects"), Call("C_FindObjectsFinal")
@@ -128,6 +129,23 @@ PLANTED: Final = (
         (INIT, OPEN, AES, DESTROY, Call("C_GetAttributeValue")),
         "C_GetAttributeValue",
         ("C_DestroyObject", "object-destroyed-in-spite-of-the-error"),
+    ),
+    Planted(
+        "any-mechanism",
+        (INIT, OPEN, Call("C_GenerateKey", Args(mechanism=Mech.AES_KEY_GEN, trait=Trait.LIMITED)), ENCRYPT),
+        "C_EncryptInit",
+    ),
+    Planted(
+        "sets-back",
+        (INIT, OPEN, SECRET, Call("C_SetAttributeValue", Args(attribute=Attribute.SENSITIVE, setting=Setting.BACK))),
+        "C_SetAttributeValue",
+    ),
+    Planted("writes-past", (INIT, OPEN, HMAC_KEY, SIGN, Call("C_Sign", Args(buffer=Buffer.EXACT))), "C_Sign"),
+    Planted(
+        "query-ends",
+        (INIT, OPEN, HMAC_KEY, SIGN, UPDATE, Call("C_SignFinal", Args(buffer=Buffer.NULL)), Call("C_SignFinal")),
+        "C_SignFinal",
+        ("C_SignFinal", "operation-goes-on-or-ends-by-a-query"),
     ),
 )
 

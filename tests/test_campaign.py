@@ -213,9 +213,9 @@ class Recorded:
         self.told.append(len(classes))
         self.alone.tell(classes, costs)
 
-    def spare(self, numbers: frozenset[int]) -> None:
+    def spare(self, numbers: frozenset[int], begun_with: Mapping[int, frozenset[Mech]]) -> None:
         self.spared = numbers
-        self.alone.spare(numbers)
+        self.alone.spare(numbers, begun_with)
 
 
 def crew(model: Model, module: Simulated, initial: State = ONE_SLOT) -> Recorded:

@@ -8,7 +8,7 @@ from conftest import INIT, LOGIN, LOGIN_SO, LOGOUT, ONE_SLOT, OPEN, Steady
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call, Ending, Observation
 from p11conform.model.oracle import Model
-from p11conform.model.state import Login, Pin
+from p11conform.model.state import Login, Mech, Pin
 from p11conform.model.vocabulary import CKR
 from p11conform.properties.engine.beliefs import FULL
 from p11conform.properties.policy import Level, on_token
@@ -133,6 +133,16 @@ def test_a_call_that_is_spared_or_that_the_policy_forbids_is_left_out(core: Mode
     driver.spare = frozenset({driver.number(INFO)})
     replay = driver.replay((INIT, OPEN, INFO, LOGIN, Call("C_SetPIN", Args(new_pin=Pin.OTHER)), BAD_INFO))
     assert [call for call, _ in replay.steps] == [INIT, OPEN, BAD_INFO]
+
+
+def test_a_call_that_is_spared_in_an_operation_is_made_in_others(model: Model) -> None:
+    driver = Driver(model, ONE_SLOT, Steady(model, ONE_SLOT))
+    digest = Call("C_Digest")
+    driver.spare_with = {driver.number(digest): frozenset({Mech.SHA_1})}
+    for mech, made in ((Mech.SHA_1, False), (Mech.SHA256, True)):
+        begin = Call("C_DigestInit", Args(mechanism=mech))
+        replay = driver.replay((INIT, OPEN, begin, digest))
+        assert (replay.steps[-1][0] == digest) is made
 
 
 def test_nothing_is_called_after_the_end_of_a_sequence(core: Model) -> None:

@@ -16,7 +16,7 @@ from p11conform.properties.reports.findings import explain
 from p11conform.properties.reports.render.text import render
 from p11conform.properties.reports.results import report_json
 from p11conform.properties.run.campaign import LAST, Budget, check
-from p11conform.properties.run.learning import DEADLY, Deaths
+from p11conform.properties.run.learning import DEADLY, Deaths, mechanism_before
 
 
 def deaths(model: Model, calls: Sequence[Call]) -> Deaths:
@@ -64,6 +64,36 @@ def test_a_function_that_worked_is_never_spared_as_a_whole(model: Model) -> None
     other = Call("C_DigestFinal", Args(session=DEADLY))
     assert learnt.spares(other, worked=False)
     assert not learnt.spares(other, worked=True)
+
+
+def test_what_kills_in_an_operation_is_spared_with_its_mechanism_until_it_kills_with_another(model: Model) -> None:
+    learnt = Deaths({name: f.uses for name, f in model.functions.items()})
+    huge = Call("C_Encrypt", Args(data=Data.HUGE))
+    raw, padded, block = Mech.RSA_X_509, Mech.RSA_PKCS, Mech.AES_CBC
+    learnt.learn(huge, huge, raw)
+    assert learnt.spares(huge, worked=True, mechanism=raw)
+    assert not learnt.spares(huge, worked=True)
+    assert not learnt.spares(huge, worked=True, mechanism=padded)
+    for session in range(1, DEADLY):
+        learnt.learn(Call("C_Encrypt", Args(data=Data.HUGE, session=session)), huge, raw)
+    assert learnt.spares(Call("C_Encrypt", Args(data=Data.HUGE, session=DEADLY)), worked=True, mechanism=raw)
+    assert not learnt.spares(huge, worked=True, mechanism=block)
+    learnt.learn(huge, huge, padded)
+    assert learnt.spares(huge, worked=True)
+    assert learnt.spares(huge, worked=True, mechanism=block)
+    assert not learnt.spares(Call("C_Encrypt"), worked=True, mechanism=raw)
+
+
+def test_the_mechanism_of_an_operation_is_that_of_its_session() -> None:
+    begun = (
+        Call("C_EncryptInit", Args(mechanism=Mech.AES_CBC)),
+        Call("C_EncryptInit", Args(mechanism=Mech.RSA_PKCS, session=1)),
+        Call("C_SignInit", Args(mechanism=Mech.SHA256_HMAC)),
+    )
+    assert mechanism_before((*begun, Call("C_EncryptFinal"))) is Mech.AES_CBC
+    assert mechanism_before((*begun, Call("C_Encrypt", Args(session=1)))) is Mech.RSA_PKCS
+    assert mechanism_before((*begun, Call("C_Encrypt", Args(session=2)))) is None
+    assert mechanism_before((*begun, Call("C_GetInfo"))) is None
 
 
 class Fragile(Steady):

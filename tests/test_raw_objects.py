@@ -32,6 +32,8 @@ from p11conform.model.call import (
     Call,
     Data,
     Flaw,
+    Many,
+    Misuse,
     Parameter,
     Setting,
     StateKey,
@@ -323,8 +325,102 @@ def test_a_short_buffer_is_one_byte_short_and_the_length_is_told(scripted: Scrip
         (CKR.OK, (("length", 6),)),
         (CKR.OK, (("length", 6),)),
         (CKR.BUFFER_TOO_SMALL, (("length", 6),)),
+        (CKR.OK, (("length", 6),)),
     ]
-    assert claims[1:] == [-1, -1, 5]
+    assert claims[1:] == [-1, -1, 5, -1, 6]
+
+
+CONTENT = bytes(range(16))
+RANDOM = Call("C_GenerateRandom")
+
+
+def _past(*words: Any) -> int:
+    """Says the right thing, and writes a byte too much."""
+    *_, out, length = words
+    room = length[0]
+    code = _gives(CONTENT)(*words)
+    if out:
+        ffi.cast("CK_BYTE *", out)[room] = 0
+    return code
+
+
+def _tells(told: int) -> Callable[..., int]:
+    """Gives what it says when it is asked, and tells another length of it."""
+
+    def function(*words: Any) -> int:
+        *_, out, length = words
+        code = _gives(CONTENT)(*words)
+        length[0] = told if out else length[0]
+        return code
+
+    return function
+
+
+def _random(written: int) -> Callable[..., int]:
+    def function(_session: int, out: Any, _length: int) -> int:
+        ffi.memmove(out, bytes(written), written)
+        return CKR.OK
+
+    return function
+
+
+def _two_handles(_session: int, out: Any, _most: int, count: Any) -> int:
+    """Writes a second handle behind the first, whatever it was told."""
+    ffi.cast("CK_ULONG *", out)[0:2] = 7, 8
+    count[0] = 1
+    return CKR.OK
+
+
+def _value_and_more(_session: int, _object: int, wanted: Any, _count: int) -> int:
+    """Ends the label with a NUL, for which there is no room."""
+    if wanted[0].pValue:
+        ffi.memmove(wanted[0].pValue, b"label\0", 6)
+    wanted[0].ulValueLen = 5
+    return CKR.OK
+
+
+def _encrypt(buffer: Buffer) -> Call:
+    return Call("C_Encrypt", Args(buffer=buffer))
+
+
+BUFFERS: list[tuple[Call, Callable[..., int], tuple[Misuse, ...]]] = [
+    *((_encrypt(buffer), _gives(CONTENT), ()) for buffer in Buffer),
+    *((_encrypt(x), _past, (Misuse.OVERRUN,)) for x in Buffer if x != Buffer.NULL),
+    (_encrypt(Buffer.NULL), _past, ()),
+    (_encrypt(Buffer.EXACT), _tells(17), (Misuse.MORE_THAN_ROOM,)),
+    (Call("C_GetOperationState", Args(buffer=Buffer.EXACT)), _past, (Misuse.OVERRUN,)),
+    (RANDOM, _random(32), ()),
+    (RANDOM, _random(33), (Misuse.OVERRUN,)),
+    (RANDOM, _random(20), (Misuse.UNWRITTEN,)),
+    (Call("C_FindObjects", Args(many=Many.ONE)), _two_handles, (Misuse.OVERRUN,)),
+    (Call("C_FindObjects"), _two_handles, ()),
+    *((Call("C_GetAttributeValue", Args(buffer=x)), _value_and_more, (Misuse.OVERRUN,)) for x in (2, 3)),
+    (Call("C_GetAttributeValue"), _value_and_more, ()),
+]
+
+
+@pytest.mark.parametrize(("call", "function", "misuse"), BUFFERS)
+def test_what_is_written_behind_a_buffer_is_seen_in_the_call_that_it_happens_in(
+    scripted: Scripted, call: Call, function: Callable[..., int], misuse: tuple[Misuse, ...]
+) -> None:
+    raw = scripted(**{call.function: function})
+    ready = raw.ready([call])
+    for _ in range(2):
+        assert raw.call(call).misuse == ready.observation(ready.make(0)()).misuse == misuse
+
+
+def test_an_output_that_was_not_written_wholly_is_seen(scripted: Scripted) -> None:
+    def half(*words: Any) -> int:
+        *_, out, length = words
+        length[0] = 32
+        if out:
+            ffi.memmove(out, CONTENT, len(CONTENT))
+        return CKR.OK
+
+    raw = scripted(C_Encrypt=half)
+    assert raw.call(_encrypt(Buffer.EXACT)).misuse == (Misuse.UNWRITTEN,)
+    # How much of it is written of a large one is not looked at.
+    assert raw.call(_encrypt(Buffer.ENOUGH)).misuse == ()
 
 
 def _lists(many: int) -> Callable[..., int]:

@@ -9,7 +9,7 @@ import pytest
 from conftest import INIT, LOGIN, LOGOUT, OBJECTS, ONE_SLOT, OPEN, OPEN_RO, after
 
 from p11conform.adapters.ready import Plain
-from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Observation
+from p11conform.model.call import Args, Call, Data, Ending, InitArgs, Misuse, Observation
 from p11conform.model.oracle import Model, build
 from p11conform.model.state import Login, Mech, Pin, Slot, State, Trait
 from p11conform.model.vocabulary import CKR, CKS, CKU, ENVIRONMENT
@@ -100,6 +100,7 @@ FAILURES = [
     (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, LOGIN, saw(CKR.MUTEX_BAD)),
     (Kind.CALLBACK_ONLY, Severity.MEDIUM, READY, WRONG_PIN, saw(CKR.CANCEL)),
     (Kind.CALLBACK_MISUSE, Severity.HIGH, (), INIT, Observation(misuse=("unlocked twice",))),
+    (Kind.BUFFER_MISUSE, Severity.HIGH, (), INIT, Observation(misuse=(Misuse.OVERRUN,))),
     (Kind.ABSENT, Severity.MEDIUM, (INIT,), OPEN, Observation(ending=Ending.ABSENT)),
     (Kind.DIED, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.DIED, detail="signal SIGSEGV")),
     (Kind.HUNG, Severity.HIGH, (INIT,), OPEN, Observation(ending=Ending.HUNG)),

@@ -9,6 +9,7 @@ from ...model.chapters.operations import TELLS_LENGTH
 from ...model.vocabulary import CKF, CKR
 from ..application import Application
 from ..base import Binding
+from ..buffers import into
 from ..cryptoki import CData, c_string
 from ..handles import Place
 from ..lane import NULL, Lane
@@ -53,7 +54,7 @@ class Concrete:
     serve for any number of calls, and where they are made of what the application `remembers` of objects and of
     outputs, until it says that this changed (`Application.watchers`); so does the `blank` that it fills. `pins` names
     the arguments that need a PIN of the binding. `possible` says whether the arguments can be made concrete at all.
-    `too_short` makes of the function one that is called with a buffer that is too short.
+    `around` makes of the function one that gives the output buffer as the call wants it, and looks behind it.
 
     `seen` runs after every code: it notes what changed and reads the outputs. `done` does so after CKR_OK, and after
     `seen`. Where the `blank` `holds` the answer after CKR_OK, what they read is there and nowhere else, and they note
@@ -69,7 +70,7 @@ class Concrete:
     holds: Callable[[Lane], bool] | None = None
     heeded: Set[int] = frozenset()
     busy: Callable[[Application, Args], Sized] = never
-    too_short: Callable[[Application, Lane, Args, _Function], _Function] | None = None
+    around: Callable[[Application, Lane, Args, _Function], _Function] | None = None
     remembers: bool = False
     pins: tuple[str, ...] = ()
     possible: Callable[[Binding, Args], bool] = anything
@@ -115,7 +116,7 @@ def arguments(app: Application, lane: Lane, concrete: Concrete, a: Args) -> Argu
     given = concrete.build(app, lane, a)
     if concrete.room is None:
         return given
-    return *given, NULL if a.buffer == Buffer.NULL else lane.rooms[concrete.room], pointer(a, lane.length)
+    return *given, NULL if a.buffer == Buffer.NULL else lane.rooms[concrete.room].units, pointer(a, lane.length)
 
 
 def blank(app: Application, lane: Lane, concrete: Concrete, a: Args) -> Blank | None:
@@ -126,34 +127,10 @@ def blank(app: Application, lane: Lane, concrete: Concrete, a: Args) -> Blank | 
 
 
 def called(app: Application, lane: Lane, concrete: Concrete, a: Args, function: _Function) -> _Function:
-    """What to call with the arguments: the function, or one that gives it a buffer that is too short."""
-    if a.buffer != Buffer.SHORT or a.null:
-        return function
-    if concrete.too_short is not None:
-        return concrete.too_short(app, lane, a, function)
-    return function if concrete.room is None else length_asked(function)
-
-
-def length_asked(function: _Function, after: int = 0) -> _Function:
-    """A function that ends in an output buffer and its length word, called with a buffer that is too short (5.2).
-
-    So many words may come `after` the two.
-
-    A short buffer is one unit shorter than what a length query says. A query that fails may have ended an operation, so
-    that its code is the answer: the call itself would only see what the query left.
-    """
-
-    def ask_and_call(*words: CData) -> int:
-        at = len(words) - after - 2
-        buffer, length = words[at : at + 2]
-        length[0] = 0
-        code = function(*words[:at], NULL, *words[at + 1 :])
-        if code in TELLS_LENGTH:
-            length[0] = max(0, min(length[0], len(buffer)) - 1)
-            code = function(*words)
-        return code
-
-    return ask_and_call
+    """What to call with the arguments: the function, or one that sees to its output buffer."""
+    if concrete.around is not None:
+        return concrete.around(app, lane, a, function)
+    return function if concrete.room is None else into(function, lane.rooms[concrete.room], a)
 
 
 def length(_app: Application, lane: Lane, a: Args, code: int) -> Outputs:

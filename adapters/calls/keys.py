@@ -10,6 +10,7 @@ from ...model.state import Kind, Mech, Role
 from ...model.vocabulary import CKR
 from ..application import Application
 from ..base import Binding
+from ..buffers import into, limited
 from ..cryptoki import CData, ffi
 from ..kept import CAPSULE, SEALED, WRAPPED
 from ..lane import LABEL, NULL, OTHER_LABEL, Lane
@@ -18,7 +19,7 @@ from ..parameters import mechanism
 from ..templates import Way, template, without_required
 from ..templates import number as ulong
 from ..values import MADE_UP_BLOB, PART, given, sealed
-from .concrete import Arguments, Concrete, Outputs, length, length_asked, object_at, output, pointer, session
+from .concrete import Arguments, Concrete, Outputs, length, object_at, output, pointer, session
 from .objects import New, can_be_made, makes, new_object, objects_made, template_words
 
 _ELSE: Final = {Role.GENERATE: Mech.AES_KEY_GEN, Role.GENERATE_KEY_PAIR: Mech.EC_KEY_PAIR_GEN}
@@ -93,6 +94,11 @@ def _c_generate_random(app: Application, lane: Lane, a: Args) -> Arguments:
     return session(app, a), lane.bytes if buffer else NULL, size
 
 
+def _random_bytes(_app: Application, lane: Lane, a: Args, function: Callable[..., int]) -> Callable[..., int]:
+    buffer, size = given(a.data, PART)
+    return limited(function, lane.rooms[Room.BYTES], size, filled=True) if buffer else function
+
+
 # Authenticated wrapping.
 
 
@@ -145,8 +151,8 @@ def _encapsulation_done(app: Application, lane: Lane, a: Args) -> Outputs:
     return objects_made(app, lane, a, _encapsulated(app, lane, a), lane.capsule + 1)
 
 
-def _short_capsule(_app: Application, _lane: Lane, _a: Args, function: Callable[..., int]) -> Callable[..., int]:
-    return length_asked(function, after=1)
+def _into_capsule(_app: Application, lane: Lane, a: Args, function: Callable[..., int]) -> Callable[..., int]:
+    return into(function, lane.rooms[Room.BYTES], a, after=1)
 
 
 def _decapsulated(_app: Application, _lane: Lane, a: Args) -> tuple[New, ...]:
@@ -184,12 +190,12 @@ CALLS: Final[Mapping[str, Concrete]] = {
         _capsule_length,
         blank=_no_capsule,
         heeded={CKR.OK, CKR.BUFFER_TOO_SMALL},
-        too_short=_short_capsule,
+        around=_into_capsule,
         possible=_secret,
     ),
     "C_DecapsulateKey": Concrete(
         _c_decapsulate_key, _decapsulation_done, blank=_no_handle, possible=_secret, remembers=True
     ),
     "C_SeedRandom": Concrete(_c_seed_random),
-    "C_GenerateRandom": Concrete(_c_generate_random),
+    "C_GenerateRandom": Concrete(_c_generate_random, around=_random_bytes),
 }

@@ -9,6 +9,7 @@ from ...model.mechanisms import PARAMETRIC
 from ...model.state import Mech, Messages
 from ...model.vocabulary import CKF, CKR
 from ..application import Application
+from ..buffers import into
 from ..cryptoki import ffi
 from ..kept import MESSAGE
 from ..lane import NULL, Lane
@@ -20,7 +21,6 @@ from .concrete import (
     Concrete,
     Outputs,
     length,
-    length_asked,
     nothing_seen,
     object_at,
     output,
@@ -132,12 +132,12 @@ def _next(m: Messaging) -> Concrete:
     def blank(_app: Application, lane: Lane, _a: Args) -> Blank:
         return word(lane.length, CAPACITY[Room.BYTES])
 
-    def too_short(_app: Application, _lane: Lane, a: Args, function: Callable[..., int]) -> Callable[..., int]:
-        return function if m.signs and not a.last else length_asked(function, after=int(m.seals))
+    def around(_app: Application, lane: Lane, a: Args, function: Callable[..., int]) -> Callable[..., int]:
+        return function if m.signs and not a.last else into(function, lane.rooms[Room.BYTES], a, int(m.seals))
 
     if m.kind == Messages.VERIFY:
         return Concrete(build, remembers=True)
-    return Concrete(build, blank=blank, too_short=too_short, remembers=True)
+    return Concrete(build, blank=blank, around=around, remembers=True)
 
 
 def _calls() -> Iterator[tuple[str, Concrete]]:

@@ -11,6 +11,7 @@ from ...model.state import Kind
 from ...model.vocabulary import CKR
 from ..application import Application
 from ..base import Binding
+from ..buffers import limited, watched
 from ..cryptoki import UNAVAILABLE_INFORMATION, CData, ffi, new, octets
 from ..lane import ANY_LENGTHS, LABEL, NULL, UNTOUCHED, VALUE_CAPACITY, Lane
 from ..memory import CAPACITY, Blank, Room, block, word
@@ -202,14 +203,18 @@ def _attributes_asked(app: Application, lane: Lane, a: Args) -> Blank | None:
 
 
 def _lengths_asked(app: Application, lane: Lane, a: Args, function: Callable[..., int]) -> Callable[..., int]:
-    """The function, called with buffers one byte shorter than what it says when it is asked for lengths first."""
-    names, template = _asked(app, a), lane.asked.template
+    """The function, called with buffers that go by what it says when it is asked for lengths first."""
+    if a.null or a.buffer not in _ROOM:
+        return function
+    room, asked, names = _ROOM[a.buffer], lane.asked, _asked(app, a)
 
     def ask_and_call(*words: CData) -> int:
         function(*words)
-        lengths = [_one_short(wanted.ulValueLen) for wanted in template[0 : len(names)]]
-        lane.asked.blank(names, lengths).put()
-        return function(*words)
+        lengths = [room(wanted.ulValueLen) for wanted in asked.template[0 : len(names)]]
+        asked.blank(names, lengths).put()
+        code = function(*words)
+        asked.look(lengths)
+        return code
 
     return ask_and_call
 
@@ -217,6 +222,15 @@ def _lengths_asked(app: Application, lane: Lane, a: Args, function: Callable[...
 def _one_short(length: int) -> int:
     """A length one byte below the one that was told, as far as the area goes; one byte where none was."""
     return 1 if length in (0, UNAVAILABLE_INFORMATION) else min(length, VALUE_CAPACITY) - 1
+
+
+def _as_told(length: int) -> int:
+    """The length that was told, as far as the area goes; one byte where none was."""
+    return 1 if length == UNAVAILABLE_INFORMATION else min(length, VALUE_CAPACITY)
+
+
+_ROOM: Final = {Buffer.SHORT: _one_short, Buffer.EXACT: _as_told}
+"""The room for a value, by the length that was told."""
 
 
 def _value(wanted: CData) -> bytes | None:
@@ -243,10 +257,14 @@ def _values_given(app: Application, lane: Lane, a: Args, code: int) -> Outputs:
 
 def _attribute_value(app: Application, lane: Lane, a: Args) -> Outputs:
     old = app.objects.entry(a.object)
-    if a.null or a.buffer != Buffer.ENOUGH or old is None:
+    if a.null or a.buffer not in _WHOLE or old is None:
         return ()
     value = read(a.attribute, _value(lane.asked.template[0]) or b"", old.label)
     return () if value is None else (("value", value),)
+
+
+_WHOLE: Final = frozenset({Buffer.ENOUGH, Buffer.EXACT})
+"""Buffers that hold a whole value."""
 
 
 # C_FindObjects.
@@ -267,6 +285,13 @@ _AT_MOST: Final = {Many.PLENTY: CAPACITY[Room.NUMBERS], Many.ONE: 1, Many.ZERO: 
 
 def _c_find_objects(app: Application, lane: Lane, a: Args) -> Arguments:
     return session(app, a), pointer(a, lane.numbers), _AT_MOST[a.many], lane.length
+
+
+def _into_handles(_app: Application, lane: Lane, a: Args, function: Callable[..., int]) -> Callable[..., int]:
+    if a.null:
+        return function
+    room = lane.rooms[Room.NUMBERS]
+    return watched(function, room) if a.many == Many.PLENTY else limited(function, room, _AT_MOST[a.many])
 
 
 def _none_found(_app: Application, lane: Lane, _a: Args) -> Blank:
@@ -304,10 +329,10 @@ CALLS: Final[Mapping[str, Concrete]] = {
         _values_given,
         blank=_attributes_asked,
         heeded=_MAY_GIVE,
-        too_short=_lengths_asked,
+        around=_lengths_asked,
         remembers=True,
     ),
     "C_SetAttributeValue": Concrete(_c_set_attribute_value, _attribute_set, possible=_can_be_set, remembers=True),
     "C_FindObjectsInit": Concrete(_c_find_objects_init),
-    "C_FindObjects": Concrete(_c_find_objects, _objects_found, blank=_none_found),
+    "C_FindObjects": Concrete(_c_find_objects, _objects_found, blank=_none_found, around=_into_handles),
 }

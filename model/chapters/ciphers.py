@@ -7,7 +7,7 @@ from ..mechanisms import AUTHENTICATING, BLOCKS, MECHANISMS, STREAMED, SYMMETRIC
 from ..rule import Effect, Function, Rule, Strength
 from ..state import Mech, State
 from ..vocabulary import CKR
-from .conditions import halves, one_of, session_valid
+from .conditions import halves, length_asked_first, one_of, session_valid
 from .operations import (
     DECRYPTION,
     ENCRYPTION,
@@ -16,6 +16,8 @@ from .operations import (
     Shape,
     Step,
     active,
+    asked_of_unusual,
+    asked_while_cancelled,
     ciphertext_of,
     ends,
     init,
@@ -24,8 +26,6 @@ from .operations import (
     plaintext_rows,
     refusals,
     short,
-    short_of_unusual,
-    short_while_cancelled,
     told_length,
 )
 
@@ -78,7 +78,7 @@ C_ENCRYPT = Function(
     (*refusals(ENCRYPTION, _WHOLE, _KNOWN), *plaintext_rows(ENCRYPTION, Step.WHOLE)),
     effects=(Effect("output-kept", keep_ciphertext, "5.8 C_Encrypt, on pEncryptedData"), *ends(ENCRYPTION, _WHOLE)),
     outputs=(told_length(ENCRYPTION, _LENGTHS, ciphertext_length),),
-    out_of_scope=short_of_unusual(ENCRYPTION),
+    out_of_scope=asked_of_unusual(ENCRYPTION),
     domains={"data": _PLAINTEXTS},
     given=session_valid,
 )
@@ -92,7 +92,7 @@ C_ENCRYPT_UPDATE = Function(
     ("session", "data", "buffer", "null"),
     (*refusals(ENCRYPTION, _PART), *plaintext_rows(ENCRYPTION, Step.PART)),
     effects=ends(ENCRYPTION, _PART),
-    out_of_scope=short_of_unusual(ENCRYPTION),
+    out_of_scope=asked_of_unusual(ENCRYPTION),
     domains={"data": _PARTS},
     given=session_valid,
 )
@@ -214,11 +214,11 @@ _FORGED = (
 )
 
 
-def short_of_doubtful_plaintext(s: State, a: Args) -> bool:
+def asked_of_doubtful_plaintext(s: State, a: Args) -> bool:
     """Where the adapter's own length query fails, it ends the operation."""
-    if short_while_cancelled(s, a):
+    if asked_while_cancelled(s, a):
         return True
-    return a.buffer == Buffer.SHORT and session_valid(s, a) and ciphertext_doubtful(s, a)
+    return length_asked_first(a) and session_valid(s, a) and ciphertext_doubtful(s, a)
 
 
 C_DECRYPT = Function(
@@ -226,7 +226,7 @@ C_DECRYPT = Function(
     ("session", "data", "buffer", "null"),
     (*refusals(DECRYPTION, _WHOLE), *_FORGED, *_doubtful_rows(_WHOLE)),
     effects=ends(DECRYPTION, _WHOLE),
-    out_of_scope=short_of_doubtful_plaintext,
+    out_of_scope=asked_of_doubtful_plaintext,
     domains={"data": _CIPHERTEXTS},
     given=session_valid,
 )
@@ -240,7 +240,7 @@ C_DECRYPT_UPDATE = Function(
     ("session", "data", "buffer", "null"),
     (*refusals(DECRYPTION, _PART), *_doubtful_rows(_PART)),
     effects=ends(DECRYPTION, _PART),
-    out_of_scope=short_of_doubtful_plaintext,
+    out_of_scope=asked_of_doubtful_plaintext,
     domains={"data": (Data.KEPT, *_PARTS)},
     given=session_valid,
 )

@@ -8,10 +8,10 @@ from functools import cache, reduce
 from operator import or_
 
 from ..attributes import NOT_KEYS, PAIRS
-from ..call import Args
+from ..call import Args, Buffer
 from ..mechanisms import MECHANISMS, NOT_FOLLOWED, NOUNS, Role, with_role
 from ..rule import Condition, named
-from ..state import Kind, Login, Mech, Object, Origin, Pin, Session, Slot, State
+from ..state import Kind, Login, Mech, Object, Origin, Pin, Session, Slot, State, Trait
 from ..vocabulary import CKS
 
 
@@ -43,6 +43,27 @@ def session_state(s: State, session: Session) -> CKS:
             return CKS.RW_SO_FUNCTIONS
         return CKS.RW_USER_FUNCTIONS if login == Login.USER else CKS.RW_PUBLIC_SESSION
     return CKS.RO_USER_FUNCTIONS if login == Login.USER else CKS.RO_PUBLIC_SESSION
+
+
+# Output buffers.
+
+
+def large_enough(a: Args) -> bool:
+    """The buffer is as large as a query says, or larger: 5.2 promises that so much is enough."""
+    return a.buffer == Buffer.ENOUGH or a.buffer == Buffer.EXACT
+
+
+def length_asked_first(a: Args) -> bool:
+    """The call asks for the length of its output itself, before it gives a buffer of that length or one unit less."""
+    return a.buffer == Buffer.SHORT or a.buffer == Buffer.EXACT
+
+
+# Keys that only some mechanisms may use.
+
+
+def mechanism_not_allowed(s: State, a: Args) -> bool:
+    """The key's list of the mechanisms that may be used with it leaves this one out, as it does every one of `Mech`."""
+    return key_valid(s, a) and s.objects[a.key].trait == Trait.LIMITED and a.mechanism != Mech.OTHER
 
 
 # The library.

@@ -15,6 +15,7 @@ from .operations import (
     SURRENDER,
     Shape,
     Step,
+    asked_while_cancelled,
     ended,
     ends,
     fed,
@@ -22,7 +23,6 @@ from .operations import (
     key_hidden_row,
     not_active_row,
     refusals,
-    short_while_cancelled,
     told_length,
 )
 
@@ -56,7 +56,7 @@ C_DIGEST = Function(
     refusals(DIGESTING, _WHOLE, _DIGESTS),
     effects=ends(DIGESTING, _WHOLE),
     outputs=(told_length(DIGESTING, _LENGTHS, digest_length),),
-    out_of_scope=short_while_cancelled,
+    out_of_scope=asked_while_cancelled,
     domains={"data": _DATA},
     given=session_valid,
 )
@@ -140,7 +140,7 @@ C_DIGEST_FINAL = Function(
     refusals(DIGESTING, _LAST, _DIGESTS),
     effects=ends(DIGESTING, _LAST),
     outputs=(told_length(DIGESTING, _LENGTHS, digest_length),),
-    out_of_scope=short_while_cancelled,
+    out_of_scope=asked_while_cancelled,
     given=session_valid,
 )
 

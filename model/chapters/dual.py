@@ -18,12 +18,12 @@ from .operations import (
     Shape,
     Step,
     active,
+    asked_of_unusual,
     data_unusual_rows,
     ended,
     fed,
     fed_with_output,
     refusals,
-    short_of_unusual,
 )
 
 _PARTS = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)
@@ -69,7 +69,7 @@ def _dual(name: str, cipher: Activity, other: Activity, codes: tuple[CKR, ...], 
             Effect("operation-perhaps-ended", ended(cipher), place, ERRORS, certain=False, reading="A-18"),
             Effect("operation-perhaps-ended", ended(other), place, ERRORS, certain=False, reading="A-18"),
         ),
-        out_of_scope=short_of_unusual(cipher),
+        out_of_scope=asked_of_unusual(cipher),
         domains={"data": data},
         given=session_valid,
     )

@@ -45,7 +45,14 @@ from .objects import (
     object_not_followed,
     unknown_curve,
 )
-from .operations import PROCESS_ACTIVE, TELLS_LENGTH, lost_key_in_use, something_active, unsettle_searches
+from .operations import (
+    PROCESS_ACTIVE,
+    TELLS_LENGTH,
+    lost_key_in_use,
+    not_allowed_rows,
+    something_active,
+    unsettle_searches,
+)
 
 V2_40, V3_2 = Version.V2_40, Version.V3_2
 
@@ -290,6 +297,13 @@ def _key_rows(role: Role, handle: CKR, kind: CKR, size: CKR) -> tuple[Rule, ...]
             )
             for code, strength in denied.items()
         ),
+        *not_allowed_rows(
+            {
+                CKR.MECHANISM_INVALID: Strength.INFERRED,
+                CKR.KEY_FUNCTION_NOT_PERMITTED: Strength.UNSAID,
+                kind: Strength.UNSAID,
+            }
+        ),
     )
 
 
@@ -306,6 +320,9 @@ _USE = {
 
 # C_GenerateKey.
 
+
+_MADE_TRAITS = tuple(trait for trait in Trait if trait != Trait.LIMITED)
+"""What keys are made like from others: which mechanisms one may be used with does not hang on how it was made."""
 
 _MADE_FLAWS = (
     Flaw.NONE,
@@ -829,6 +846,7 @@ C_UNWRAP_KEY = Function(
         "kind": tuple(dict.fromkeys((Kind.AES, *SECRET_KEYS))),
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.FITTING, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
+        "trait": _MADE_TRAITS,
     },
     later=GIVEN_LENGTH,
     deviations=2,
@@ -886,6 +904,7 @@ C_DERIVE_KEY = Function(
         "mechanism": (*with_role(Role.DERIVE), Mech.AES_ECB, Mech.UNKNOWN),
         "kind": _MADE_OF,
         "flaw": _MADE_FLAWS,
+        "trait": _MADE_TRAITS,
     },
     later=GIVEN_UNIQUE_ID,
     deviations=2,
@@ -1030,6 +1049,7 @@ C_UNWRAP_KEY_AUTHENTICATED = Function(
         "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
+        "trait": _MADE_TRAITS,
     },
     later=GIVEN_UNIQUE_ID,
     deviations=2,
@@ -1045,8 +1065,8 @@ def capsule_does_not_fit(s: State, a: Args) -> bool:
 
 
 def capsule_asked(s: State, a: Args) -> bool:
-    """No place for the ciphertext."""
-    return a.buffer == Buffer.NULL
+    """No place for the ciphertext, as in the query by which it is found out what place is short."""
+    return a.buffer == Buffer.NULL or a.buffer == Buffer.SHORT
 
 
 _CAPSULE = (
@@ -1132,7 +1152,10 @@ C_ENCAPSULATE_KEY = Function(
         "mechanism": (*with_role(Role.ENCAPSULATE), Mech.SHA256, Mech.UNKNOWN),
         "parameter": (Parameter.RIGHT, Parameter.WRONG),
         "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
+        # Whether anything tells what is exact is open.
+        "buffer": (Buffer.ENOUGH, Buffer.NULL, Buffer.SHORT),
         "flaw": _MADE_FLAWS,
+        "trait": _MADE_TRAITS,
     },
     later=GIVEN_UNIQUE_ID,
     deviations=2,
@@ -1218,6 +1241,7 @@ C_DECAPSULATE_KEY = Function(
         "kind": tuple(dict.fromkeys((Kind.AES, *_MADE_OF))),
         "data": (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY, Data.NULL),
         "flaw": _MADE_FLAWS,
+        "trait": _MADE_TRAITS,
     },
     later=GIVEN_UNIQUE_ID,
     deviations=2,

@@ -20,6 +20,8 @@ from .conditions import (
     callback_may_cancel,
     halves,
     key_of_another_token,
+    large_enough,
+    length_asked_first,
     object_reachable,
     one_of,
     pointer_null,
@@ -496,8 +498,8 @@ def data_unusual(m: Messaging) -> Condition:
 
 
 def query_may_fail(s: State, a: Args) -> bool:
-    """A buffer that is short of what cannot be told: the adapter's own length query may fail, and end the message."""
-    if a.buffer != Buffer.SHORT:
+    """A buffer that goes by a length which cannot be told: the adapter's own query may fail, and end the message."""
+    if not length_asked_first(a):
         return False
     return a.data != Data.FITTING or (session_valid(s, a) and callback_may_cancel(s, a))
 
@@ -736,7 +738,7 @@ def signature_length(s: State, a: Args) -> range | tuple[int, ...]:
     need = next((n for mech, n in _LENGTHS if mech == p.mechanism), 0)
     if not need:
         return ()
-    return (need,) if a.buffer == Buffer.ENOUGH else at_least(need)
+    return (need,) if large_enough(a) else at_least(need)
 
 
 _PLAIN = (Data.FITTING, Data.ODD, Data.EMPTY, Data.NULL)

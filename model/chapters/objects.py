@@ -20,7 +20,7 @@ from ..rule import Condition, Effect, Function, Later, Output, Rule, Strength, n
 from ..state import Kind, Login, Object, Origin, Pin, State, Trait, put_object
 from ..vocabulary import CKR, Version
 from .common import NULL_POINTER, PIN_TO_BE_CHANGED, SESSION, USER_FOR_LOOKING, or_arguments_bad
-from .conditions import object_reachable, one_of, pin_to_be_changed, session_valid, slot_of
+from .conditions import large_enough, object_reachable, one_of, pin_to_be_changed, session_valid, slot_of
 from .operations import forget_outputs, lost_key_in_use, unsettle_searches
 from .sessions import fresh_handle
 
@@ -887,7 +887,7 @@ _READING = (
 
 def attribute_value(s: State, a: Args) -> Sequence[int]:
     x = s.objects[a.object]
-    if a.buffer != Buffer.ENOUGH:
+    if not large_enough(a):
         return ()
     if a.attribute == Attribute.CLASS:
         return tuple(number for kind, number in CLASS_NUMBERS if kind == x.kind)
@@ -952,6 +952,16 @@ def setting_illegal(s: State, a: Args) -> bool:
     return object_valid(s, a) and a.setting == Setting.ILLEGAL
 
 
+def set_back(s: State, a: Args) -> bool:
+    """What was set once and for all: that the key is sensitive, or that it is not extractable."""
+    if not object_valid(s, a) or a.setting != Setting.BACK:
+        return False
+    trait = s.objects[a.object].trait
+    if a.attribute == Attribute.SENSITIVE:
+        return trait == Trait.SENSITIVE
+    return a.attribute == Attribute.EXTRACTABLE and trait == Trait.UNEXTRACTABLE
+
+
 def attribute_unusual(s: State, a: Args) -> bool:
     return object_valid(s, a) and (a.attribute != Attribute.LABEL or a.setting == Setting.ILLEGAL)
 
@@ -982,6 +992,14 @@ _CHANGING = (
         "4.1.2 last paragraph",
         "No application may change the attribute; 4.1.1 rule 3 says what should be returned.",
         Strength.SHOULD,
+    ),
+    Rule(
+        "attribute-set-back",
+        CKR.ATTRIBUTE_READ_ONLY,
+        set_back,
+        "4.2 notes 11 and 12",
+        "Once it is set the attribute is a read-only one, so that the key never gets less protected again.",
+        Strength.INFERRED,
     ),
     Rule(
         "value-of-key-set",
@@ -1050,8 +1068,10 @@ def setting_not_followed(s: State, a: Args) -> bool:
     """Calls whose result an object of one trait cannot hold, or that would ask for nothing of note."""
     if object_of_another_token(s, a):
         return True
-    if a.attribute == Attribute.LABEL:
-        return a.setting == Setting.ILLEGAL
+    if a.attribute == Attribute.LABEL or a.attribute == Attribute.SEVERAL:
+        return a.setting != Setting.LEGAL
+    if a.setting == Setting.BACK and not is_one_way(a.attribute):
+        return True
     if key_changed(s, a):
         return True
     if not (session_valid(s, a) and object_valid(s, a) and is_one_way(a.attribute)):
@@ -1063,9 +1083,9 @@ def setting_not_followed(s: State, a: Args) -> bool:
 
 def set_attribute(s: State, a: Args) -> State:
     old = s.objects[a.object]
-    if a.setting == Setting.ILLEGAL:
+    if a.setting != Setting.LEGAL:
         return s
-    if a.attribute == Attribute.LABEL:
+    if a.attribute == Attribute.LABEL or a.attribute == Attribute.SEVERAL:
         return put_object(s, a.object, replace(old, labelled=True))
     if a.attribute == Attribute.SENSITIVE:
         return put_object(s, a.object, replace(old, trait=Trait.SENSITIVE))
@@ -1096,6 +1116,7 @@ C_SET_ATTRIBUTE_VALUE = Function(
             Attribute.EXTRACTABLE,
             Attribute.FOREIGN,
             Attribute.UNKNOWN,
+            Attribute.SEVERAL,
         )
     },
     later=_NAMED_UNIQUE_ID,

@@ -75,6 +75,9 @@ from .conditions import (
     key_of_another_token,
     key_short,
     key_valid,
+    large_enough,
+    length_asked_first,
+    mechanism_not_allowed,
     object_reachable,
     one_of,
     pointer_null,
@@ -586,6 +589,31 @@ def _key_usage_rows(k: Use) -> tuple[Rule, ...]:
     )
 
 
+def not_allowed_rows(codes: Mapping[CKR, Strength]) -> tuple[Rule, ...]:
+    """Rows about a key that is not for the mechanism, by the codes that may say so."""
+    return tuple(
+        Rule(
+            "mechanism-not-allowed",
+            code,
+            mechanism_not_allowed,
+            "4.7 CKA_ALLOWED_MECHANISMS",
+            "The attribute lists the mechanisms that may be used with the key; no code is named for any other.",
+            strength,
+            "A-119",
+            since=V2_20,
+        )
+        for code, strength in codes.items()
+    )
+
+
+_NOT_ALLOWED_ROWS = not_allowed_rows(
+    {
+        CKR.MECHANISM_INVALID: Strength.INFERRED,
+        CKR.KEY_FUNCTION_NOT_PERMITTED: Strength.INFERRED,
+        CKR.KEY_TYPE_INCONSISTENT: Strength.UNSAID,
+    }
+)
+
 _KEY_SIZE_ROWS = tuple(
     Rule(
         id,
@@ -623,7 +651,12 @@ def _public_key_rows(k: Use) -> Iterable[Rule]:
 def key_rows(k: Use) -> Iterable[Rule]:
     """Rows about the key that something is begun with, where there is a mechanism."""
     yield from where_given(
-        (*KEY_HANDLE_ROWS, *or_arguments_bad(*_key_type_rows(k), *_key_usage_rows(k)), *_public_key_rows(k))
+        (
+            *KEY_HANDLE_ROWS,
+            *or_arguments_bad(*_key_type_rows(k), *_key_usage_rows(k)),
+            *_NOT_ALLOWED_ROWS,
+            *_public_key_rows(k),
+        )
     )
     yield from _KEY_SIZE_ROWS
     yield key_hidden_row(Strength.MAY)
@@ -1211,17 +1244,17 @@ def plaintext_rows(k: Activity, step: Step) -> tuple[Rule, ...]:
     )
 
 
-def short_while_cancelled(s: State, a: Args) -> bool:
-    """Finding out what is one byte short takes a length query, which a callback may cancel: that ends the operation."""
-    return session_valid(s, a) and callback_may_cancel(s, a) and a.buffer == Buffer.SHORT
+def asked_while_cancelled(s: State, a: Args) -> bool:
+    """Finding out what is exact takes a length query, which a callback may cancel: that ends the operation."""
+    return session_valid(s, a) and callback_may_cancel(s, a) and length_asked_first(a)
 
 
 @cache
-def short_of_unusual(k: Activity) -> Condition:
-    """A buffer that is short of what cannot be told: where a length query fails, it ends the operation."""
+def asked_of_unusual(k: Activity) -> Condition:
+    """A buffer that goes by a length which cannot be told: where a length query fails, it ends the operation."""
     return named(
-        f"{k.noun} into a buffer short of an unknown length",
-        lambda s, a: short_while_cancelled(s, a) or (a.buffer == Buffer.SHORT and a.data != Data.FITTING),
+        f"{k.noun} into a buffer that goes by an unknown length",
+        lambda s, a: asked_while_cancelled(s, a) or (length_asked_first(a) and a.data != Data.FITTING),
     )
 
 
@@ -1350,7 +1383,7 @@ def told_length(k: Activity, made: Lengths, given: Callable[[State, Args], Seque
 
     def permitted(s: State, a: Args) -> Sequence[int]:
         o = operation(s, a, k)
-        if o.phase == Phase.NONE or a.buffer == Buffer.ENOUGH:
+        if o.phase == Phase.NONE or large_enough(a):
             return given(s, a)
         if not any_data and (a.data != Data.FITTING or o.phase not in WHOLE_SO_FAR):
             return ()

@@ -10,7 +10,7 @@ from ..rule import Condition, Effect, Function, Rule, Strength, named
 from ..state import Judged, Kept, Mech, State, put_session
 from ..vocabulary import CKR, Version
 from .common import arguments_bad
-from .conditions import halves, key_valid, one_of, session_valid
+from .conditions import halves, key_valid, length_asked_first, one_of, session_valid
 from .operations import (
     RECOVERING,
     SIGNING,
@@ -22,6 +22,8 @@ from .operations import (
     Shape,
     Step,
     active,
+    asked_of_unusual,
+    asked_while_cancelled,
     data_unusual_rows,
     ends,
     init,
@@ -29,8 +31,6 @@ from .operations import (
     operation,
     plaintext_rows,
     refusals,
-    short_of_unusual,
-    short_while_cancelled,
     signature_of,
     told_length,
 )
@@ -116,7 +116,7 @@ C_SIGN = Function(
     (*refusals(SIGNING, _WHOLE, _KNOWN), *plaintext_rows(SIGNING, Step.WHOLE), _REJECTED, _iteration_row(SIGNING)),
     effects=(Effect("output-kept", keep_signature, "5.11 C_Sign, on pSignature"), *ends(SIGNING, _WHOLE)),
     outputs=(_TOLD,),
-    out_of_scope=short_of_unusual(SIGNING),
+    out_of_scope=asked_of_unusual(SIGNING),
     domains={"data": _SIGNED},
     given=session_valid,
 )
@@ -149,7 +149,7 @@ C_SIGN_FINAL = Function(
     (*refusals(SIGNING, _LAST, _KNOWN), *plaintext_rows(SIGNING, Step.LAST), _REJECTED, _iteration_row(SIGNING)),
     effects=(Effect("output-kept", keep_signature_of_parts, "5.11 C_SignFinal, on pSignature"), *ends(SIGNING, _LAST)),
     outputs=(_TOLD,),
-    out_of_scope=short_while_cancelled,
+    out_of_scope=asked_while_cancelled,
     given=session_valid,
 )
 
@@ -180,7 +180,7 @@ C_SIGN_RECOVER = Function(
         *ends(SIGNING_RECOVERABLY, _WHOLE),
     ),
     outputs=(told_length(SIGNING_RECOVERABLY, _LENGTHS, signature_length),),
-    out_of_scope=short_of_unusual(SIGNING_RECOVERABLY),
+    out_of_scope=asked_of_unusual(SIGNING_RECOVERABLY),
     domains={"data": _SIGNED},
     given=session_valid,
 )
@@ -424,11 +424,11 @@ def _recovery_argument_rows() -> Iterable[Rule]:
     yield _NO_SIGNATURE
 
 
-def short_of_doubtful_data(s: State, a: Args) -> bool:
+def asked_of_doubtful_data(s: State, a: Args) -> bool:
     """Where the adapter's own length query fails, it ends the operation."""
-    if short_while_cancelled(s, a):
+    if asked_while_cancelled(s, a):
         return True
-    return a.buffer == Buffer.SHORT and session_valid(s, a) and recoverable_signature_doubtful(s, a)
+    return length_asked_first(a) and session_valid(s, a) and recoverable_signature_doubtful(s, a)
 
 
 C_VERIFY_RECOVER = Function(
@@ -436,7 +436,7 @@ C_VERIFY_RECOVER = Function(
     ("session", "signature", "buffer", "null"),
     (*refusals(RECOVERING, _UNSIGNED), *_recovery_argument_rows(), *_recovery_rows()),
     effects=ends(RECOVERING, _UNSIGNED),
-    out_of_scope=short_of_doubtful_data,
+    out_of_scope=asked_of_doubtful_data,
     domains={"signature": _SIGNATURES},
     given=session_valid,
 )

@@ -21,6 +21,7 @@ from .common import (
 )
 from .conditions import (
     illegal_length,
+    large_enough,
     new_pin_null,
     pin_null,
     pins_for_another_token,
@@ -51,11 +52,11 @@ def slots_do_not_fit(s: State, a: Args) -> bool:
 
 def slots_told(s: State, a: Args) -> Sequence[int]:
     """A library may have slots beside those that are followed."""
-    return at_least(sum(x.present or not a.token_present for x in s.slots)) if a.buffer != Buffer.ENOUGH else ()
+    return at_least(sum(x.present or not a.token_present for x in s.slots)) if not large_enough(a) else ()
 
 
 def slot_list(s: State, a: Args) -> tuple[int, ...]:
-    if a.buffer != Buffer.ENOUGH:
+    if not large_enough(a):
         return ()
     return (sum(1 << k for k, x in enumerate(s.slots) if x.present or not a.token_present),)
 

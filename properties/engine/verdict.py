@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from ...model.call import Args, Call, Data, Ending, Flaw, Observation, Want, arguments, code_text, effective
+from ...model.call import Args, Call, Data, Ending, Flaw, Misuse, Observation, Want, arguments, code_text, effective
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
@@ -73,6 +73,7 @@ class Kind(Enum):
     DATA_EFFECT = "data effect"
     CALLBACK_ONLY = "callback-only code"
     CALLBACK_MISUSE = "callback misuse"
+    BUFFER_MISUSE = "buffer misuse"
     ABSENT = "absent function"
     DIED = "died"
     HUNG = "hung"
@@ -90,6 +91,7 @@ _SEVERITY = {
     Kind.DATA_EFFECT: Severity.HIGH,
     Kind.CALLBACK_ONLY: Severity.MEDIUM,
     Kind.CALLBACK_MISUSE: Severity.HIGH,
+    Kind.BUFFER_MISUSE: Severity.HIGH,
     Kind.ABSENT: Severity.MEDIUM,
     Kind.DIED: Severity.HIGH,
     Kind.HUNG: Severity.HIGH,
@@ -98,6 +100,9 @@ _SEVERITY = {
 }
 
 _ENDINGS = {Ending.DIED: Kind.DIED, Ending.HUNG: Kind.HUNG, Ending.ABSENT: Kind.ABSENT}
+
+_BUFFERS = frozenset(map(str, Misuse))
+"""What a module does wrong with output buffers."""
 
 HARMLESS = frozenset({("handle", 0)})
 """Outputs that are wrong, and do no harm to what follows: a new handle that is 0 names what was made all the same."""
@@ -206,7 +211,8 @@ class Lapse:
 
     It left out a certain `effect`, or of that one `part` only; it had the effect although its `code` is none that has
     it; or where there is no effect it made an end of a `part` that was not its own, of operations where none is named.
-    `null` says that the call was given a NULL pointer.
+    `null` says that the call was given a NULL pointer; `asked` that it had its effect although it asked for the length
+    of its output only.
     """
 
     function: str
@@ -214,12 +220,15 @@ class Lapse:
     effect: Effect | None
     null: bool = False
     part: Part | None = None
+    asked: bool = False
 
     @property
     def row(self) -> str:
         """What went wrong, one id for all functions."""
         if self.effect is None:
             return ENDS_OTHERS if self.part is None else f"{ENDS_OTHERS}-{self.part.name.lower()}"
+        if self.asked:
+            return f"{self.effect.id}-by-a-query"
         if self.despite:
             return f"{self.effect.id}-in-spite-of-the-error"
         return self.effect.id if self.part is None else f"{self.effect.id}-but-{self.part.name.lower()}"
@@ -324,7 +333,7 @@ class Verdict:
                 return Cause(kind, answer=self.observation.text, function=self.call.function)
             case Kind.DIED | Kind.HUNG | Kind.ABSENT:
                 return Cause(kind, function=self.call.function)
-            case Kind.CALLBACK_MISUSE:
+            case Kind.CALLBACK_MISUSE | Kind.BUFFER_MISUSE:
                 return Cause(kind, named=self.observation.misuse)
             case Kind.MISSING_ERROR:
                 return Cause(kind, rows)
@@ -423,7 +432,8 @@ def follow(model: Model, beliefs: Sequence[State], call: Call, seen: Observation
             kind = Kind.ROBUSTNESS
         return Verdict(Outcome.FAIL, call, seen, kind, _union(model, beliefs, call)), ()
     if seen.misuse:
-        return Verdict(Outcome.FAIL, call, seen, Kind.CALLBACK_MISUSE), ()
+        kind = Kind.BUFFER_MISUSE if _BUFFERS.issuperset(seen.misuse) else Kind.CALLBACK_MISUSE
+        return Verdict(Outcome.FAIL, call, seen, kind), ()
     ruled = [(s, ruling(model, s, call)) for s in beliefs]
     allowing = [(s, given) for s, given in ruled if seen.code in given.codes]
     if not allowing:

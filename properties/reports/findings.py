@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...model.call import Call, arguments, code_text
+from ...model.call import Buffer, Call, arguments, code_text
 from ...model.environment import EVENTS
 from ...model.interpretations import INTERPRETATIONS, SHOULD
 from ...model.oracle import Model
@@ -265,6 +265,9 @@ def explain(
         case Kind.CALLBACK_MISUSE:
             misuse = "; ".join(verdict.observation.misuse)
             lines = [f"During {f} the application's mutex callbacks were misused: {misuse}."]
+        case Kind.BUFFER_MISUSE:
+            misuse = "; ".join(verdict.observation.misuse)
+            lines.append(f"Of its output buffer (section 5.2): {misuse}.")
         case Kind.CALLBACK_ONLY:
             lines.append("Only an application's callback returns that code, no C_ function (sections 5.1.4, 5.1.5).")
         case Kind.MISSING_ERROR:
@@ -295,6 +298,8 @@ def explain(
             lines.append(f"Nothing in the call or the state makes {seen} apply.")
         case _:
             lines.append("Nothing in the call or the state makes that code apply, and nothing forbids success.")
+            if verdict.observation.code == CKR.BUFFER_TOO_SMALL and verdict.call.args.buffer is Buffer.EXACT:
+                lines.append(f"The buffer was as long as {f} said when it was asked just before (section 5.2).")
     if verdict.lapse:
         lines.append(explain_lapse(verdict.lapse))
     if verdict.kind is Kind.OFF_LIST:
@@ -327,6 +332,11 @@ def explain_lapse(lapse: Lapse) -> str:
     if lapse.despite:
         does = f"{effect.name} (section {effect.place})"
         return f"It would be right if this had happened although {before}: {does}; but a call that fails does nothing."
+    if lapse.asked:
+        return (
+            f"It would be right if more had happened when {before} to a query for the length of its output: "
+            f"{effect.name} (section {effect.place}); but a query gives no output, and ends nothing (section 5.2)."
+        )
     if part is not None:
         return (
             f"It would be right if {part.value} had stayed as before when {before}; "

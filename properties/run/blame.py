@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ...model.call import Args, Call, Observation
+from ...model.call import Args, Buffer, Call, Observation
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model, in_scope, permitted
@@ -67,6 +67,7 @@ def _explained(
 ) -> Verdict:
     """The failure with the latest of the lapses that explain it, and of those in one call the smallest."""
     believed: list[Sequence[State]] = [(initial,)]
+    steps = _spelled_out(steps)
     for call, seen in steps[:-1]:
         if not _followed(model, believed[-1], call):
             return failure
@@ -80,6 +81,15 @@ def _explained(
             if right and _allowed(model, other, believed[n], steps[n:]):
                 return replace(failure, lapse=other.lapse)
     return failure
+
+
+def _spelled_out(steps: Steps) -> Steps:
+    """A trace whose last call asks for a length itself, if it does, as one in which a call before it does."""
+    (call, seen) = steps[-1]
+    if call.args.buffer not in (Buffer.SHORT, Buffer.EXACT):
+        return steps
+    query, whole = (replace(call, args=replace(call.args, buffer=x)) for x in (Buffer.NULL, Buffer.ENOUGH))
+    return (*steps[:-1], (query, Observation()), (whole, seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,12 @@ def _lapses(model: Model, call: Call, seen: Observation, believed: Sequence[Stat
                 yield _Otherwise(lapse, model.with_effect(call.function, effect, other))
             lax = model.with_effect(call.function, effect, replace(effect, certain=False))
             yield _Otherwise(Lapse(call.function, seen.code, effect, null), lax)
+    if seen.code == CKR.OK and "buffer" in f.uses and call.args.buffer == Buffer.NULL:
+        for effect in f.effects:
+            if effect.certain and CKR.OK in effect.on:
+                other = replace(effect, change=_whole(effect))
+                lax = model.with_effect(call.function, effect, other)
+                yield _Otherwise(Lapse(call.function, seen.code, effect, null, asked=True), lax)
     if seen.code != CKR.OK:
         for effect in f.effects:
             if effect.certain and CKR.OK in effect.on and seen.code not in effect.on:
@@ -128,6 +144,11 @@ def _changed_by(effect: Effect, call: Call, believed: Sequence[State]) -> Iterat
 def _less(effect: Effect, part: Part) -> Change:
     """An effect that leaves a part of the state as it was."""
     return named(effect.name, lambda s, a: _KEEPS[part](s, effect.change(s, a)))
+
+
+def _whole(effect: Effect) -> Change:
+    """An effect as it is where there is a buffer for the output."""
+    return named(effect.name, lambda s, a: effect.change(s, replace(a, buffer=Buffer.ENOUGH)))
 
 
 def _unseen(effect: Effect) -> Change:

@@ -43,12 +43,13 @@ from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
 from ..search.matrix import Row, matrix_calls, rows
 from ..search.orders import orders
-from ..search.setups import Way, going_on
+from ..search.setups import Way, along, going_on
+from ..search.stories import stories
 from ..search.tours import tour_calls, tours
 from .blame import blame_any, hypotheses, refuted, telling
 from .driver import Driver, Replay, Target, same_fault
 from .habits import Habits
-from .learning import Deaths
+from .learning import Deaths, mechanism_before
 from .reach import Reach, reach
 from .shrink import shrink
 from .tally import UNTRIED, Tally
@@ -254,8 +255,8 @@ class Crew(Protocol):
     def tell(self, classes: Sequence[Class], costs: Mapping[str, float]) -> None:
         """Tell all of classes that were seen, and of the seconds that a call of each function costs."""
 
-    def spare(self, numbers: frozenset[int]) -> None:
-        """Tell all of calls that are not to be made any more."""
+    def spare(self, numbers: frozenset[int], begun_with: Mapping[int, frozenset[Mech]]) -> None:
+        """Tell all of calls that are not to be made any more, or not in an operation of some mechanisms."""
 
 
 class Alone:
@@ -276,9 +277,9 @@ class Alone:
         """Run a sequence from a fresh start, in this process, as there is no other."""
         return self._worker.driver.replay(calls)
 
-    def spare(self, numbers: frozenset[int]) -> None:
+    def spare(self, numbers: frozenset[int], begun_with: Mapping[int, frozenset[Mech]]) -> None:
         """Make these calls no more."""
-        self._worker.driver.spare = numbers
+        self._worker.driver.spare, self._worker.driver.spare_with = numbers, begun_with
 
 
 def numbered_calls(model: Model, initial: State) -> tuple[Call, ...]:
@@ -415,6 +416,8 @@ class Campaign:
         self._detours = Detours(model, by_function(all_calls(model, initial)), self._leads)
         self._tried: set[tuple[str, Mech]] = set()
         self._spared: frozenset[int] = frozenset()
+        self._spared_with: dict[int, frozenset[Mech]] = {}
+        """Calls that are spared in an operation of some mechanisms only."""
         self._put_off: frozenset[int] = frozenset()
         """Calls that wait until last, as NULL pointers like theirs kill."""
         self._last = False
@@ -541,6 +544,7 @@ class Campaign:
             self._do(Source.DERIVED, self._visits([w] for w in first.values()))
         elif self._model.events:
             self._do(Source.DERIVED, self._befallen())
+        self._do(Source.DERIVED, self._stories())
         self._do(Source.DERIVED, self._visits(self._found(shown, beside, changes)))
         deeper, arguments = list(self._visits(changes)), list(self._visits(beside))
         if not self._over():
@@ -554,6 +558,12 @@ class Campaign:
         self._matrix()
         self._do(Source.DERIVED, arguments, Counted.KNOWN)
         self._again([w for found in beside for w in found])
+
+    def _stories(self) -> Iterator[Visit]:
+        """Each story that the policy allows, with the calls that it is about at its end."""
+        for way in stories(self._model, self._initial):
+            if all(map(self._policy, along(self._model, self._initial, way), way)):
+                yield Visit(self._named(way[:-1]), ((self._numbers[way[-1]], ()),))
 
     def _befallen(self) -> Iterator[Visit]:
         """What follows on an event, for a part of the time: on a real module events take the longest of all."""
@@ -689,7 +699,7 @@ class Campaign:
     def nulls(self) -> None:
         """Each function once with each NULL pointer that was put off, as long as deaths leave time for more."""
         self._last = True
-        self._crew.spare(self._spared)
+        self._crew.spare(self._spared, self._spared_with)
         self._do(Source.NULLS, self._deadly())
         self._whole.add(Source.NULLS)
 
@@ -1024,13 +1034,17 @@ class Campaign:
     def _keep_away(self, failed: Failed, shrunk: Call | None) -> None:
         """Leave out calls that kill the module, by the arguments that matter: every death takes long."""
         before = self._deaths.nulls
-        self._deaths.learn(failed.calls[-1], shrunk)
+        self._deaths.learn(failed.calls[-1], shrunk, mechanism_before(failed.calls))
         name = failed.function
         worked = (name, str(CKR.OK)) in self.tally.pairs
         self._spared |= {k for k in self._calls_of.get(name, ()) if self._deaths.spares(self._calls[k], worked)}
         if self._deaths.nulls != before:
             self._put_off = frozenset(k for k, call in enumerate(self._calls) if self._deaths.puts_off(call))
-        self._crew.spare(self._spared if self._last else self._spared | self._put_off)
+        for k in self._calls_of.get(name, ()):
+            kill = (m for m in self._deaths.mechanisms(name) if self._deaths.spares(self._calls[k], worked, m))
+            if mechanisms := frozenset(kill):
+                self._spared_with[k] = mechanisms
+        self._crew.spare(self._spared if self._last else self._spared | self._put_off, self._spared_with)
 
     def _shrunk(self, failed: Failed) -> tuple[Steps, Verdict] | None:
         """The fewest and plainest calls that show a failure, and its verdict there; None if it does not show again."""

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from ...model.call import Call, Ending, Observation
 from ...model.oracle import Model
-from ...model.state import State
+from ...model.state import Mech, State
 from ...model.vocabulary import CKR, CKU
 from ..engine.aspects import aspect
 from ..engine.beliefs import FULL, Belief, Compiled, Step
@@ -19,6 +19,7 @@ from ..engine.packed import Flat
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict
 from ..policy import Level, Policy, Rights, anything, makes_objects
 from .blame import blame
+from .learning import mechanism_in
 from .restore import Restoring, as_at, contents_known
 from .tally import Tally
 
@@ -147,6 +148,8 @@ class Driver:
         """What a call of each function costs, in seconds, as far as it was told."""
         self.spare: frozenset[int] = frozenset()
         """Calls that are not made, whatever the policy says."""
+        self.spare_with: Mapping[int, frozenset[Mech]] = {}
+        """Calls that are not made in an operation of some mechanisms."""
         self.numbered: Callable[[Call], None] = lambda _: None
         """Told of each call that is given the next number here."""
         self.broken: list[Broken] = []
@@ -272,7 +275,10 @@ class Driver:
         supported = self._supported.get(number)
         if supported is None:
             supported = self._supported[number] = self.target.supports(self.calls[number])
-        return supported and number not in self.spare and self.oracle.may(self.belief, number)
+        if not supported or number in self.spare or not self.oracle.may(self.belief, number):
+            return False
+        kill = self.spare_with.get(number)
+        return kill is None or mechanism_in(self.state(), self.calls[number]) not in kill
 
     def run(self, numbers: Iterable[int]) -> None:
         """Make calls, those left out that cannot be made, until one fails or leaves nothing to go on."""

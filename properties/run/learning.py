@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...model.call import Args, Call
+from ...model.chapters.operations import ACTIVITIES
+from ...model.state import Mech, Operation, Phase, State
 from ..engine.verdict import NULLS
 
 DEADLY: Final = 3
@@ -23,54 +25,97 @@ def features(call: Call, uses: Sequence[str]) -> frozenset[Feature]:
     return frozenset((name, value) for name, value in given if value != getattr(_PLAIN, name))
 
 
+_WORKS_ON: Final = {f"{k.stem}{end}": k for k in ACTIVITIES for end in ("", "Update", "Final")}
+"""The kind of operation that a function goes on with."""
+
+_BEGUN_WITH: Final = "begun with"
+"""The name, among arguments, of the mechanism of the operation that a call goes on with."""
+
+
+def mechanism_before(calls: Sequence[Call]) -> Mech | None:
+    """The mechanism of the operation that the last of some calls goes on with, as far as is known."""
+    *before, last = calls
+    kind = _WORKS_ON.get(last.function)
+    begun = (x for x in reversed(before) if kind is not None and x.function == kind.init)
+    return next((x.args.mechanism for x in begun if x.args.session == last.args.session), None)
+
+
+def mechanism_in(s: State, call: Call) -> Mech | None:
+    """The mechanism of the operation that a call goes on with, None where there is none."""
+    kind = _WORKS_ON.get(call.function)
+    if kind is None or call.args.session >= len(s.sessions):
+        return None
+    operation: Operation = getattr(s.sessions[call.args.session].operations, kind.field)
+    return operation.mechanism if operation.phase != Phase.NONE else None
+
+
 @dataclass(slots=True)
 class Deaths:
     """What is known of the calls that kill a module: by function the patterns of arguments, and how often each did.
 
     A pattern that has a NULL pointer in it is that pointer alone. It is spared at its first death, and NULL pointers of
-    its kind are put off from then on, whatever the function.
+    its kind are put off from then on, whatever the function. What else kills in an operation does so with the mechanism
+    of that, until it killed with another one too.
     """
 
     uses: Mapping[str, tuple[str, ...]]
     patterns: dict[str, Counter[frozenset[Feature]]] = field(default_factory=dict)
-    killers: set[Call] = field(default_factory=set)
+    killers: set[tuple[Call, Mech | None]] = field(default_factory=set)
     _given: dict[Call, frozenset[Feature]] = field(default_factory=dict)
 
-    def learn(self, call: Call, shrunk: Call | None) -> None:
-        """Learn from a call that killed; `shrunk` is the plainest one that does so too, where that was searched."""
-        self.killers.add(call)
+    def learn(self, call: Call, shrunk: Call | None, mechanism: Mech | None = None) -> None:
+        """Learn from a call that killed; `shrunk` is the plainest one that does so too, where that was searched.
+
+        `mechanism` is that of the operation that the call goes on with.
+        """
+        self.killers.add((call, mechanism))
         own = self.patterns.setdefault(call.function, Counter())
-        given = self._features(call)
+        given = self._features(call, mechanism)
         null = given & NULLS
         same = shrunk is not None and shrunk.function == call.function
         if null and not (same and shrunk is not None and not self._features(shrunk) & NULLS):
             own[null] += 1
             return
         if same and shrunk is not None:
-            own.setdefault(self._features(shrunk), 0)
+            own.setdefault(self._features(shrunk, mechanism), 0)
         for pattern in [p for p in own if p <= given] or [given]:
             own[pattern] += 1
 
-    def spares(self, call: Call, worked: bool) -> bool:
-        """Whether a call is better left out; `worked` tells whether its function ever returned CKR_OK.
+    def spares(self, call: Call, worked: bool, mechanism: Mech | None = None) -> bool:
+        """Whether a call is better left out, whatever operation it goes on with or in one of a mechanism.
 
-        A function that kills with plain arguments is spared as a whole only where it never did anything else: else
-        the situation matters, and only the very calls that killed are left out.
+        `worked` tells whether its function ever returned CKR_OK. One that kills with plain arguments is spared as a
+        whole only where it never did anything else: else the situation matters, and only the very calls that killed are
+        left out.
         """
-        if call in self.killers:
+        if (call, mechanism) in self.killers:
             return True
-        given = self._features(call)
+        given = self._features(call, mechanism)
         null = given & NULLS
         return any(
             pattern <= given and (bool(pattern & null) or (count >= DEADLY and (bool(pattern) or not worked)))
-            for pattern, count in self.patterns.get(call.function, {}).items()
+            for pattern, count in self._widened(call.function).items()
         )
 
-    def _features(self, call: Call) -> frozenset[Feature]:
+    def mechanisms(self, function: str) -> frozenset[Mech]:
+        """Those with which calls of a function killed in an operation."""
+        return frozenset(mech for call, mech in self.killers if mech is not None and call.function == function)
+
+    def _widened(self, function: str) -> Mapping[frozenset[Feature], int]:
+        """The patterns of a function, and what those have in common that differ in the mechanism alone."""
+        own = self.patterns.get(function, Counter())
+        wide: dict[frozenset[Feature], list[int]] = {}
+        for pattern, count in own.items():
+            rest = frozenset(x for x in pattern if x[0] != _BEGUN_WITH)
+            if rest != pattern:
+                wide.setdefault(rest, []).append(count)
+        return {**own, **{rest: own[rest] + sum(counts) for rest, counts in wide.items() if len(counts) > 1}}
+
+    def _features(self, call: Call, mechanism: Mech | None = None) -> frozenset[Feature]:
         found = self._given.get(call)
         if found is None:
             found = self._given[call] = features(call, self.uses[call.function])
-        return found
+        return found if mechanism is None else found | {(_BEGUN_WITH, mechanism)}
 
     @property
     def nulls(self) -> frozenset[Feature]:

@@ -76,9 +76,10 @@ def _whole(role: Role, function: str) -> Iterator[Cell]:
     else:
         yield from (Cell(f"at once, {x.name} data", (plain(function, data=x),)) for x in (first, *others))
     earnest = plain(function) if role is Role.VERIFY_RECOVER else plain(function, data=first)
+    into = {buffer: replace(earnest, args=replace(earnest.args, buffer=buffer)) for buffer in Buffer}
     for buffer in (Buffer.NULL, Buffer.SHORT):
-        asked = replace(earnest, args=replace(earnest.args, buffer=buffer))
-        yield Cell(f"at once, {buffer.name} buffer first", (asked, earnest))
+        yield Cell(f"at once, {buffer.name} buffer first", (into[buffer], earnest))
+    yield Cell("at once, EXACT buffer", (into[Buffer.EXACT],))
 
 
 def _parts(role: Role, part: str, last: str) -> Iterator[Cell]:
@@ -99,6 +100,8 @@ def _parts(role: Role, part: str, last: str) -> Iterator[Cell]:
                 f"in parts, {buffer.name} buffer for a part first",
                 (plain(part, data=first, buffer=buffer), fed, plain(last)),
             )
+    exact = plain(part, data=first, buffer=Buffer.EXACT) if gives_parts else fed
+    yield Cell("in parts, EXACT buffers", (exact, plain(last, buffer=Buffer.EXACT)))
 
 
 def _made(way: Way) -> tuple[Kind, ...]:

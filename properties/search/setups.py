@@ -178,6 +178,15 @@ def _init(m: Mechanism, role: Role) -> Call:
     return plain(_ROLES[role][0], mechanism=m.mech, key=0 if role in PUBLIC_ROLES or not pair else 1)
 
 
+def begun(m: Mechanism, role: Role) -> Way:
+    """A way to where a user has begun an operation by a mechanism, with what it takes made before."""
+    start = (*USER, *_maker(m))
+    if role in BEFORE:
+        first = BEFORE[role]
+        start = (*start, _init(m, first), plain(_ROLES[first][1]))
+    return (*start, _init(m, role))
+
+
 def _operations(initial: State) -> Iterator[Place]:
     for m in (mech.facts for mech in one_of_each_class(MECHANISMS, initial.slots)):
         if m.mech in _OTHERS_STAND:
@@ -185,24 +194,20 @@ def _operations(initial: State) -> Iterator[Place]:
         for role in (r for r in m.roles if r in _ROLES):
             names = frozenset(_ROLES[role])
             _, whole, *parts = _ROLES[role]
-            start = (*USER, *_maker(m))
-            if role in BEFORE:
-                first = BEFORE[role]
-                start = (*start, _init(m, first), plain(_ROLES[first][1]))
-            begun = (*start, _init(m, role))
+            way = begun(m, role)
             # Each kind of operation is looked at from its first mechanism with all that might go wrong beside it.
             first_of_role = m.mech is with_role(role)[0]
             beside = OPERATIONS | DIGESTS | DUAL | STATES | SEARCHES | SMALL if first_of_role else names
-            yield Place(begun, beside)
+            yield Place(way, beside)
             if parts:
                 data = Data.KEPT if role is Role.DECRYPT else Data.FITTING
-                yield Place((*begun, plain(parts[0], data=data)), names)
+                yield Place((*way, plain(parts[0], data=data)), names)
             if role is not Role.VERIFY and role is not Role.VERIFY_RECOVER:
-                yield Place((*begun, plain(whole, buffer=Buffer.NULL)), names)
+                yield Place((*way, plain(whole, buffer=Buffer.NULL)), names)
             if first_of_role:
-                key = begun[-1].args.key
-                yield Place((*begun, plain("C_DestroyObject", object=key)), names | DUAL)
-                yield Place((*begun, plain("C_Logout")), names)
+                key = way[-1].args.key
+                yield Place((*way, plain("C_DestroyObject", object=key)), names | DUAL)
+                yield Place((*way, plain("C_Logout")), names)
 
 
 def _objects() -> Iterator[Place]:
@@ -239,10 +244,9 @@ def _objects() -> Iterator[Place]:
                 (plain("C_Finalize"), *USER),
             ):
                 yield Place((*kept, *more), OBJECTS)
-    yield Place(
-        (*USER, plain("C_CreateObject", kind=Kind.AES), plain("C_SetAttributeValue", attribute=Attribute.LABEL)),
-        OBJECTS,
-    )
+    for attribute in (Attribute.LABEL, Attribute.SEVERAL, Attribute.SENSITIVE, Attribute.EXTRACTABLE):
+        changed = plain("C_SetAttributeValue", attribute=attribute)
+        yield Place((*USER, plain("C_CreateObject", kind=Kind.AES), changed), OBJECTS)
 
 
 def _searches() -> Iterator[Place]:

@@ -35,6 +35,7 @@ from .messages import (
     order_of,
 )
 from .model.call import Call, Observation
+from .model.state import Mech
 from .pace import Pace
 from .properties.engine.verdict import Outcome, believed_after, judge, null_arguments
 from .properties.run.blame import blame
@@ -299,6 +300,7 @@ def joined(told: Tell, news: Tell) -> Tell:
         (*told.classes, *news.classes),
         {**told.costs, **news.costs},
         told.spare if news.spare is None else news.spare,
+        told.spare_with if news.spare is None else news.spare_with,
         (*told.calls, *news.calls),
         told.lowered or news.lowered,
     )
@@ -393,10 +395,11 @@ class Hands:
         for worker in self._workers:
             worker.tell(Tell(classes=tuple(classes), costs=dict(costs)))
 
-    def spare(self, numbers: frozenset[int]) -> None:
-        """Tell all of calls that are not to be made any more."""
+    def spare(self, numbers: frozenset[int], begun_with: Mapping[int, frozenset[Mech]]) -> None:
+        """Tell all of calls that are not to be made any more, or not in an operation of some mechanisms."""
+        told = {k: tuple(sorted(mechanisms)) for k, mechanisms in begun_with.items()}
         for worker in self._workers:
-            worker.tell(Tell(spare=tuple(sorted(numbers))))
+            worker.tell(Tell(spare=tuple(sorted(numbers)), spare_with=told))
 
 
 class Crew(Hands):

@@ -9,7 +9,7 @@ from .adapters.wire import decode, encode
 from .model.call import Call, Observation
 from .model.environment import expose
 from .model.oracle import Model, build, suffering
-from .model.state import State
+from .model.state import Mech, State
 from .model.vocabulary import Version
 from .properties.policy import Rights
 from .properties.run.work import Cells, Class, Done, Generated, Item, Sweep, Tour, Visit, Walk
@@ -65,6 +65,7 @@ class Tell(Struct, frozen=True, tag=True):
     classes: tuple[Class, ...] = ()
     costs: dict[str, float] = {}
     spare: tuple[int, ...] | None = None
+    spare_with: dict[int, tuple[Mech, ...]] = {}
     calls: tuple[Call, ...] = ()
     lowered: bool = False
 

@@ -144,6 +144,7 @@ class _Program:
                 driver.tell(order.classes, order.costs)
                 if order.spare is not None:
                     driver.spare = frozenset(order.spare)
+                    driver.spare_with = {k: frozenset(mechs) for k, mechs in order.spare_with.items()}
                 if order.lowered:
                     driver.lower()
                 driver.numbered = lambda _: None  # the parent knows

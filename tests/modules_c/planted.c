@@ -15,6 +15,12 @@ typedef ulong (*function)();
 enum {
     FUNCTIONS = 68,
     MOST = 64,
+    SCRATCH = 4096,
+    CREATE_OBJECT = 20,
+    SET_ATTRIBUTE_VALUE = 25,
+    SIGN_FINAL = 45,
+    GENERATE_KEY = 58,
+    GENERATE_PAIR = 59,
     CLOSE_SESSION = 13,
     LOGIN = 18,
     LOGOUT = 19,
@@ -22,7 +28,11 @@ enum {
     ENCRYPT_FINAL = 32,
     VERIFY_INIT = 48,
     VALUE = 0x11,
+    SENSITIVE = 0x103,
+    EXTRACTABLE = 0x162,
+    ALLOWED_MECHANISMS = 0x40000600,
     ARGUMENTS_BAD = 7,
+    ATTRIBUTE_READ_ONLY = 0x10,
     ATTRIBUTE_SENSITIVE = 0x11,
     ACTION_PROHIBITED = 0x1B,
     KEY_HANDLE_INVALID = 0x60,
@@ -126,6 +136,7 @@ static ulong length_is_not_enough(ulong session, void *data, ulong length, void 
 {
     if (out && asked) {
         asked = 0;
+        other->of[30](session, data, length, NULL, out_length);
         return BUFFER_TOO_SMALL;
     }
     ulong code = other->of[30](session, data, length, out, out_length);
@@ -250,6 +261,62 @@ static ulong destroys_and_fails(ulong session, ulong object)
     return code ? code : ACTION_PROHIBITED;
 }
 
+/* A template less the list of mechanisms that may be used with the key; how many attributes are left. */
+static ulong any_mechanism(attribute *given, ulong count, attribute *left)
+{
+    ulong n = 0;
+    for (ulong i = 0; given && i < count && n < MOST; i++)
+        if (given[i].type != ALLOWED_MECHANISMS)
+            left[n++] = given[i];
+    return n;
+}
+
+static ulong creates_unlimited(ulong session, attribute *given, ulong count, ulong *made)
+{
+    attribute left[MOST];
+    return other->of[CREATE_OBJECT](session, given ? left : NULL, given ? any_mechanism(given, count, left) : count, made);
+}
+
+static ulong generates_unlimited(ulong session, void *how, attribute *given, ulong count, ulong *made)
+{
+    attribute left[MOST];
+    ulong n = given ? any_mechanism(given, count, left) : count;
+    return other->of[GENERATE_KEY](session, how, given ? left : NULL, n, made);
+}
+
+static ulong pair_unlimited(ulong session, void *how, attribute *a, ulong b, attribute *c, ulong d, ulong *e, ulong *f)
+{
+    attribute public[MOST], private[MOST];
+    ulong m = a ? any_mechanism(a, b, public) : b, n = c ? any_mechanism(c, d, private) : d;
+    return other->of[GENERATE_PAIR](session, how, a ? public : NULL, m, c ? private : NULL, n, e, f);
+}
+
+static ulong sets_back(ulong session, ulong object, attribute *given, ulong count)
+{
+    ulong code = other->of[SET_ATTRIBUTE_VALUE](session, object, given, count);
+    if (code != ATTRIBUTE_READ_ONLY || count != 1 || given->length != 1)
+        return code;
+    char value = *(char *)given->value;
+    return given->type == (value ? EXTRACTABLE : SENSITIVE) ? 0 : code;
+}
+
+static ulong signs_with_nul(ulong session, void *data, ulong length, char *out, ulong *out_length)
+{
+    ulong code = other->of[43](session, data, length, out, out_length);
+    if (!code && out)
+        out[*out_length] = 0;
+    return code;
+}
+
+static ulong query_ends(ulong session, void *out, ulong *out_length)
+{
+    static char scratch[SCRATCH];
+    ulong code = other->of[SIGN_FINAL](session, out, out_length), length = SCRATCH;
+    if (!code && !out)
+        other->of[SIGN_FINAL](session, scratch, &length);
+    return code;
+}
+
 static const struct { const char *name; int place; function planted; } DEFECTS[] = {
     {"refused-init-ends", ENCRYPT_INIT, (function)refused_init_ends},
     {"verify-stays", 49, (function)verify_stays},
@@ -275,6 +342,12 @@ static const struct { const char *name; int place; function planted; } DEFECTS[]
     {"pin-by-anybody", 10, (function)pin_by_anybody},
     {"refused-login-logs-out", LOGIN, (function)refused_login_logs_out},
     {"destroys-and-fails", 22, (function)destroys_and_fails},
+    {"any-mechanism", CREATE_OBJECT, (function)creates_unlimited},
+    {"any-mechanism", GENERATE_KEY, (function)generates_unlimited},
+    {"any-mechanism", GENERATE_PAIR, (function)pair_unlimited},
+    {"sets-back", SET_ATTRIBUTE_VALUE, (function)sets_back},
+    {"writes-past", 43, (function)signs_with_nul},
+    {"query-ends", SIGN_FINAL, (function)query_ends},
 };
 
 static ulong own_list(functions **out)
