@@ -31,6 +31,7 @@ from .operations import (
     DISPLACING,
     DOUBTFUL,
     ERRORS,
+    NO_SESSION_TO_CANCEL_IN,
     NOT_ACTIVE,
     NOTHING_TO_CANCEL,
     PLAIN_ERRORS,
@@ -255,6 +256,7 @@ def _no_mechanism_rows(m: Messaging) -> Iterable[Rule]:
                 "No mechanism means to end the process; nothing is said of there being none.",
                 Strength.UNSAID,
             )
+        yield NO_SESSION_TO_CANCEL_IN
         yield Rule(
             "cancel-may-fail",
             CKR.OPERATION_CANCEL_FAILED,

@@ -778,7 +778,12 @@ def login_pin_wrong(s: State, a: Args) -> bool:
 
 
 def login_pin_missing(s: State, a: Args) -> bool:
-    return a.pin == Pin.NULL and not login_not_needed(s, a)
+    return a.pin == Pin.NULL and not login_not_needed(s, a) and not empty_so_pin_perhaps_given(s, a)
+
+
+def empty_so_pin_perhaps_given(s: State, a: Args) -> bool:
+    """The shortest PIN is empty, and so the SO's may be, as it was set before the application came."""
+    return a.user == CKU.SO and a.pin == Pin.NULL and slot_of(s, a).empty_pin_legal
 
 
 def login_pin_may_be_locked(s: State, a: Args) -> bool:
@@ -861,6 +866,7 @@ _LOGIN_PIN = (
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
     *pin_perhaps_null("pin-null", pin_null, CKR.ARGUMENTS_BAD),
+    *pin_perhaps_null("so-pin-perhaps-empty", empty_so_pin_perhaps_given, CKR.PIN_INCORRECT),
 )
 
 

@@ -104,7 +104,7 @@ class Finding:
     @property
     def id(self) -> str:
         """A short name that stays the same from run to run, and whatever the functions of the model are called."""
-        return f"F-{self.verdict.cause.id}"
+        return f"F-{self.verdict.told.id}"
 
 
 @dataclass(frozen=True, slots=True)

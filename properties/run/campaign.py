@@ -48,6 +48,7 @@ from .blame import blame_any, hypotheses, refuted, telling
 from .driver import Driver, Replay, Target, same_fault
 from .habits import Habits
 from .learning import Deaths
+from .merged import one_for_each_answer, one_for_each_cause, one_for_each_constant
 from .reach import Reach, reach
 from .shrink import shrink
 from .tally import UNTRIED, Tally
@@ -333,22 +334,6 @@ def _looks_like(verdict: Verdict, failed: Failed) -> bool:
     return (verdict.call.function, verdict.observation.text) == (failed.function, failed.seen)
 
 
-def one_for_each_constant(model: Model, findings: Sequence[Finding], tally: Tally) -> list[Finding]:
-    """The findings, those of a function that always gives the same answer taken together as one."""
-    kept = list(findings)
-    for name, _ in tally.constants():
-        own = [f for f in kept if f.functions == (name,)]
-        if len(own) < 2:
-            continue
-        every = sorted((x for f in own for x in f.symptoms), key=lambda x: len(x.steps))
-        least = every[0]
-        verdict = replace(least.verdict, kind=Kind.ALWAYS, mismatch=None, lapse=None)
-        first = min(every, key=lambda x: x.first_call)
-        one = shown(model, verdict, least.steps, first.first_call, first.first_seconds, min(x.confirmed for x in every))
-        kept = [f for f in kept if f not in own] + [Finding((one, *every))]
-    return kept
-
-
 class Campaign:
     """A check of one module by a crew; every new failure is shrunk at once."""
 
@@ -426,7 +411,7 @@ class Campaign:
         """What was found and covered up to now, and how the check ended: as the budget says where nothing else is."""
         worst_first = tuple(Severity)
         lasting = [f for f in self.findings if not self._not_operational(f.verdict.call, f.verdict.observation.text)]
-        found = one_for_each_constant(self._model, lasting, self.tally)
+        found = one_for_each_constant(self._model, one_for_each_answer(one_for_each_cause(lasting)), self.tally)
         findings = tuple(sorted(found, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         return Results(
             self._model,
