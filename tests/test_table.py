@@ -96,6 +96,7 @@ OFF_LIST_ELSEWHERE = {
         "ARGUMENTS_BAD OPERATION_NOT_INITIALIZED OPERATION_CANCEL_FAILED",
         "A-27: C_EncryptInit alone does not list it; A-76: three Inits of messages are silent",
     ),
+    "no mechanism and no session": ("ARGUMENTS_BAD", "C_EncryptInit alone does not list it, and C_MessageEncryptInit"),
     "mechanism invalid|mechanism unlisted|mechanism not for KIND": ("ARGUMENTS_BAD", "A-60"),
     "key invalid and no mechanism": ("OBJECT_HANDLE_INVALID", "A-23"),
     "key type not for KIND|other half of pair given for KIND": ("ARGUMENTS_BAD", "A-60"),

@@ -12,6 +12,7 @@ from ..adapters.script_c import Told, c_program
 from ..adapters.script_python import python_program
 from ..exits import fail
 from ..files import STDOUT, try_place, write_text
+from ..options import see_that_one_thread_shows
 from ..properties.reports.phrases import module_name
 from ..properties.reports.results import load, read_trace
 
@@ -46,6 +47,7 @@ def command(report: Path, finding: str, language: str, output: Path) -> None:
     if chosen is None:
         known = ", ".join(f["id"] for f in data["findings"]) or "none"
         fail(f"{report}: holds no finding {finding}; its ids: {known}")
+    see_that_one_thread_shows([chosen], data)
     trace = read_trace(chosen)
     beside = next((call.function for call, _ in trace if call.function not in CALLS), None)
     if beside is not None:
