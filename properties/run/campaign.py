@@ -40,6 +40,7 @@ from ..reports.findings import Finding, shown
 from ..search.befallen import after_events
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
+from ..search.guesses import guesses
 from ..search.matrix import Row, matrix_calls, rows
 from ..search.orders import orders
 from ..search.setups import Way, going_on
@@ -506,6 +507,7 @@ class Campaign:
         elif self._model.events:
             self._do(Source.DERIVED, self._befallen())
         self._do(Source.DERIVED, self._visits(self._found(shown, beside, changes)))
+        self._do(Source.DERIVED, self._guesses())
         deeper, arguments = list(self._visits(changes)), list(self._visits(beside))
         if not self._over():
             # Only now: workers take items ahead of time, how many depends on how many they are.
@@ -525,6 +527,12 @@ class Campaign:
             if self._spent() >= BEFALLEN:
                 return
             yield Visit(self._named(way), ((self._numbers[call], ()),))
+
+    def _guesses(self) -> Iterator[Visit]:
+        """PINs given wrongly until they are locked, where that may be."""
+        for way, calls in guesses(self._model, self._initial, self._policy):
+            first, *others = self._named(calls)
+            yield Visit(self._named(way), ((first, tuple(others)),))
 
     def _found(
         self, shown: list[Witness], beside: list[list[Witness]], changes: list[list[Witness]]
