@@ -1,6 +1,7 @@
 """Wrong PINs in a row, until a token that locks PINs has locked one, and what brings it back: told without a search."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from ...model.call import Call
@@ -49,7 +50,9 @@ def guesses(model: Model, initial: State, policy: Policy) -> Iterator[tuple[Way,
 def _tried(
     model: Model, s: State, policy: Policy, wrong: Call, right: Call, *, unlock: bool
 ) -> Iterator[tuple[Way, Way]]:
-    tried = (*(wrong,) * MOST_GUESSES, right, _INFO)
+    if not all(known(model, call) for call in (wrong, right)):
+        return
+    tried = (*(wrong,) * MOST_GUESSES, right, *filter(partial(known, model), (_INFO,)))
     failed = following(model, s, wrong, CKR.PIN_INCORRECT)
     if not all(policy(t, call) for t in (s, *failed) for call in (wrong, right)):
         return
