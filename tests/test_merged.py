@@ -68,6 +68,17 @@ def test_what_a_function_says_for_no_reason_it_says_for_that_where_something_els
         assert (one.id, [x.verdict for x in one.symptoms]) == (plain.id, [plain.verdict, due.verdict])
 
 
+def test_what_other_functions_say_for_a_reason_stays_with_that() -> None:
+    plain = finding(Kind.OFF_LIST, Call("C_SetPIN"), NOT_LOGGED_IN)
+    due, beside = (
+        finding(Kind.OFF_LIST, Call(name), NOT_LOGGED_IN, row(name, "session-invalid"))
+        for name in ("C_SetPIN", "C_InitPIN")
+    )
+    found = one_for_each_answer([due.with_symptom(beside.first), plain])
+    assert functions(found) == [("C_InitPIN",), ("C_SetPIN",)]
+    assert [f.id for f in found] == [beside.id, plain.id]
+
+
 def test_where_it_is_never_said_for_no_reason_each_situation_has_its_own_finding() -> None:
     rows = (row("C_SetPIN", id) for id in ("pin-wrong", "session-invalid"))
     every = [finding(Kind.OFF_LIST, Call("C_SetPIN"), NOT_LOGGED_IN, r) for r in rows]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ...model.oracle import Model
 from ..engine.verdict import Cause, Kind, of_any_call
-from ..reports.findings import Finding, shown
+from ..reports.findings import Finding, Shown, shown
 from .tally import Tally
 
 
@@ -24,20 +24,23 @@ def one_for_each_answer(findings: Sequence[Finding]) -> list[Finding]:
     A failure that an earlier call explains has its reason there.
     """
     kept = list(findings)
-    for f in findings:
-        if f not in kept or not of_any_call(f.verdict.cause):
-            continue
+    for f in [x for x in findings if of_any_call(x.verdict.cause)]:
         pairs = {(x.symptom.function, x.symptom.seen) for x in f.symptoms}
-        own = [other for other in kept if other is not f and _is_of(other, pairs)]
-        kept = [x for x in kept if x not in own]
-        for other in own:
-            kept[kept.index(f)] = f = _joined(f, other)
+        for other in [x for x in kept if x is not f and not of_any_call(x.verdict.cause)]:
+            own = tuple(x for x in other.symptoms if _is_of(x, pairs))
+            rest = tuple(x for x in other.symptoms if x not in own)
+            if own:
+                at = kept.index(other)
+                kept[at : at + 1] = [replace(other, symptoms=rest)] if rest else []
+                k = kept.index(f)
+                kept[k] = f = replace(f, symptoms=(*f.symptoms, *own))
     return kept
 
 
-def _is_of(f: Finding, pairs: set[tuple[str, str]]) -> bool:
-    of_codes = f.verdict.lapse is None and f.verdict.mismatch is None and f.verdict.kind not in _OTHERWISE
-    return of_codes and all((x.symptom.function, x.symptom.seen) in pairs for x in f.symptoms)
+def _is_of(x: Shown, pairs: set[tuple[str, str]]) -> bool:
+    v = x.verdict
+    of_codes = v.lapse is None and v.mismatch is None and v.kind not in _OTHERWISE
+    return of_codes and (x.symptom.function, x.symptom.seen) in pairs
 
 
 _OTHERWISE = frozenset({Kind.DIED, Kind.HUNG, Kind.ROBUSTNESS, Kind.ABSENT, Kind.CALLBACK_MISUSE, Kind.MISSING_ERROR})
