@@ -148,7 +148,7 @@ _FORKS: Final = Event(
 )
 """The application goes on as the child of a fork, which has neither sessions nor logins; the parent calls no more."""
 
-_IN_CHILD: Final = (
+IN_CHILD: Final = (
     Rule(
         "application-forked",
         CKR.CRYPTOKI_ALREADY_INITIALIZED,
@@ -556,7 +556,7 @@ _WANTS_LIBRARY: Final = "not-initialized"
 def exposed(f: Function, *, asked: bool = False) -> Function:
     """A function of the table where events can happen; with `asked`, under that reading of A-91."""
     if f.name == "C_Initialize":
-        f = replace(f, rules=(*f.rules, *_IN_CHILD), effects=(*f.effects, _CHILD_BEGINS))
+        f = replace(f, rules=(*f.rules, *IN_CHILD), effects=(*f.effects, _CHILD_BEGINS))
     elif any(r.id == _WANTS_LIBRARY for r in f.rules):
         f = _undefined_in_child(f)
     session = f.signature.takes_session

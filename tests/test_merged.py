@@ -52,6 +52,18 @@ def test_the_handle_of_an_object_that_is_there_is_refused_for_one_cause() -> Non
     assert functions(one_for_each_cause([*every, other])) == [("C_CopyObject", "C_GetObjectSize"), ("C_CopyObject",)]
 
 
+def test_a_cause_is_one_whether_another_situation_stands_beside_it_or_not() -> None:
+    out, nobody = (row("C_Login", id) for id in ("context-specific-out-of-context", "context-specific-and-nobody"))
+    less, more = (
+        finding(Kind.OPERATION_STATE, Call("C_Login"), CKR.USER_TYPE_INVALID, *rows) for rows in ((out,), (out, nobody))
+    )
+    for every in ([more, less], [less, more]):
+        (one,) = one_for_each_cause(every)
+        assert (one.id, len(one.symptoms)) == (less.id, 2)
+    elsewhere = finding(Kind.OPERATION_STATE, Call("C_Login"), CKR.DATA_INVALID, out, nobody)
+    assert len(one_for_each_cause([less, elsewhere])) == 2
+
+
 NOT_LOGGED_IN = CKR.USER_NOT_LOGGED_IN
 
 

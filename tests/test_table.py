@@ -12,7 +12,7 @@ from p11conform.model.call import ARGUMENT_NAMES, Args
 from p11conform.model.chapters.messages import MESSAGINGS
 from p11conform.model.chapters.operations import ACTIVITIES
 from p11conform.model.decide import forbids_ok
-from p11conform.model.environment import LOCKED, OF_SESSIONS, OF_SLOTS
+from p11conform.model.environment import IN_CHILD, LOCKED, OF_SESSIONS, OF_SLOTS
 from p11conform.model.interface import COVERED, SIGNATURES
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
 from p11conform.model.oracle import Model, build, permitted
@@ -266,7 +266,7 @@ def test_interpretations_exist_and_are_used() -> None:
         {r.reading for f in TABLE.values() for r in f.rules}
         | {e.reading for f in TABLE.values() for e in f.effects}
         | {r.only_under[0] for r in RELATIONS if r.only_under}
-        | {r.reading for r in (*OF_SESSIONS, *OF_SLOTS, *LOCKED.values())}
+        | {r.reading for r in (*OF_SESSIONS, *OF_SLOTS, *IN_CHILD, *LOCKED.values())}
         | {EITHER_READING[0]}
     ) - {None}
     assert set(INTERPRETATIONS) - named == set(ABOUT_SEQUENCES)

@@ -506,8 +506,8 @@ class Campaign:
             self._do(Source.DERIVED, self._visits([w] for w in first.values()))
         elif self._model.events:
             self._do(Source.DERIVED, self._befallen())
-        self._do(Source.DERIVED, self._visits(self._found(shown, beside, changes)))
         self._do(Source.DERIVED, self._guesses())
+        self._do(Source.DERIVED, self._visits(self._found(shown, beside, changes)))
         deeper, arguments = list(self._visits(changes)), list(self._visits(beside))
         if not self._over():
             # Only now: workers take items ahead of time, how many depends on how many they are.

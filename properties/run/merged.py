@@ -4,18 +4,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...model.oracle import Model
-from ..engine.verdict import Cause, Kind, of_any_call
+from ..engine.verdict import Cause, Kind, explains, of_any_call
 from ..reports.findings import Finding, Shown, shown
 from .tally import Tally
 
 
 def one_for_each_cause(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, those that are told by one cause taken together: what was met first comes first."""
+    """The findings, those that are told by one cause taken together: what was met first comes first.
+
+    So are those with further situations beside that of another one, and its answer.
+    """
     kept: dict[Cause, Finding] = {}
     for f in findings:
         cause = f.verdict.told
         kept[cause] = _joined(kept[cause], f) if cause in kept else f
+    for cause, f in list(kept.items()):
+        whole = next((x for x, other in kept.items() if explains(x, cause) and _alike(f, other)), None)
+        if whole is not None:
+            kept[whole] = _joined(kept[whole], kept.pop(cause))
     return list(kept.values())
+
+
+def _alike(f: Finding, other: Finding) -> bool:
+    return f.verdict.observation.text == other.verdict.observation.text
 
 
 def one_for_each_answer(findings: Sequence[Finding]) -> list[Finding]:
