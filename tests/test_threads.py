@@ -20,7 +20,7 @@ from p11conform.model.vocabulary import CKR, CKS
 from p11conform.properties.engine.beside import Pair, after_both, defined, judge_beside
 from p11conform.properties.engine.verdict import Outcome
 from p11conform.properties.policy import anything
-from p11conform.properties.reports.render import text
+from p11conform.properties.reports.render import html, markdown, text
 from p11conform.properties.reports.results import read_report, report_json
 from p11conform.properties.run.campaign import Budget, Results
 from p11conform.properties.run.duets import AGAIN, Duets
@@ -153,7 +153,8 @@ def test_what_only_two_threads_show_is_found_and_says_how_often_it_came_back(
         assert 1 <= threads.again <= threads.tries == AGAIN
         assert finding.symptoms[0].symptom.named[-1] == "two threads"
     report = report_json(results, {"name": "simulated", "adapter": "simulated"})
-    assert f"of {AGAIN} tries at most" in text.render(report)
+    for form in (text, markdown, html):
+        assert f"of {AGAIN} tries at most" in form.render(report)
     file = tmp_path / "report.json"
     file.write_text(json.dumps(report))
     assert read_report(file)["findings"][0]["threads"]["tries"] == AGAIN

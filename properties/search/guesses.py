@@ -1,7 +1,6 @@
 """Wrong PINs in a row, until a token that locks PINs has locked one, and what brings it back: told without a search."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Final
 
 from ...model.call import Call
@@ -14,7 +13,6 @@ from .setups import BEGIN, Way, follow, known, plain
 MOST_GUESSES: Final = 4
 """Wrong PINs in a row. How many lock one is for the token to say (A-43); most that lock one at all take three."""
 
-_INFO: Final = plain("C_GetTokenInfo")
 _OF_USER: Final = {CKU.USER: Pin.USER, CKU.SO: Pin.SO}
 
 _BY_SO: Final = (
@@ -52,7 +50,7 @@ def _tried(
 ) -> Iterator[tuple[Way, Way]]:
     if not all(known(model, call) for call in (wrong, right)):
         return
-    tried = (*(wrong,) * MOST_GUESSES, right, *filter(partial(known, model), (_INFO,)))
+    tried = (*(wrong,) * MOST_GUESSES, right)
     failed = following(model, s, wrong, CKR.PIN_INCORRECT)
     if not all(policy(t, call) for t in (s, *failed) for call in (wrong, right)):
         return
