@@ -47,6 +47,11 @@ class Application:
             and all(pin is Pin.NULL or pin.name in self.binding.pins for pin in (getattr(args, name) for name in pins))
         )
 
+    def ended(self) -> None:
+        """Note that the library is finalised, or that the application goes on in a child that has yet to call it."""
+        self.handles.closed_all()
+        self.objects.finalized()
+
     def forget(self) -> None:
         """Note that the library is finalised, and that a new sequence begins."""
         self.handles.forget()

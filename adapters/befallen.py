@@ -7,7 +7,8 @@ from ..model.call import Call, Observation
 from ..model.environment import EVENTS
 from ..model.vocabulary import CKR
 from .application import Application
-from .base import Adapter, Closing, Ready
+from .base import Adapter, Closing, Ready, StillInitialized
+from .forked import FORKS, go_on_in_a_child
 from .ready import Plain
 
 INSERTED: Final = frozenset(name for name in EVENTS if name.endswith("inserted"))
@@ -37,16 +38,32 @@ class Befallen(Closing):
 
     def __init__(self, inner: Applied, events: Collection[str], befall: Callable[[str, bytes], bool]) -> None:
         self._inner, self._events, self._befall = inner, frozenset(events), befall
-        self.close, self.reset, self.tries_left = inner.close, inner.reset, inner.tries_left
+        self.close, self.tries_left = inner.close, inner.tries_left
+        self._in_child = False
 
     def call(self, call: Call) -> Observation:
         """Make a call, or an event happen; of one that could not be, nothing is known."""
         if call.function not in self._events:
             return self._inner.call(call)
+        if call.function == FORKS:
+            self._in_child = True
+            go_on_in_a_child()
+            self._inner.application.ended()
+            return Observation(CKR.OK)
         if call.function in INSERTED:
             self._inner.call(_ASK)
         done = self._befall(call.function, self._label(call))
         return Observation(CKR.OK if done else CKR.GENERAL_ERROR)
+
+    def reset(self, restore_token: bool) -> bool | None:
+        """Begin anew; not in the child of a fork, behind which its parents would wait, more and more of them.
+
+        Raises:
+            StillInitialized: in such a child.
+        """
+        if self._in_child:
+            raise StillInitialized("this process is the child of a fork; it needs a new one")
+        return self._inner.reset(restore_token)
 
     def _label(self, call: Call) -> bytes:
         """The label that the object of an event has on its token, empty where there is none."""

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from ..model.call import Call, Observation
 from . import wire
 from .base import Adapter, Binding, ModuleUnusable
 from .befallen import Applied, Befallen
@@ -18,7 +19,9 @@ from .journal import Journal, note
 from .measure import login_works, measure
 from .modules.module import initialize_here
 from .raw import Raw
+from .threads import Threaded
 from .wire import (
+    Both,
     Calls,
     Clear,
     Destroy,
@@ -126,6 +129,11 @@ class _Child:
         except Exception as error:
             yield wire.Fault(f"{type(error).__name__}: {error}")
 
+    def _both(self, calls: tuple[Call, Call]) -> tuple[Observation, Observation]:
+        if not isinstance(self._adapter, Threaded):
+            raise ModuleUnusable("this adapter calls with one thread; leave out --adapter")
+        return self._adapter.call_both(calls)
+
     def _values(self, command: wire.Command) -> Iterator[Any]:
         match command:
             case Load():
@@ -144,6 +152,8 @@ class _Child:
                 yield self._adapter.tries_left(command.user)
             case Calls():
                 yield from map(self._adapter.call, command.calls)
+            case Both():
+                yield self._both(command.calls)
             case Reset():
                 note("C_Finalize")
                 self._adapter.reset(command.restore_token)

@@ -208,6 +208,10 @@ def _own_templates(x: Scene) -> CKR | None:
     return CKR.ATTRIBUTE_VALUE_INVALID if plain and x.session is not None and not x.call.args.private else None
 
 
+def _own_templates_by_the_generic_code(x: Scene) -> CKR | None:
+    return CKR.ARGUMENTS_BAD if _own_templates(x) is not None and x.could_succeed else None
+
+
 def _shows_secrets(x: Scene) -> CKR | None:
     secret = CKR.ATTRIBUTE_SENSITIVE in permitted(x.model, x.state, x.call)
     return CKR.OK if secret and x.call.function == "C_GetAttributeValue" else None
@@ -327,6 +331,17 @@ def _never_enough(x: Scene) -> CKR | None:
 def _empty_pins(x: Scene) -> CKR | None:
     sets = "new_pin" in TABLE[x.call.function].uses and x.call.args.new_pin == Pin.NULL
     return CKR.OK if sets and x.could_succeed else None
+
+
+def _so_without_characters(x: Scene) -> CKR | None:
+    """The SO's PIN is empty, and NULL stands for it."""
+    as_so = x.call.function == "C_Login" and x.call.args.user == CKU.SO and x.call.args.pin == Pin.NULL
+    return CKR.OK if as_so and x.could_succeed else None
+
+
+def _user_without_characters(x: Scene) -> CKR | None:
+    as_user = x.call.function == "C_Login" and x.call.args.user == CKU.USER and x.call.args.pin == Pin.NULL
+    return CKR.OK if as_user and x.forbidding == {CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT} else None
 
 
 _MOST_WRONG: Final = 3
@@ -752,6 +767,15 @@ PRACTICES: Final = (
         "C_InitPIN",
     ),
     Practice(
+        "an empty SO PIN",
+        "The SO's PIN is empty, and NULL stands for it.",
+        "3.2 CK_TOKEN_INFO, ulMinPinLen",
+        Behaviour(_so_without_characters, token=lambda slot: replace(slot, empty_pin_legal=True)),
+        "NULL stands for the user's PIN, too.",
+        Behaviour(_user_without_characters),
+        "C_Login",
+    ),
+    Practice(
         "a PIN locked after three",
         "Three wrong PINs in a row lock it.",
         "5.6 C_Login",
@@ -867,6 +891,15 @@ PRACTICES: Final = (
         "A slot ID that no slot has is valid.",
         Behaviour(_forbidden_succeeds("C_GetSlotInfo", CKR.SLOT_ID_INVALID)),
         "C_GetSlotInfo",
+    ),
+    Practice(
+        "templates refused by the generic code",
+        "CKR_ARGUMENTS_BAD is said of a template that the token does not want.",
+        "5.1.6 CKR_ARGUMENTS_BAD",
+        Behaviour(_own_templates_by_the_generic_code),
+        "A template is refused by a code that tells of a handle.",
+        Behaviour(_everywhere("C_CreateObject", CKR.KEY_HANDLE_INVALID)),
+        "C_CreateObject",
     ),
     Practice(
         "the generic code",

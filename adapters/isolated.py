@@ -14,6 +14,7 @@ from .journal import Journal
 from .process import Lost, Process, Supervisor
 from .ready import Plain
 from .wire import (
+    Both,
     Calls,
     Clear,
     Command,
@@ -193,6 +194,15 @@ class Isolated(Closing):
             self._process, self._over = None, True
             seen.append(lost.observation)
         return tuple(seen)
+
+    def call_both(self, calls: tuple[Call, Call]) -> tuple[Observation, ...]:
+        """Make two calls at a time, each in a thread of its own; a death or a hang is all that is observed then."""
+        try:
+            seen: tuple[Observation, Observation] = self._present().ask(tuple[Observation, Observation], Both(calls))
+        except Lost as lost:
+            self._process, self._over = None, True
+            return (lost.observation,)
+        return seen
 
     def work(self, kind: Any, order: Any, told: Callable[[Raw], None]) -> Any:
         """The answer of the program to an order of its own, of the kind that it has; `told` is given its news.

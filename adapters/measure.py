@@ -68,10 +68,14 @@ class Measured:
 
     @property
     def version_of_list(self) -> Version:
-        """The version of the list of C_GetFunctionList: one up to v2.40, for which one that says another is taken."""
+        """The version of the list of C_GetFunctionList: one up to v2.40, for which one that says another is taken.
+
+        The lists of all these have the same functions: where C_GetInfo announces a later one of them, it is that one.
+        """
         old = [v for v in Version if v <= Version.V2_40]
-        said = tuple(map(int, self.list_version.split("."))) if self.list_version else old[-1].number
-        return max((v for v in old if v.number <= said <= old[-1].number), default=old[-1], key=lambda v: v.number)
+        said = [tuple(map(int, text.split("."))) for text in (self.list_version, self.cryptoki_version) if text]
+        known = [v for v in old if any(v.number <= x <= old[-1].number for x in said)]
+        return known[-1] if self.list_version and known else old[-1]
 
     def announces(self, version: Version) -> str:
         """The version that C_GetInfo says, of the list through which a module is held to a version."""

@@ -19,6 +19,7 @@ from .lane import NULL, Lane
 from .library import load
 from .misuse import take
 from .ready import Prepared
+from .threads import call_both
 
 
 class Raw(Closing):
@@ -36,7 +37,9 @@ class Raw(Closing):
 
     def __init__(self, library: str, binding: Binding, restore: Callable[[], bool | None] = lambda: None) -> None:
         self.application = Application(binding)
-        self.lane = Lane(self.application, load(library, binding.interface))
+        self._functions = load(library, binding.interface)
+        self.lane = Lane(self.application, self._functions)
+        self._beside: Lane | None = None
         self._library = library
         self._restore = restore
 
@@ -57,6 +60,12 @@ class Raw(Closing):
     def ready(self, calls: Sequence[Call]) -> Ready:
         """The calls of a list, with their arguments made beforehand."""
         return Prepared(self.application, self.lane, calls)
+
+    def call_both(self, calls: tuple[Call, Call]) -> tuple[Observation, Observation]:
+        """Make two calls at a time, each in a thread of its own."""
+        if self._beside is None:
+            self._beside = Lane(self.application, self._functions)
+        return call_both(self.application, (self.lane, self._beside), calls)
 
     def bare(self, call: Call) -> Callable[[], int]:
         """A call and nothing else, with its arguments as they are now: what there is to measure others by."""

@@ -56,6 +56,18 @@ class Simulated(Closing):
         # Sorted, since a set's order is not the seed's doing.
         return CKR.OK if ok or not codes else self._random.choice(sorted(codes))
 
+    def call_all(self, calls: Sequence[Call]) -> tuple[Observation, ...]:
+        """Make calls one after the other."""
+        return tuple(map(self.call, calls))
+
+    def call_both(self, calls: tuple[Call, Call]) -> tuple[Observation, Observation]:
+        """Make two calls at a time: whole, in the one order or the other."""
+        one, other = calls
+        if self._random.random() < 1 / 2:
+            return self.call(one), self.call(other)
+        last, first = self.call(other), self.call(one)
+        return first, last
+
     def reset(self, restore_token: bool) -> None:
         """Start afresh; the token keeps what it holds unless told otherwise."""
         if restore_token:
@@ -76,6 +88,10 @@ class Simulated(Closing):
         """Whether no PIN of a user was given wrongly since the last right one."""
         slot = self._state.slots[0]
         return not (slot.so_failed if user is CKU.SO else slot.user_failed)
+
+    def renew(self) -> None:
+        """Start afresh, with the token as it was at first."""
+        self.reset(True)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -101,6 +101,12 @@ class Calls(Struct, frozen=True, tag=True):
     calls: tuple[Call, ...]
 
 
+class Both(Struct, frozen=True, tag=True):
+    """Make two calls at a time, each in a thread of its own; answered by their Observations, in this order."""
+
+    calls: tuple[Call, Call]
+
+
 class Reset(Struct, frozen=True, tag=True):
     """Finalise the library; answered by None."""
 
@@ -170,7 +176,19 @@ class Work(Struct, frozen=True, tag=True):
 
 
 Command = (
-    Load | Supports | TriesLeft | Calls | Reset | Measure | LogIn | Provision | TakeCensus | Clear | Destroy | Work
+    Load
+    | Supports
+    | TriesLeft
+    | Calls
+    | Both
+    | Reset
+    | Measure
+    | LogIn
+    | Provision
+    | TakeCensus
+    | Clear
+    | Destroy
+    | Work
 )
 
 

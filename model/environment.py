@@ -7,7 +7,7 @@ change only in a slot that is `Exposed`, so that all this costs nothing where no
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from .call import Args
 from .chapters.conditions import session_valid, slot_known, slot_of
@@ -77,6 +77,8 @@ _FORGOTTEN = Effect("handles-forgotten", forget_what_is_gone, "3.4 CK_OBJECT_HAN
 
 # Events.
 
+_Fn = TypeVar("_Fn", bound=Function)
+
 
 def _event(
     name: str,
@@ -119,9 +121,69 @@ def _without_user_pin(s: State, a: Args) -> bool:
 _REMOVED, _DURING = "5.1.2 CKR_SESSION_HANDLE_INVALID", "5.1.2 CKR_DEVICE_REMOVED"
 _STOPPED = "5.1.3 CKR_DEVICE_ERROR"
 
+
+def forked(s: State, a: Args) -> bool:  # noqa: ARG001 (a condition)
+    """The process is the child of an application, and has not called C_Initialize of its own."""
+    return s.slots[0].trouble.forked
+
+
+def _undefined_in_child(f: _Fn) -> _Fn:
+    """What Cryptoki does in a child that did not initialise it is undefined (2.5.2 of the usage guide)."""
+    words, out = f"{f.name} in a child", f.out_of_scope
+    return replace(f, out_of_scope=named(words, lambda s, a: forked(s, a) or out(s, a)))
+
+
+_CHILD: Final = "2.5.2 of the usage guide"
+
+_FORKS: Final = Event(
+    "application-forks",
+    ("slot",),
+    (),
+    (
+        *(replace(e, place=_CHILD, on=frozenset({CKR.OK})) for e in TABLE["C_Finalize"].effects),
+        Effect("application-forks", named("application forks", lambda s, a: _with(s, a.slot, forked=True)), _CHILD),
+    ),
+    out_of_scope=named("application forks is impossible", lambda s, a: a.slot != 0 or not s.initialized),
+    domains={"slot": (0,)},
+)
+"""The application goes on as the child of a fork, which has neither sessions nor logins; the parent calls no more."""
+
+IN_CHILD: Final = (
+    Rule(
+        "application-forked",
+        CKR.CRYPTOKI_ALREADY_INITIALIZED,
+        forked,
+        "5.1.6 CKR_CRYPTOKI_ALREADY_INITIALIZED",
+        "By the letter the library was initialised before, by the parent.",
+        Strength.UNSAID,
+        "A-95",
+        since=Version.V2_40,
+        until=Version.V2_40,
+    ),
+    Rule(
+        "application-forked",
+        CKR.CRYPTOKI_ALREADY_INITIALIZED,
+        forked,
+        "3.6 table 9 CKF_INTERFACE_FORK_SAFE of v3.0",
+        "An interface may say that the child goes on with what the parent had.",
+        Strength.MAY,
+        since=Version.V3_0,
+    ),
+)
+"""Rows of C_Initialize."""
+
+
+def child_initialized(s: State, a: Args) -> State:  # noqa: ARG001 (a change)
+    """The child has initialised the library of its own."""
+    return _with(s, 0, forked=False) if s.slots[0].trouble.forked else s
+
+
+_CHILD_BEGINS: Final = Effect("child-initialized", child_initialized, _CHILD)
+
 EVENTS: Final = {
-    event.name: event
+    event.name: _undefined_in_child(event)
     for event in (
+        _FORKS,
         _event("token-removed", lambda s, a: take_out(s, a.slot), _without_token, _REMOVED, more=(_FORGOTTEN,)),
         # A library that was not asked meanwhile may never know: whoever puts a token back has asked it before.
         _event(
@@ -224,7 +286,9 @@ def _noticed_by_now(event: Event) -> Event:
         effects=(Effect("token-left", named("token left meanwhile", left), _DURING), put_in, forgotten),
         out_of_scope=named(
             f"{put_in.name} is impossible",
-            lambda s, a: a.slot != 0 or (s.slots[a.slot].present and not s.slots[a.slot].trouble.leaving),
+            lambda s, a: (
+                forked(s, a) or a.slot != 0 or (s.slots[a.slot].present and not s.slots[a.slot].trouble.leaving)
+            ),
         ),
     )
 
@@ -232,11 +296,13 @@ def _noticed_by_now(event: Event) -> Event:
 UNNOTICED: Final = {
     **EVENTS,
     **{name: _noticed_by_now(event) for name, event in EVENTS.items() if name.endswith("inserted")},
-    "token-removed": _event(
-        "token-removed",
-        lambda s, a: _with(s, a.slot, leaving=True),
-        lambda s, a: not s.slots[a.slot].present or s.slots[a.slot].trouble.leaving,
-        _REMOVED,
+    "token-removed": _undefined_in_child(
+        _event(
+            "token-removed",
+            lambda s, a: _with(s, a.slot, leaving=True),
+            lambda s, a: not s.slots[a.slot].present or s.slots[a.slot].trouble.leaving,
+            _REMOVED,
+        )
     ),
 }
 """The same where a library need not notice what it does not ask for: a removal waits until a function tells of it."""
@@ -483,8 +549,16 @@ def _seeming_gone(f: Function) -> Iterator[Rule]:
         yield Rule("device-stopped", code, when, f"5.1.6 {code!s}", _STOPPED_SAYS, Strength.MAY, "A-92", unguarded=True)
 
 
+_WANTS_LIBRARY: Final = "not-initialized"
+"""The id of the row of every function that the library has to be initialised for."""
+
+
 def exposed(f: Function, *, asked: bool = False) -> Function:
     """A function of the table where events can happen; with `asked`, under that reading of A-91."""
+    if f.name == "C_Initialize":
+        f = replace(f, rules=(*f.rules, *IN_CHILD), effects=(*f.effects, _CHILD_BEGINS))
+    elif any(r.id == _WANTS_LIBRARY for r in f.rules):
+        f = _undefined_in_child(f)
     session = f.signature.takes_session
     if not session and not f.signature.uses_token:
         return replace(f, outputs=tuple(map(_told, f.outputs)))

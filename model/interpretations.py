@@ -355,6 +355,14 @@ _ROWS = (
         "4.7, 5.1.6",
     ),
     Interpretation(
+        "A-95",
+        "The child of a process that had initialised the library is another application, says the usage guide, which "
+        "was a part of the standard up to v2.20: must its C_Initialize succeed?",
+        "5.1.6 CKR_CRYPTOKI_ALREADY_INITIALIZED, and 2.5.2 of the usage guide",
+        ("either", "it must"),
+        void=("it must",),
+    ),
+    Interpretation(
         "A-94",
         "May a token refuse a read-only session a session object, by the code for what such a session cannot do?",
         "5.1.6, 5.7",

@@ -218,6 +218,7 @@ class Trouble:
     for it, or is removed while it runs. `closing` says that another thread closes the session of the next call while
     that runs. `gone` says that a token was removed, and none put in since; `user_locked` that the user's PIN is locked.
     `stopped` says that the device, or the service behind it, does not answer; what it comes back with nobody knows.
+    `forked` says that the application is the child of a process that had initialised the library, and has yet to do so.
     """
 
     failing: bool = False
@@ -227,6 +228,7 @@ class Trouble:
     gone: bool = False
     user_locked: bool = False
     stopped: bool = False
+    forked: bool = False
 
 
 NO_TROUBLE = Trouble()

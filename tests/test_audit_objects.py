@@ -320,3 +320,11 @@ def test_private_objects_where_there_are_no_users_are_not_followed(function: str
         slot = Slot(login_required=needed, user_pin=pin)
         s = State(initialized=True, slots=(slot,), sessions=(Session(open=True, rw=True),), objects=(Object(),) * 3)
         assert in_scope(model, s, call) is (needed or pin is Pin.USER)
+
+
+@pytest.mark.parametrize("call", [CREATE, DATA, GENERATE, PAIR, CHANGE])
+def test_a_template_that_the_token_does_not_want_is_no_fit_argument_either(call: Call) -> None:
+    s = holding(there())
+    assert {CKR.OK, CKR.ARGUMENTS_BAD} <= permitted(MODEL, s, call)
+    strict = build(readings={"A-60": "specific code only"})
+    assert CKR.ARGUMENTS_BAD not in permitted(strict, s, call)

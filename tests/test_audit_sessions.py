@@ -78,16 +78,29 @@ PERMITTED: list[tuple[str, State, tuple[Step, ...], Call, str]] = [
     ("O6", SECRET, SIGNING, CONTEXT, "OK OPERATION_NOT_INITIALIZED"),
     ("absent before C_Initialize", ABSENT, (), of("GetTokenInfo", null=True), "CRYPTOKI_NOT_INITIALIZED ARGUMENTS_BAD"),
     ("empty state", ONE, (*READY, SAVE), RESTORE, "OK SAVED_STATE_INVALID ARGUMENTS_BAD"),
+    (
+        "NULL in no session",
+        ONE,
+        (INIT,),
+        of("SetPIN", pin=Pin.NULL),
+        "SESSION_HANDLE_INVALID PIN_INVALID ARGUMENTS_BAD",
+    ),
+    ("the SO's PIN is empty", EMPTY_PIN, (INIT,), of("InitToken", pin=Pin.NULL), "OK PIN_INCORRECT ARGUMENTS_BAD"),
+    ("the SO's PIN is empty", EMPTY_PIN, READY, of("Login", user=CKU.SO, pin=Pin.NULL), "OK PIN_INCORRECT"),
+    ("the SO's PIN is empty", EMPTY_PIN, SO_IN, of("SetPIN", pin=Pin.NULL), "OK PIN_INCORRECT"),
 ]
 
 FORBIDDEN: list[tuple[str, State, tuple[Step, ...], Call, str]] = [
     ("W7", ONE, SO_IN, of("InitPIN", new_pin=Pin.NULL), "OK"),
     ("W7", EMPTY_PIN, READY, of("Login", pin=Pin.NULL), "OK"),
-    ("W7", EMPTY_PIN, (INIT,), of("InitToken", pin=Pin.NULL), "OK"),
+    ("W7", ONE, (INIT,), of("InitToken", pin=Pin.NULL), "OK"),
+    ("W7", ONE, READY, of("Login", user=CKU.SO, pin=Pin.NULL), "OK"),
+    ("W7", EMPTY_PIN, USER_IN, of("SetPIN", pin=Pin.NULL), "OK"),
     ("M18", one(user_pin=Pin.NULL), READY, LOGIN, "OK USER_TYPE_INVALID"),
     ("E5", one(user_pin_to_be_changed=True), (*USER_IN, of("SetPIN")), of("GenerateRandom"), "PIN_EXPIRED"),
     ("O5", ONE, READY, of("GetSlotInfo"), "SLOT_ID_INVALID"),
     ("O6", ONE, USER_IN, CONTEXT, "OK"),
+    ("no users", ONE, READY, CONTEXT, "USER_TYPE_INVALID"),
     ("O5 before C_Initialize", ONE, (), of("OpenSession"), "OK"),
     ("old PIN NULL", ONE, READY, of("SetPIN", pin=Pin.NULL), "OK"),
     ("A-94", SECRET, READY, of("CreateObject"), "SESSION_READ_ONLY"),
@@ -201,3 +214,18 @@ def test_pins_made_for_another_token_are_not_followed(function: str, fit: bool) 
     """Whether their lengths are legal here is not known, so that CKR_PIN_LEN_RANGE would prove nothing."""
     s = State(initialized=True, slots=(Slot(pins_fit=fit),), sessions=(Session(open=True, rw=True), Session()))
     assert in_scope(build(), s, Call(function)) is fit
+
+
+def test_what_a_token_holds_that_took_null_for_an_empty_pin_is_not_followed() -> None:
+    (s,) = after(MODEL, EMPTY_PIN, (INIT,))
+    assert not in_scope(MODEL, s, of("InitToken", pin=Pin.NULL))
+
+
+@pytest.mark.parametrize("function", ["DigestInit", "EncryptInit", "MessageEncryptInit"])
+def test_since_v3_0_no_mechanism_is_no_fit_argument_where_there_is_no_session(function: str) -> None:
+    model = build(Version.V3_0)
+    (s,) = after(model, SECRET, (INIT,))
+    allowed_there = permitted(model, s, of(function, null=True))
+    assert {CKR.ARGUMENTS_BAD, CKR.SESSION_HANDLE_INVALID} <= allowed_there
+    assert CKR.OK not in allowed_there
+    assert CKR.ARGUMENTS_BAD not in permitted(model, s, of(function))

@@ -21,8 +21,9 @@ from p11conform.properties.engine.aspects import aspect
 from p11conform.properties.engine.verdict import Kind
 from p11conform.properties.policy import anything
 from p11conform.properties.reports.findings import Finding, beside_setup
-from p11conform.properties.run.campaign import Alone, Budget, Campaign, check, joined, numbered_calls
+from p11conform.properties.run.campaign import Alone, Budget, Campaign, check, numbered_calls
 from p11conform.properties.run.driver import Driver, Replay
+from p11conform.properties.run.merged import joined
 from p11conform.properties.run.work import Class, Done, Generated, Item, Sweep, Tour, Visit, Walk, Worker
 from p11conform.properties.search.goals import Search, all_calls, goals
 from p11conform.properties.search.graph import SCOPES

@@ -12,10 +12,11 @@ from p11conform.commands import reach
 from p11conform.model.call import Args, Call, Observation
 from p11conform.model.environment import EVENTS, expose
 from p11conform.model.oracle import Model, applicable, build, in_scope, permitted, successors
-from p11conform.model.state import Pin, State
-from p11conform.model.vocabulary import CKR
+from p11conform.model.state import Object, Pin, Slot, State
+from p11conform.model.vocabulary import CKR, Version
 from p11conform.properties.engine.packed import leaves
 from p11conform.properties.engine.verdict import Kind, Outcome, judge
+from p11conform.properties.reports.findings import Finding
 from p11conform.properties.reports.render.text import trace_lines
 from p11conform.properties.reports.results import read_trace, report_json, trace_json
 from p11conform.properties.run import campaign
@@ -70,6 +71,9 @@ BEGUN = ("C_Initialize", "C_OpenSession")
 INFO, TOKEN_INFO = Call("C_GetSessionInfo"), Call("C_GetTokenInfo")
 
 STORIES: tuple[tuple[tuple[str | Call, ...], Call, str], ...] = (
+    ((*BEGUN, "C_Login", "application-forks", *BEGUN), Call("C_Logout"), "USER_NOT_LOGGED_IN"),
+    ((*BEGUN, "application-forks", "C_Initialize"), INFO, "SESSION_HANDLE_INVALID"),
+    ((*BEGUN, "application-forks", "C_Initialize"), Call("C_Initialize"), "CRYPTOKI_ALREADY_INITIALIZED"),
     ((*BEGUN, "token-removed"), INFO, "SESSION_HANDLE_INVALID DEVICE_REMOVED"),
     ((*BEGUN, "token-removed"), TOKEN_INFO, "TOKEN_NOT_PRESENT DEVICE_REMOVED SLOT_ID_INVALID"),
     ((*BEGUN, "token-removed"), Call("C_OpenSession"), "TOKEN_NOT_PRESENT DEVICE_REMOVED SLOT_ID_INVALID"),
@@ -166,6 +170,19 @@ def test_a_function_that_need_not_ask_the_token_may_be_let_off() -> None:
     assert permitted(lenient, s, INFO) == {CKR.OK, CKR.DEVICE_ERROR}
 
 
+def test_what_a_child_does_without_the_library_of_its_own_is_undefined() -> None:
+    """Up to v2.20 its C_Initialize has to succeed; since v3.0 an interface may say that the child goes on."""
+    s = end(with_events(), *BEGUN, "application-forks")
+    others = {name for name, f in with_events().functions.items() if not f.out_of_scope(s, Args())}
+    assert others == {"C_Initialize", "C_GetFunctionList"}
+    assert CKR.CRYPTOKI_ALREADY_INITIALIZED in permitted(with_events(), s, Call("C_Initialize"))
+    strict = with_events(("A-95", "it must"))
+    assert CKR.CRYPTOKI_ALREADY_INITIALIZED not in permitted(strict, s, Call("C_Initialize"))
+    old, new = (build(v, events=True) for v in (Version.V2_20, Version.V3_0))
+    assert CKR.CRYPTOKI_ALREADY_INITIALIZED not in permitted(old, s, Call("C_Initialize"))
+    assert CKR.CRYPTOKI_ALREADY_INITIALIZED in permitted(new, s, Call("C_Initialize"))
+
+
 # Where nothing can happen, nothing is there.
 
 
@@ -201,14 +218,15 @@ class Disordered(Steady):
         return next((low for high, low in self._wrong if {high, low} <= given), None) or super()._choose(call)
 
 
+def told_by(finding: Finding) -> set[Pair]:
+    """The orders that a finding says were not kept."""
+    v = finding.verdict
+    return {(r.code, CKR(v.observation.code)) for r in v.rules} if v.kind is Kind.PRECEDENCE else set()
+
+
 def told(results: Results) -> set[Pair]:
     """The orders that findings say were not kept."""
-    return {
-        (r.code, CKR(f.verdict.observation.code))
-        for f in results.findings
-        if f.verdict.kind is Kind.PRECEDENCE
-        for r in f.verdict.rules
-    }
+    return {pair for f in results.findings for pair in told_by(f)}
 
 
 @cache
@@ -238,6 +256,38 @@ def test_each_relation_of_the_seeds_has_a_witness_that_finds_who_does_not_keep_i
     assert failure.kind is Kind.PRECEDENCE
     assert failure.observation.code == pair[1]
     assert pair[0] in {r.code for r in failure.rules}
+
+
+SOON = 5_000
+
+ODD_TOKENS = {CKR.RANDOM_NO_RNG: Slot(rng=False), CKR.TOKEN_WRITE_PROTECTED: Slot(write_protected=True)}
+"""The token on which two codes meet, where a plain one does not do."""
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_a_check_soon_finds_a_module_that_gets_one_order_wrong(pair: Pair) -> None:
+    """A check of the functions on the way there, with those of the library beside what befalls it."""
+    whole, calls = in_order()[pair]
+    names = {"C_Finalize", *(call.function for call in calls)}
+    model = restricted(whole, names | EVENTS.keys() | (CORE if EVENTS.keys() & names else set()))
+    scope = expose(State(slots=(ODD_TOKENS.get(pair[0], Slot()),), objects=(Object(),) * 4))
+    found: list[Finding] = []
+
+    def shows(finding: Finding) -> None:
+        if pair in told_by(finding):
+            found.append(finding)
+
+    driver = Driver(model, scope, Disordered(model, (pair,), scope), calls=campaign.numbered_calls(model, scope))
+    results = campaign.Campaign(
+        model,
+        scope,
+        campaign.Alone(driver),
+        budget=Budget(calls=SOON, seconds=600),
+        found=shows,
+        asked=lambda: "it is found" if found else None,
+    ).run()
+    assert found
+    assert results.tally.calls <= SOON
 
 
 def test_a_check_looks_at_orders_first_and_finds_nothing_else() -> None:

@@ -89,7 +89,7 @@ def test_longer_lists_belong_to_later_versions(compiled: Compiled, version: str,
 
 def measured(interfaces: Sequence[str] = (), announced: Sequence[str] | None = None, first: str = "2.40") -> Measured:
     said = interfaces if announced is None else announced
-    return Measured("2.40", "", "", "1.0", (), tuple(map(Version, interfaces)), tuple(said), first)
+    return Measured(first, "", "", "1.0", (), tuple(map(Version, interfaces)), tuple(said), first)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,24 @@ def measured(interfaces: Sequence[str] = (), announced: Sequence[str] | None = N
     ],
 )
 def test_a_module_is_of_the_version_of_its_interface_or_its_list(module: Measured, version: str) -> None:
-    """What a list says is of no use beyond v2.40, and C_GetInfo has no say."""
+    """What a list says is of no use beyond v2.40."""
     assert str(module.version) == version
+
+
+@pytest.mark.parametrize(
+    ("listed", "announced", "held_to"),
+    [
+        ("2.1", "2.20", "2.20"),
+        ("2.40", "2.20", "2.40"),
+        ("2.20", "3.0", "2.20"),
+        ("", "2.20", "2.40"),
+    ],
+)
+def test_without_an_interface_the_later_of_what_the_list_and_c_get_info_say_counts(
+    listed: str, announced: str, held_to: str
+) -> None:
+    """By an older version than the one that a module says it is of it might be accused of what came since."""
+    assert str(Measured(announced, "", "", "", (), list_version=listed).version) == held_to
 
 
 def test_an_announced_version_that_is_not_that_of_the_interface_is_told() -> None:

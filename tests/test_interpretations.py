@@ -43,8 +43,8 @@ ODD = Call("C_Decrypt", Args(data=Data.ODD))
 FAILING = (*READY, Call("device-fails-in-next-call"))
 GENERATE = Call("C_GenerateKey", Args(mechanism=Mech.AES_KEY_GEN))
 MAKING = (
-    "ATTRIBUTE_READ_ONLY ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID EXCEEDED_MAX_ITERATIONS TEMPLATE_INCOMPLETE "
-    f"TEMPLATE_INCONSISTENT TOKEN_WRITE_PROTECTED {NOBODY}"
+    "ARGUMENTS_BAD ATTRIBUTE_READ_ONLY ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID EXCEEDED_MAX_ITERATIONS "
+    f"TEMPLATE_INCOMPLETE TEMPLATE_INCONSISTENT TOKEN_WRITE_PROTECTED {NOBODY}"
 )
 """What a token may say to any template, for reasons of its own (4.1.1)."""
 
@@ -111,7 +111,7 @@ def test_reading(id: str, reading: str, initial: State, setup: tuple[Step, ...],
     assert seen == codes(expected)
 
 
-OF_EVENTS = {("A-90", "ordered"), ("A-91", "if it asks the token")}
+OF_EVENTS = {("A-90", "ordered"), ("A-91", "if it asks the token"), ("A-95", "it must")}
 """Those that tests/test_events.py has, about what happens beside the calls."""
 
 

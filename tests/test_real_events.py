@@ -22,7 +22,7 @@ from p11conform.model.call import Args, Call
 from p11conform.model.environment import ASKED, EVENTS, expose
 from p11conform.model.oracle import Model, build, in_scope, permitted, successors, suffering
 from p11conform.model.state import Exposed, Object, Pin, State
-from p11conform.model.vocabulary import CKR, CKU
+from p11conform.model.vocabulary import CKR, CKS, CKU
 from p11conform.properties.policy import Level, Rights, anything
 from p11conform.properties.search.befallen import after_events
 
@@ -245,6 +245,32 @@ def test_a_provider_names_what_its_module_can_suffer(opened: Mapping[str, tuple[
     module, _ = opened[name]
     assert registry.provider(name).events == module.events.keys()
     assert module.events.keys() <= EVENTS.keys()
+
+
+FORKING: Final = {"opencryptoki", "p11-kit", "opensc"}
+"""Modules whose C_Initialize succeeds in the child of a fork, as that of an application of its own (A-95)."""
+
+
+@pytest.mark.module
+@pytest.mark.parametrize("name", [provider.name for provider in registry.OWN])
+def test_a_child_is_an_application_of_its_own(opened: Mapping[str, tuple[Module, Isolated]], name: str) -> None:
+    module, adapter = opened[name]
+    assert adapter.reset(True)
+    before = adapter.process
+    begin = module.binding.initialize
+    opening = Call("C_OpenSession", Args(rw=False))
+    login = (LOGIN,) if adapter.supports(LOGIN) else ()
+    adapter.call_all((begin, opening, *login))
+    forks, *seen = adapter.call_all((Call("application-forks"), begin, INFO, opening, INFO))
+    assert forks.code == CKR.OK
+    if name in FORKING:
+        assert [CKR(x.code) for x in seen[:3]] == [CKR.OK, CKR.SESSION_HANDLE_INVALID, CKR.OK]
+        assert dict(seen[3].outputs)["state"] == CKS.RO_PUBLIC_SESSION
+    else:
+        counts = name == "p11-kit-trust"  # which goes on with what the parent had
+        assert seen[0].code == (CKR.OK if counts else CKR.CRYPTOKI_ALREADY_INITIALIZED)
+    assert adapter.reset(True)
+    assert adapter.process is not before, "the next sequence has a process that is no child"
 
 
 @pytest.mark.module

@@ -193,3 +193,14 @@ def test_an_older_report_has_a_symptom_for_each_finding(report: dict[str, Any]) 
 def test_what_lets_anybody_in_is_grave(model: Model, steps: Steps, severity: Severity) -> None:
     """T10: the harm decides, not that an error is missing."""
     assert failure(model, steps).severity is severity
+
+
+def test_a_session_on_a_slot_that_there_is_not_explains_nothing(model: Model) -> None:
+    elsewhere = Call("C_OpenSession", Args(slot=len(ROOM.slots)))
+    steps = (
+        (INIT, OK),
+        (elsewhere, Observation(CKR.SLOT_ID_INVALID)),
+        (INFO, Observation(CKR.SESSION_HANDLE_INVALID)),
+        (Call("C_GetInfo"), Observation(CKR.OPERATION_NOT_INITIALIZED)),
+    )
+    assert failure(model, steps).lapse is None

@@ -12,7 +12,7 @@ from p11conform.model.call import ARGUMENT_NAMES, Args
 from p11conform.model.chapters.messages import MESSAGINGS
 from p11conform.model.chapters.operations import ACTIVITIES
 from p11conform.model.decide import forbids_ok
-from p11conform.model.environment import LOCKED, OF_SESSIONS, OF_SLOTS
+from p11conform.model.environment import IN_CHILD, LOCKED, OF_SESSIONS, OF_SLOTS
 from p11conform.model.interface import COVERED, SIGNATURES
 from p11conform.model.interpretations import INTERPRETATIONS, resolve
 from p11conform.model.oracle import Model, build, permitted
@@ -96,6 +96,7 @@ OFF_LIST_ELSEWHERE = {
         "ARGUMENTS_BAD OPERATION_NOT_INITIALIZED OPERATION_CANCEL_FAILED",
         "A-27: C_EncryptInit alone does not list it; A-76: three Inits of messages are silent",
     ),
+    "no mechanism and no session": ("ARGUMENTS_BAD", "C_EncryptInit alone does not list it, and C_MessageEncryptInit"),
     "mechanism invalid|mechanism unlisted|mechanism not for KIND": ("ARGUMENTS_BAD", "A-60"),
     "key invalid and no mechanism": ("OBJECT_HANDLE_INVALID", "A-23"),
     "key type not for KIND|other half of pair given for KIND": ("ARGUMENTS_BAD", "A-60"),
@@ -266,7 +267,7 @@ def test_interpretations_exist_and_are_used() -> None:
         {r.reading for f in TABLE.values() for r in f.rules}
         | {e.reading for f in TABLE.values() for e in f.effects}
         | {r.only_under[0] for r in RELATIONS if r.only_under}
-        | {r.reading for r in (*OF_SESSIONS, *OF_SLOTS, *LOCKED.values())}
+        | {r.reading for r in (*OF_SESSIONS, *OF_SLOTS, *IN_CHILD, *LOCKED.values())}
         | {EITHER_READING[0]}
     ) - {None}
     assert set(INTERPRETATIONS) - named == set(ABOUT_SEQUENCES)

@@ -88,8 +88,7 @@ def _finalize_returned(app: Application, _lane: Lane, _a: Args, code: int) -> Ou
 
 
 def _finalized(app: Application, _lane: Lane, _a: Args) -> Outputs:
-    app.handles.closed_all()
-    app.objects.finalized()
+    app.ended()
     return _sessions_ended(app)
 
 

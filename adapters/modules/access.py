@@ -8,11 +8,17 @@ from ...model.call import Args, Call
 from ...model.state import Pin
 from ...model.vocabulary import CKR
 from ..base import Binding, ModuleUnusable
+from ..forked import FORKS
 from ..isolated import NO_EVENTS, Happen, Isolated, Kind, ask_once, measure_isolated
 from ..measure import Measured
 from ..wire import Destroy
 from .daemon import Daemon, revive
 from .module import PROVISIONING_SECONDS, Module
+
+
+def _in_its_own_process(_label: bytes) -> bool:
+    """A fork happens in the process of the module, where it is asked for: never beside it."""
+    return False
 
 
 def keep() -> None:
@@ -144,7 +150,7 @@ class Access:
             restore=restored,
             discard=keep,
             namespaces=tuple(self.namespaces),
-            events=events,
+            events={**events, FORKS: _in_its_own_process},
         )
 
 

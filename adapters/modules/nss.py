@@ -5,7 +5,7 @@ from typing import Final
 from ..base import Binding
 from .access import Access
 from .module import NEW_TOKEN, Module, pins, snapshot
-from .provider import CHANGED, STOPPED, Need, Provider, Site, libraries
+from .provider import CHANGED, FORKED, STOPPED, Need, Provider, Site, libraries
 from .storage import Storage
 
 _LABEL: Final = "p11conform-1"
@@ -47,5 +47,5 @@ PROVIDER: Final = Provider(
     "NSS softokn, a token in a database",
     Need("libnss3", libraries("libsoftokn3.so")),
     _build,
-    events=CHANGED | STOPPED,
+    events=CHANGED | STOPPED | FORKED,
 )

@@ -10,7 +10,7 @@ from ..base import Binding
 from .access import Access
 from .daemon import Daemon, Namespace
 from .module import NEW_TOKEN, Module, pins, snapshot
-from .provider import CHANGED, LOCKED, STOPPED, Need, Provider, Site, libraries
+from .provider import CHANGED, FORKED, LOCKED, STOPPED, Need, Provider, Site, libraries
 
 _LABEL: Final = "p11conform-1"
 _SO, _USER, _OTHER, _WRONG = b"87654321", b"13571357", b"24682468", b"99999999"
@@ -76,5 +76,5 @@ PROVIDER: Final = Provider(
     _build,
     others=(_DAEMON,),
     root=True,
-    events=CHANGED | LOCKED | STOPPED,
+    events=CHANGED | LOCKED | STOPPED | FORKED,
 )

@@ -17,7 +17,7 @@ from ..output import one_line
 from .access import Access
 from .daemon import Daemon, Namespace
 from .module import Module, pins, snapshot
-from .provider import CHANGED, LOCKED, PATH, Need, Provider, Site, libraries
+from .provider import CHANGED, FORKED, LOCKED, PATH, Need, Provider, Site, libraries
 from .softcard import Mishap, left_of, mishap_of
 
 _LABEL: Final = "p11conform-1"
@@ -205,6 +205,7 @@ PROVIDER: Final = Provider(
     root=True,
     events=CHANGED
     | LOCKED
+    | FORKED
     | {
         *("token-removed", "token-inserted", "unknown-token-inserted", "token-removed-in-next-call"),
         *("device-fails-in-next-call", "device-out-of-memory-in-next-call"),

@@ -6,7 +6,7 @@ from . import softhsm2
 from .access import Access
 from .daemon import Daemon
 from .module import Module
-from .provider import CHANGED, STOPPED, Need, Provider, Site, libraries
+from .provider import CHANGED, FORKED, STOPPED, Need, Provider, Site, libraries
 
 
 def _build(library: str, site: Site) -> Module:
@@ -28,5 +28,5 @@ PROVIDER: Final = Provider(
     Need("p11-kit-modules", libraries("pkcs11/p11-kit-client.so")),
     _build,
     others=(_SERVER, softhsm2.NEED),
-    events=CHANGED | STOPPED,
+    events=CHANGED | STOPPED | FORKED,
 )

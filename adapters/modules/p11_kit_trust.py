@@ -5,7 +5,7 @@ from typing import Final
 from ..base import Binding
 from .access import Access
 from .module import Module, snapshot
-from .provider import Need, Provider, Site, libraries
+from .provider import FORKED, Need, Provider, Site, libraries
 
 _LABEL: Final = "p11conform-1"
 """The token is named after its directory."""
@@ -41,4 +41,5 @@ PROVIDER: Final = Provider(
     "p11-kit's store of trusted certificates",
     Need("p11-kit-modules", libraries("pkcs11/p11-kit-trust.so")),
     _build,
+    events=FORKED,
 )

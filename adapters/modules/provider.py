@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ..base import ModuleUnusable
+from ..forked import FORKS
 from ..private import private_directory
 from .module import Module
 
@@ -29,7 +30,8 @@ def libraries(name: str) -> tuple[str, ...]:
 CHANGED: Final = frozenset({"user-pin-changed-by-another-application", "object-destroyed-by-another-application"})
 LOCKED: Final = frozenset({"user-pin-locked"})
 STOPPED: Final = frozenset({"device-stops", "device-starts-again"})
-"""Events that another application, one that guesses PINs, and a device or its service can be made to do."""
+FORKED: Final = frozenset({FORKS})
+"""Events that another application, one that guesses PINs, a device or its service, and this one can be made to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 from ..base import Binding
 from .access import Access
 from .module import Module, initialize_tokens, pins, snapshot
-from .provider import CHANGED, STOPPED, Need, Provider, Site
+from .provider import CHANGED, FORKED, STOPPED, Need, Provider, Site
 from .storage import Storage
 
 LIBRARIES = (
@@ -68,6 +68,6 @@ def with_tokens(access: Access, tokens: Path, through: Access, stop: Callable[[]
 
 NEED: Final = Need("softhsm2", LIBRARIES)
 
-PROVIDER: Final = Provider("softhsm2", "SoftHSM 2, tokens in files", NEED, _build, events=CHANGED | STOPPED)
+PROVIDER: Final = Provider("softhsm2", "SoftHSM 2, tokens in files", NEED, _build, events=CHANGED | STOPPED | FORKED)
 
 find, provision = PROVIDER.find, PROVIDER.provision

@@ -9,7 +9,7 @@ from ..base import Binding
 from .access import Access
 from .daemon import Daemon
 from .module import NEW_TOKEN, Module, pins, snapshot
-from .provider import CHANGED, PATH, STOPPED, Need, Provider, Site, libraries
+from .provider import CHANGED, FORKED, PATH, STOPPED, Need, Provider, Site, libraries
 
 _LABEL: Final = "p11conform-1"
 _SO, _USER, _OTHER, _WRONG = b"so pin", b"user pin", b"another one", b"a wrong one"
@@ -95,5 +95,5 @@ PROVIDER: Final = Provider(
         Need("libtss2-tcti-tabrmd0", libraries("libtss2-tcti-tabrmd.so.0")),
         Need("libtss2-tcti-swtpm0", libraries("libtss2-tcti-swtpm.so.0")),
     ),
-    events=CHANGED | STOPPED,
+    events=CHANGED | STOPPED | FORKED,
 )

@@ -272,7 +272,7 @@ PIN_TO_BE_CHANGED = Rule(
 
 
 def pin_perhaps_null(id: str, when: Condition, *codes: CKR) -> tuple[Rule, ...]:
-    """Rows for a PIN that is NULL without a length, by whichever code (A-31)."""
+    """Rows for a PIN that is NULL without a length, by whichever code (A-31); which session it is for is no matter."""
     return tuple(
         Rule(
             id,
@@ -282,7 +282,7 @@ def pin_perhaps_null(id: str, when: Condition, *codes: CKR) -> tuple[Rule, ...]:
             "NULL without a length is a bad pointer, or a PIN of no characters.",
             Strength.UNSAID,
             "A-31",
-            unguarded=code is CKR.ARGUMENTS_BAD,
+            unguarded=True,
         )
         for code in codes
     )

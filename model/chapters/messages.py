@@ -33,6 +33,7 @@ from .operations import (
     DISPLACING,
     DOUBTFUL,
     ERRORS,
+    NO_SESSION_TO_CANCEL_IN,
     NOT_ACTIVE,
     NOTHING_TO_CANCEL,
     PLAIN_ERRORS,
@@ -257,6 +258,7 @@ def _no_mechanism_rows(m: Messaging) -> Iterable[Rule]:
                 "No mechanism means to end the process; nothing is said of there being none.",
                 Strength.UNSAID,
             )
+        yield NO_SESSION_TO_CANCEL_IN
         yield Rule(
             "cancel-may-fail",
             CKR.OPERATION_CANCEL_FAILED,

@@ -319,14 +319,16 @@ def attribute_of_another_class(s: State, a: Args) -> bool:
     return a.flaw == Flaw.FOREIGN
 
 
-_PERHAPS_UNSUPPORTED = any_of(
-    TEMPLATE_CODES,
-    "template-perhaps-unsupported",
-    session_valid,
-    "4.1.1 rule 5",
-    "Any template may go against what only this token requires; rule 3 lets it be stricter about attributes too.",
-    Strength.MAY,
-    unguarded=True,
+_PERHAPS_UNSUPPORTED = or_arguments_bad(
+    *any_of(
+        TEMPLATE_CODES,
+        "template-perhaps-unsupported",
+        session_valid,
+        "4.1.1 rule 5",
+        "Any template may go against what only this token requires; rule 3 lets it be stricter about attributes too.",
+        Strength.MAY,
+        unguarded=True,
+    )
 )
 """A token may refuse any object for reasons of its own."""
 
@@ -1009,13 +1011,15 @@ _CHANGING = (
         "No note lets the value of a key be modified; 4.1.1 rule 3 says what should be returned.",
         Strength.SHOULD,
     ),
-    *any_of(
-        (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT),
-        "change-perhaps-unsupported",
-        object_valid,
-        "4.1.2 second paragraph",
-        "A token need not support the modification of what may be modified.",
-        Strength.MAY,
+    *or_arguments_bad(
+        *any_of(
+            (CKR.ATTRIBUTE_READ_ONLY, CKR.TEMPLATE_INCONSISTENT),
+            "change-perhaps-unsupported",
+            object_valid,
+            "4.1.2 second paragraph",
+            "A token need not support the modification of what may be modified.",
+            Strength.MAY,
+        )
     ),
     Rule(
         "change-perhaps-unsupported",

@@ -362,6 +362,22 @@ def without_mechanism(when: Condition) -> Condition:
     return named(f"{when.__name__} and no mechanism", lambda s, a: a.null and when(s, a))
 
 
+def _no_session_to_cancel_in(s: State, a: Args) -> bool:
+    return a.null and not session_valid(s, a)
+
+
+NO_SESSION_TO_CANCEL_IN = Rule(
+    "no-session-to-cancel-in",
+    CKR.ARGUMENTS_BAD,
+    named("no mechanism and no session", _no_session_to_cancel_in),
+    "5.1.6 CKR_ARGUMENTS_BAD",
+    "No mechanism means to end what is active; where nothing can be, as there is no session, it is no fit argument.",
+    Strength.UNSAID,
+    unguarded=True,
+)
+"""A row of the Inits that no mechanism cancels."""
+
+
 def _no_mechanism_rows(k: Activity) -> Iterable[Rule]:
     place = f"{k.section} {k.init}, on pMechanism"
     says = "The operation is begun with the mechanism pointed to; up to v2.40 nothing is said of there being none."
@@ -379,6 +395,7 @@ def _no_mechanism_rows(k: Activity) -> Iterable[Rule]:
             Strength.UNSAID,
             since=Version.V3_0,
         )
+    yield replace(NO_SESSION_TO_CANCEL_IN, since=Version.V3_0)
     yield Rule(
         "cancel-may-fail",
         CKR.OPERATION_CANCEL_FAILED,

@@ -775,6 +775,12 @@ def login_not_needed(s: State, a: Args) -> bool:
     return a.user == CKU.USER and not slot.login_required and (a.pin == Pin.NULL or slot.user_pin == Pin.NULL)
 
 
+def context_specific_without_users(s: State, a: Args) -> bool:
+    """The token has no user whom one could authenticate again."""
+    slot = slot_of(s, a)
+    return context_specific(s, a) and not slot.login_required and slot.user_pin == Pin.NULL
+
+
 def user_pin_not_initialized(s: State, a: Args) -> bool:
     return a.user == CKU.USER and slot_of(s, a).user_pin == Pin.NULL and not login_not_needed(s, a)
 
@@ -790,7 +796,12 @@ def login_pin_wrong(s: State, a: Args) -> bool:
 
 
 def login_pin_missing(s: State, a: Args) -> bool:
-    return a.pin == Pin.NULL and not login_not_needed(s, a)
+    return a.pin == Pin.NULL and not login_not_needed(s, a) and not empty_so_pin_perhaps_given(s, a)
+
+
+def empty_so_pin_perhaps_given(s: State, a: Args) -> bool:
+    """The shortest PIN is empty, and so the SO's may be, as it was set before the application came."""
+    return a.user == CKU.SO and a.pin == Pin.NULL and slot_of(s, a).empty_pin_legal
 
 
 def login_pin_may_be_locked(s: State, a: Args) -> bool:
@@ -860,6 +871,16 @@ _LOGIN_PIN = (
         )
         for code in (CKR.USER_PIN_NOT_INITIALIZED, CKR.USER_TYPE_INVALID, CKR.PIN_INCORRECT, CKR.ARGUMENTS_BAD)
     ),
+    Rule(
+        "context-specific-without-users",
+        CKR.USER_TYPE_INVALID,
+        context_specific_without_users,
+        "5.1.6 CKR_USER_TYPE_INVALID",
+        "The type is among the valid ones, but a token to which nobody logs in may know none of them.",
+        Strength.UNSAID,
+        "A-62",
+        since=V2_20,
+    ),
     *(
         Rule(
             "pin-missing",
@@ -873,6 +894,10 @@ _LOGIN_PIN = (
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
     *pin_perhaps_null("pin-null", pin_null, CKR.ARGUMENTS_BAD),
+    *(
+        replace(row, unguarded=False)
+        for row in pin_perhaps_null("so-pin-perhaps-empty", empty_so_pin_perhaps_given, CKR.PIN_INCORRECT)
+    ),
 )
 
 

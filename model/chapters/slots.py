@@ -362,14 +362,14 @@ _SO_PIN = (
 
 
 def so_pin_missing(s: State, a: Args) -> bool:
-    return a.pin == Pin.NULL and (s.slots[a.slot].initialized or not s.slots[a.slot].empty_pin_legal)
+    return a.pin == Pin.NULL and not s.slots[a.slot].empty_pin_legal
 
 
 def empty_so_pin_perhaps_set(s: State, a: Args) -> bool:
-    """What a token holds after it took NULL for a new PIN is not followed: an empty PIN, or none."""
+    """What a token holds after it took NULL for its PIN is not followed: an empty PIN, or none."""
     if token_asks_for_pin(s, a) or (slot_known(s, a) and not s.slots[a.slot].pins_fit):
         return True
-    return a.pin == Pin.NULL and any(x.empty_pin_legal and not x.initialized for x in s.slots)
+    return a.pin == Pin.NULL and any(x.empty_pin_legal for x in s.slots)
 
 
 _SO_PIN_NULL = (
@@ -647,7 +647,13 @@ def user_pin_unset(s: State, a: Args) -> bool:
 
 
 def old_pin_missing(s: State, a: Args) -> bool:
-    return a.pin == Pin.NULL and not user_pin_not_wanted(s, a)
+    return a.pin == Pin.NULL and not user_pin_not_wanted(s, a) and not old_so_pin_perhaps_empty(s, a)
+
+
+def old_so_pin_perhaps_empty(s: State, a: Args) -> bool:
+    """The shortest PIN is empty, and so the SO's may be, as it was set before the application came."""
+    slot = slot_of(s, a)
+    return a.pin == Pin.NULL and slot.login == Login.SO and slot.empty_pin_legal
 
 
 _OLD_PIN = (

@@ -132,6 +132,10 @@ _FAMILIES = {
 }
 
 
+_OF_ARGUMENTS = frozenset({CKR.USER_TYPE_INVALID})
+"""Codes of those families that say something of an argument, and nothing of what the module believes."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Cause:
     """What two failures share when they are one fault: the kind, and what is misjudged, by ids of the table.
@@ -345,6 +349,36 @@ class Verdict:
                 return Cause("", rows)
         return Cause(kind, answer=self.observation.text, function=self.call.function)
 
+    @property
+    def told(self) -> Cause:
+        """The cause by which a finding is told, of a failure whose trace is as short as it can be.
+
+        What is not plain in the last call matters then: where the module dies of such arguments, it is one fault in
+        whatever function. So it is where the handle of an object that is there is refused.
+        """
+        peculiar = tuple(f"{name}={_word(getattr(self.call.args, name))}" for name in _GIVEN if self._gives(name))
+        if self.kind in (Kind.DIED, Kind.HUNG) and peculiar:
+            return Cause(self.cause.kind, named=peculiar)
+        if unexplained(self.cause) and self.observation.code in _REFUSE_OBJECTS:
+            return Cause(_HANDLE, answer=self.observation.text)
+        return self.cause
+
+    def _gives(self, name: str) -> bool:
+        return bool(getattr(self.call.args, name) != getattr(_PLAIN, name))
+
+
+_GIVEN: Final = ("blob", "buffer", "data", "flaw", "init", "many", "parameter", "setting", "signature", "want")
+"""Arguments that say what a call is given, whatever the function: all but names and handles."""
+
+_HANDLE: Final = "handle refused"
+"""The kind, in a cause, of a failure to know an object by its handle."""
+
+_REFUSE_OBJECTS: Final = frozenset({CKR.OBJECT_HANDLE_INVALID, CKR.KEY_HANDLE_INVALID})
+
+
+def _word(value: Enum) -> str:
+    return value.name
+
 
 def symptom(verdict: Verdict, uses: tuple[str, ...]) -> Symptom:
     """The symptom that a failure is, seen in a shrunk trace: what is not plain in its last call matters then."""
@@ -373,6 +407,11 @@ def unexplained(cause: Cause) -> bool:
 
 
 _OF_CODES: Final = frozenset(kind.value for kind in (Kind.OPERATION_STATE, Kind.WRONG_CODE, Kind.OFF_LIST))
+
+
+def of_any_call(cause: Cause) -> bool:
+    """Whether a cause is that a function gives a code for no reason, so that it may do so with a reason for another."""
+    return unexplained(cause) or (cause.kind == Kind.SESSION_STATE.value and not cause.rows and not cause.named)
 
 
 def _family(code: int) -> str:
@@ -536,7 +575,7 @@ def _unexplained(
         kind = Kind.OFF_LIST
     else:
         family = _family(seen.code)
-        families = {_family(r.code) for r in at_fault} | {family}
+        families = {_family(r.code) for r in at_fault} | ({family} if seen.code not in _OF_ARGUMENTS else set())
         kind = next((k for k, names in _FAMILIES.items() if families & set(names)), Kind.WRONG_CODE)
         kind = kind if kind is Kind.OPERATION_STATE or not at_fault else Kind.WRONG_CODE
     return Verdict(Outcome.FAIL, call, seen, kind, allowed, at_fault), ()

@@ -24,6 +24,18 @@ SETUP = functions_where(lambda f: not f.happens.isdisjoint(_PREPARES))
 
 
 @dataclass(frozen=True, slots=True)
+class Threads:
+    """That two steps of a trace, by their numbers from 1 on, were made at a time, by two threads of the application.
+
+    It is by chance what they meet: `again` says how often the trace failed alike of at most so many `tries`.
+    """
+
+    steps: tuple[int, int]
+    again: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """A symptom with what shows it: the verdict on the last step of a shrunk trace, which is the failure.
 
@@ -37,6 +49,7 @@ class Shown:
     first_call: int
     first_seconds: float = field(default=0.0, compare=False)
     confirmed: int = 0
+    threads: Threads | None = None
 
 
 def shown(
@@ -104,7 +117,18 @@ class Finding:
     @property
     def id(self) -> str:
         """A short name that stays the same from run to run, and whatever the functions of the model are called."""
-        return f"F-{self.verdict.cause.id}"
+        told = self.verdict.told
+        return f"F-{told.id if self.first.threads is None else replace(told, named=(*told.named, _THREADS)).id}"
+
+
+_THREADS = "two threads"
+"""In a cause and in a symptom: it takes two threads to show it."""
+
+
+def of_threads(found: Shown, threads: Threads) -> Shown:
+    """A symptom that shows only while two threads call at a time."""
+    named = (*found.symptom.named, _THREADS)
+    return replace(found, symptom=replace(found.symptom, named=named), threads=threads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,13 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def at_a_time(threads: Mapping[str, Any]) -> str:
+    """Which steps were made at a time, and how often the failure came back of so many tries."""
+    one, other = threads["steps"]
+    back = f"tried by itself it came back {times(threads['again'])}, of {threads['tries']} tries at most"
+    return f"steps {one} and {other} were made at a time, by two threads; {back}"
+
+
 def few(names: Sequence[str]) -> str:
     """Names in a line, the first of them where there are many."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

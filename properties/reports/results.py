@@ -98,7 +98,13 @@ def finding_json(model: Model, finding: Finding) -> dict[str, Any]:
         "nulls": [{"function": function, "argument": argument} for function, argument in finding.nulls],
         "symptoms": [symptom_json(x) for x in finding.symptoms],
         **output_json(v),
+        **threads_json(finding.first),
     }
+
+
+def threads_json(shown: Shown) -> dict[str, Any]:
+    """Which steps of a trace were made at a time, where two were."""
+    return {} if shown.threads is None else {"threads": asdict(shown.threads)}
 
 
 def symptom_json(shown: Shown) -> dict[str, Any]:
@@ -115,6 +121,7 @@ def symptom_json(shown: Shown) -> dict[str, Any]:
         "first_seen_at_call": shown.first_call,
         "confirmed": shown.confirmed,
         **output_json(shown.verdict),
+        **threads_json(shown),
     }
 
 

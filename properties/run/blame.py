@@ -159,6 +159,8 @@ def _unseen(effect: Effect) -> Change:
             after = effect.change(s, a)
         except (IndexError, StopIteration):
             return s  # there is no room for what it makes
+        if any(x.open and x.slot >= len(s.slots) for x in after.sessions):
+            return s  # what it names is nowhere
         objects = zip(s.objects, after.objects, strict=True)
         return replace(after, objects=tuple(replace(new, known=new.known and old.known) for old, new in objects))
 

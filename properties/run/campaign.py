@@ -41,6 +41,7 @@ from ..reports.findings import Finding, shown
 from ..search.befallen import after_events
 from ..search.detours import Detours
 from ..search.goals import NEAR, SEARCH, Search, Witness, all_calls, by_function, closing
+from ..search.guesses import guesses
 from ..search.matrix import Row, matrix_calls, rows
 from ..search.orders import orders
 from ..search.setups import Way, along, going_on
@@ -50,6 +51,7 @@ from .blame import blame_any, hypotheses, refuted, telling
 from .driver import Driver, Replay, Target, same_fault
 from .habits import Habits
 from .learning import Deaths, mechanism_before
+from .merged import one_for_each_answer, one_for_each_cause, one_for_each_constant
 from .reach import Reach, reach
 from .shrink import shrink
 from .tally import UNTRIED, Tally
@@ -341,30 +343,6 @@ def _looks_like(verdict: Verdict, failed: Failed) -> bool:
     return (verdict.call.function, verdict.observation.text) == (failed.function, failed.seen)
 
 
-def one_for_each_constant(model: Model, findings: Sequence[Finding], tally: Tally) -> list[Finding]:
-    """The findings, those of a function that always gives the same answer taken together as one."""
-    kept = list(findings)
-    for name, _ in tally.constants():
-        own = [f for f in kept if f.functions == (name,)]
-        if len(own) < 2:
-            continue
-        every = sorted((x for f in own for x in f.symptoms), key=lambda x: len(x.steps))
-        least = every[0]
-        verdict = replace(least.verdict, kind=Kind.ALWAYS, mismatch=None, lapse=None)
-        first = min(every, key=lambda x: x.first_call)
-        one = shown(model, verdict, least.steps, first.first_call, first.first_seconds, min(x.confirmed for x in every))
-        kept = [f for f in kept if f not in own] + [Finding((one, *every))]
-    return kept
-
-
-def joined(told: Iterable[Finding], findings: Sequence[Finding]) -> Iterator[tuple[Finding, Finding]]:
-    """Findings told on the way that are no findings of their own in the end, each with the one that it is a part of."""
-    own = {f.id for f in findings}
-    for finding in told:
-        if finding.id not in own:
-            yield finding, next(f for f in findings if finding.first in f.symptoms)
-
-
 class Campaign:
     """A check of one module by a crew; every new failure is shrunk at once."""
 
@@ -450,7 +428,7 @@ class Campaign:
             if self.tally.operational(failed.function, failed.calls[-1].args.mechanism.name) is None:
                 self.tally.inconclusive[failed.function, failed.seen, UNTRIED_MECHANISM] += 1
         self._waiting.clear()
-        found = one_for_each_constant(self._model, self.findings, self.tally)
+        found = one_for_each_constant(self._model, one_for_each_answer(one_for_each_cause(self.findings)), self.tally)
         findings = tuple(sorted(found, key=lambda f: (worst_first.index(f.verdict.severity), f.id)))
         return Results(
             self._model,
@@ -544,6 +522,7 @@ class Campaign:
             self._do(Source.DERIVED, self._visits([w] for w in first.values()))
         elif self._model.events:
             self._do(Source.DERIVED, self._befallen())
+        self._do(Source.DERIVED, self._guesses())
         self._do(Source.DERIVED, self._stories())
         self._do(Source.DERIVED, self._visits(self._found(shown, beside, changes)))
         deeper, arguments = list(self._visits(changes)), list(self._visits(beside))
@@ -571,6 +550,12 @@ class Campaign:
             if self._spent() >= BEFALLEN:
                 return
             yield Visit(self._named(way), ((self._numbers[call], ()),))
+
+    def _guesses(self) -> Iterator[Visit]:
+        """PINs given wrongly until they are locked, where that may be."""
+        for way, calls in guesses(self._model, self._initial, self._policy):
+            first, *others = self._named(calls)
+            yield Visit(self._named(way), ((first, tuple(others)),))
 
     def _found(
         self, shown: list[Witness], beside: list[list[Witness]], changes: list[list[Witness]]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import subject
-from .adapters.base import ModuleUnusable
+from .adapters.base import Adapter, ModuleUnusable
 from .adapters.census import Census
 from .console import Display
 from .exits import Exit, Failure
@@ -19,7 +19,9 @@ from .opened import opened, others, workers
 from .options import Opening
 from .properties.reports.findings import Finding
 from .properties.reports.results import Run
-from .properties.run.campaign import Budget, Campaign, Crew, Ended, How, Results, joined
+from .properties.run.campaign import Budget, Campaign, Crew, Ended, How, Results
+from .properties.run.duets import Duets, Stand
+from .properties.run.merged import joined
 from .properties.run.tally import Tally
 
 
@@ -45,10 +47,11 @@ class Check:
     budget: Budget
     jobs: int | None = None
     cluster: str | None = None
+    threads: int = 1
     display: Display = field(default_factory=Display)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     tested: subject.Subject | None = None
-    campaign: Campaign | None = None
+    campaign: Campaign | Duets | None = None
     shown: tuple[Finding, ...] = ()
     census: tuple[str, ...] = ()
 
@@ -107,6 +110,9 @@ class Check:
             self.shown = subject.shown_findings(self.model, tested)
             for finding in self.shown:
                 self.display.found(finding)
+            if self.threads > 1:
+                with self._censused(subjects), self.display.context(), tested.open() as stand:
+                    return self._sung(tested, stand)
             with self._censused(subjects), self.display.context(), workers(self.model, subjects) as crew:
                 return self._worked(tested, crew)
 
@@ -152,6 +158,24 @@ class Check:
             return self._whole(self.campaign.run())
         finally:
             gc.unfreeze()
+
+    def _sung(self, tested: subject.Subject, stand: Adapter) -> Results:
+        """What two threads are answered."""
+        if not isinstance(stand, Stand):
+            raise ModuleUnusable("only the adapter `raw` calls with two threads; leave out --adapter")
+        self.campaign = Duets(
+            self.model,
+            tested.initial,
+            stand,
+            policy=tested.rights.policy,
+            seed=self.seed,
+            budget=self.budget,
+            watch=self.display,
+            found=self.display.found,
+            asked=lambda: ASKED.name,
+        )
+        ASKED.look()
+        return self._whole(self.campaign.run())
 
     def _whole(self, results: Results) -> Results:
         """The results with what was found before the campaign; what was told and is part of another finding is told."""

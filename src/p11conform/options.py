@@ -1,7 +1,7 @@
 """Options that several commands share, and their checks: all of them before anything runs."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -315,3 +315,15 @@ def one_token(opening: Opening) -> Opening:
     if len(opening.tokens) > 1:
         fail("several tokens are named; name one, as more are for check --jobs")
     return opening
+
+
+def see_that_one_thread_shows(findings: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> None:
+    """See that calls one after the other show these findings of a report.
+
+    Raises:
+        Failure: if it takes two threads.
+    """
+    for finding in findings:
+        if "threads" in finding:
+            again = f"p11conform check {report['module']['name']} --threads 2"
+            fail(f"{finding['id']}: it takes two threads to show it; see whether it comes back with {again}")

@@ -169,6 +169,8 @@ def of_report(report: Mapping[str, Any]) -> Told:
     own: dict[str, Case] = {}
     for finding in report["findings"]:
         for x in symptoms(finding):
+            if "threads" in x:
+                continue  # calls one after the other do not show it
             steps = read_trace(x)
             calls = tuple(call for call, _ in steps)
             answers = tuple(seen.partition(":")[0] for _, seen in steps)

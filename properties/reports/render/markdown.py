@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, Final
 
 from ..phrases import (
+    at_a_time,
     by_severity,
     closing,
     covered,
@@ -98,7 +99,8 @@ def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", f'<a id="{finding["id"].lower()}"></a>')
     yield from _told(f"{finding['id']}: {finding['kind']}, {finding['severity']}", finding)
     permitted = ", ".join(f"`{code}`" for code in finding["permitted"]) or "nothing"
-    yield from ("", f"Permitted: {permitted}. Confirmed {times(finding['confirmed'])} of 3.")
+    back = f"Confirmed {times(finding['confirmed'])} of 3."
+    yield from ("", f"Permitted: {permitted}. {at_a_time(finding['threads']) if 'threads' in finding else back}")
 
 
 def _told(heading: str, finding: Mapping[str, Any]) -> Iterator[str]:

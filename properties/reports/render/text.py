@@ -14,6 +14,7 @@ from rich.text import Text
 from ...run.campaign import CONFIRMATIONS
 from ...run.tally import LOGIN, OBJECT, OPERATION, SESSION
 from ..phrases import (
+    at_a_time,
     closing,
     covered,
     cut_short,
@@ -115,7 +116,9 @@ def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     yield finding_line(finding)
     yield from (f"    {escape(line)}" for line in finding["text"].splitlines())
     yield f"    permitted: {escape(', '.join(finding['permitted']) or 'nothing')}"
-    if finding["confirmed"] < CONFIRMATIONS:
+    if "threads" in finding:
+        yield f"    {at_a_time(finding['threads'])}"
+    elif finding["confirmed"] < CONFIRMATIONS:
         yield f"    confirmed by itself in a fresh process only {times(finding['confirmed'])} of {CONFIRMATIONS}"
     yield from trace_lines(finding)
 

@@ -98,6 +98,13 @@ SECONDS_FOR_CALLS: Final = 3600.0
     is_flag=True,
     help="Let things happen beside the calls: tokens come and go, devices fail, others change what is there.",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="With 2, two threads call at a time, each in a session of its own, and nothing else is done.",
+)
 @module_options
 def command(
     module: str,
@@ -115,6 +122,7 @@ def command(
     fail_on: str,
     waivers_file: Path | None,
     events: bool,
+    threads: int,
     **options: Any,
 ) -> None:
     """Check MODULE: one of the names that the command `modules` lists, or the path of a PKCS#11 library.
@@ -130,6 +138,8 @@ def command(
     ASKED.defer()
     if module == ALL and options["profile"] is not None:
         fail("--profile is for one module; name it")
+    if threads > 1 and (events or cluster is not None or (jobs or 1) > 1):
+        fail("--threads 2: two threads call one module on one token, and nothing happens beside; leave the others out")
     openings = [Opening.of(name, options) for name in (_all_here() if module == ALL else (module,))]
     # What is made ready on other machines, and what is in this process, is of one version from the start.
     automatic = spec == AUTO and cluster is None
@@ -160,7 +170,10 @@ def command(
     for opening, place in zip(openings, places, strict=True):
         try:
             came = _checked(
-                Check(models[opening.module], opening, seed, budget, jobs, cluster), place, _FailOn(fail_on), waivers
+                Check(models[opening.module], opening, seed, budget, jobs, cluster, threads),
+                place,
+                _FailOn(fail_on),
+                waivers,
             )
         except (Failure, ModuleUnusable) as error:
             if module != ALL:

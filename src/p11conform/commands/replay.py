@@ -14,7 +14,7 @@ from ..model.call import Call
 from ..model.oracle import Model, build, suffering
 from ..model.vocabulary import Version
 from ..opened import opened
-from ..options import Opening, module_options, one_token
+from ..options import Opening, module_options, one_token, see_that_one_thread_shows
 from ..properties.reports.findings import show_step
 from ..properties.reports.results import read_report, read_trace
 from ..properties.run.driver import Driver
@@ -51,6 +51,7 @@ def command(report: Path, finding: str | None, module: str | None, **options: An
     if not chosen:
         named = f"finding {finding}" if finding else "findings"
         fail(f"{report}: holds no {named}; its ids: {', '.join(f['id'] for f in data['findings']) or 'none'}")
+    see_that_one_thread_shows(chosen, data)
     try:
         events = data["coverage"].get("events", ())
         model = suffering(build(Version(data["spec"]), data["readings"], events=bool(events)), events)

@@ -17,6 +17,7 @@ from ..exits import fail
 from ..files import STDOUT, try_place, write_text
 from ..model.call import Call
 from ..model.vocabulary import CKR, Version
+from ..options import see_that_one_thread_shows
 from ..properties.engine.verdict import Kind
 from ..properties.reports.phrases import module_name
 from ..properties.reports.results import load, read_trace
@@ -55,6 +56,7 @@ def command(report: Path, finding: str, language: str, output: Path) -> None:
     try_place("--output", output)
     data = load(report)
     whole, chosen = _chosen(report, data["findings"], finding)
+    see_that_one_thread_shows([chosen], data)
     trace = read_trace(chosen)
     why = _unsaid(whole, chosen, trace)
     if why is not None:
