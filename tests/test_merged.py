@@ -4,7 +4,7 @@ from p11conform.model.call import Args, Buffer, Call, Data, Ending, Observation
 from p11conform.model.oracle import build
 from p11conform.model.rule import Rule
 from p11conform.model.vocabulary import CKR
-from p11conform.properties.engine.verdict import Kind, Outcome, Verdict
+from p11conform.properties.engine.verdict import Kind, Lapse, Outcome, Verdict
 from p11conform.properties.reports.findings import Finding, shown
 from p11conform.properties.run.merged import one_for_each_answer, one_for_each_cause
 
@@ -78,6 +78,17 @@ def test_what_a_function_says_for_no_reason_it_says_for_that_where_something_els
         assert sorted(functions(found)) == [("C_GetInfo",), *[("C_SetPIN",)] * 3]
         (one,) = [f for f in found if len(f.symptoms) > 1]
         assert (one.id, [x.verdict for x in one.symptoms]) == (plain.id, [plain.verdict, due.verdict])
+
+
+def test_a_function_to_which_an_object_is_not_there_cannot_tell_what_else_is_wrong() -> None:
+    effect = next(e for e in MODEL.functions["C_CreateObject"].effects if e.id == "object-created")
+    call, seen = Call("C_CopyObject"), Observation(CKR.OBJECT_HANDLE_INVALID)
+    lapse = Lapse("C_CreateObject", CKR.OK, effect)
+    verdict = Verdict(Outcome.FAIL, call, seen, Kind.WRONG_CODE, lapse=lapse)
+    gone = Finding((shown(MODEL, verdict, ((call, seen),), 0),))
+    due = finding(Kind.WRONG_CODE, call, seen, row("C_CopyObject", "copy-prohibited"))
+    (one,) = one_for_each_answer([due, gone])
+    assert (one.id, len(one.symptoms)) == (gone.id, 2)
 
 
 def test_what_other_functions_say_for_a_reason_stays_with_that() -> None:

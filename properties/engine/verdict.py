@@ -359,7 +359,7 @@ class Verdict:
         peculiar = tuple(f"{name}={_word(getattr(self.call.args, name))}" for name in _GIVEN if self._gives(name))
         if self.kind in (Kind.DIED, Kind.HUNG) and peculiar:
             return Cause(self.cause.kind, named=peculiar)
-        if unexplained(self.cause) and self.observation.code in _REFUSE_OBJECTS:
+        if unexplained(self.cause) and self.observation.code in REFUSE_OBJECTS:
             return Cause(_HANDLE, answer=self.observation.text)
         return self.cause
 
@@ -373,7 +373,8 @@ _GIVEN: Final = ("blob", "buffer", "data", "flaw", "init", "many", "parameter", 
 _HANDLE: Final = "handle refused"
 """The kind, in a cause, of a failure to know an object by its handle."""
 
-_REFUSE_OBJECTS: Final = frozenset({CKR.OBJECT_HANDLE_INVALID, CKR.KEY_HANDLE_INVALID})
+REFUSE_OBJECTS: Final = frozenset({CKR.OBJECT_HANDLE_INVALID, CKR.KEY_HANDLE_INVALID})
+"""Codes that say that there is no such object."""
 
 
 def _word(value: Enum) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ...model.oracle import Model
-from ..engine.verdict import Cause, Kind, explains, of_any_call
+from ..engine.verdict import REFUSE_OBJECTS, Cause, Kind, Verdict, explains, of_any_call
 from ..reports.findings import Finding, Shown, shown
 from .tally import Tally
 
@@ -32,12 +32,13 @@ def _alike(f: Finding, other: Finding) -> bool:
 def one_for_each_answer(findings: Sequence[Finding]) -> list[Finding]:
     """The findings; where a function gives a code for no reason, all that it gives it for instead of another is that.
 
-    A failure that an earlier call explains has its reason there.
+    A failure that an earlier call explains has its reason there; where that is that an object is not there after all,
+    the function cannot tell of anything else either.
     """
     kept = list(findings)
-    for f in [x for x in findings if of_any_call(x.verdict.cause)]:
+    for f in [x for x in findings if _for_no_reason(x.verdict)]:
         pairs = {(x.symptom.function, x.symptom.seen) for x in f.symptoms}
-        for other in [x for x in kept if x is not f and not of_any_call(x.verdict.cause)]:
+        for other in [x for x in kept if x is not f and not _for_no_reason(x.verdict)]:
             own = tuple(x for x in other.symptoms if _is_of(x, pairs))
             rest = tuple(x for x in other.symptoms if x not in own)
             if own:
@@ -46,6 +47,10 @@ def one_for_each_answer(findings: Sequence[Finding]) -> list[Finding]:
                 k = kept.index(f)
                 kept[k] = f = replace(f, symptoms=(*f.symptoms, *own))
     return kept
+
+
+def _for_no_reason(v: Verdict) -> bool:
+    return of_any_call(v.cause) or (v.lapse is not None and not v.rules and v.observation.code in REFUSE_OBJECTS)
 
 
 def _is_of(x: Shown, pairs: set[tuple[str, str]]) -> bool:
