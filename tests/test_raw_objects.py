@@ -394,7 +394,10 @@ BUFFERS: list[tuple[Call, Callable[..., int], tuple[Misuse, ...]]] = [
     (RANDOM, _random(20), (Misuse.UNWRITTEN,)),
     (Call("C_FindObjects", Args(many=Many.ONE)), _two_handles, (Misuse.OVERRUN,)),
     (Call("C_FindObjects"), _two_handles, ()),
-    *((Call("C_GetAttributeValue", Args(buffer=x)), _value_and_more, (Misuse.OVERRUN,)) for x in (2, 3)),
+    *(
+        (Call("C_GetAttributeValue", Args(buffer=x)), _value_and_more, (Misuse.OVERRUN,))
+        for x in (Buffer.SHORT, Buffer.EXACT)
+    ),
     (Call("C_GetAttributeValue"), _value_and_more, ()),
 ]
 
