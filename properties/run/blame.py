@@ -67,7 +67,7 @@ def _explained(
 ) -> Verdict:
     """The failure with the latest of the lapses that explain it, and of those in one call the smallest."""
     believed: list[Sequence[State]] = [(initial,)]
-    steps = _spelled_out(steps)
+    made, steps = len(steps) - 1, _spelled_out(steps)
     for call, seen in steps[:-1]:
         if not _followed(model, believed[-1], call):
             return failure
@@ -78,6 +78,8 @@ def _explained(
         call, seen = steps[n]
         for other in _lapses(model, call, seen, believed[n]):
             right = only is None or (other.lapse.effect is not None and other.lapse.effect.id in only)
+            # Of a query that no one saw return, nothing else is suspected.
+            right = right and (n < made or other.lapse.asked)
             if right and _allowed(model, other, believed[n], steps[n:]):
                 return replace(failure, lapse=other.lapse)
     return failure
