@@ -23,8 +23,8 @@ from p11conform.properties.policy import anything
 from p11conform.properties.reports.render import html, markdown, text
 from p11conform.properties.reports.results import read_report, report_json
 from p11conform.properties.run.campaign import Budget, Results
-from p11conform.properties.run.duets import AGAIN, Duets
-from p11conform.properties.search.duets import duets
+from p11conform.properties.run.concurrency import AGAIN, ConcurrentCheck
+from p11conform.properties.search.concurrent_calls import concurrent_calls
 
 MODEL = build()
 SCOPE = State(slots=(Slot(),), objects=(Object(),) * 4)
@@ -94,7 +94,7 @@ def test_what_the_text_leaves_undefined_is_not_tried() -> None:
 
 
 def test_each_thread_has_a_session_of_its_own_and_the_library_knows_of_them() -> None:
-    made = duets(MODEL, SCOPE, anything, InitArgs.OS_LOCKING, Random(1))
+    made = concurrent_calls(MODEL, SCOPE, anything, InitArgs.OS_LOCKING, Random(1))
     few = [next(made) for _ in range(300)]
     assert all(defined(x.calls) for x in few)
     assert {x.way[0].args.init for x in few} == {InitArgs.OS_LOCKING}
@@ -103,7 +103,7 @@ def test_each_thread_has_a_session_of_its_own_and_the_library_knows_of_them() ->
 
 
 def checked(stand: Simulated, calls: int, seed: int = 5) -> Results:
-    return Duets(MODEL, SCOPE, stand, seed=seed, budget=Budget(seconds=600, calls=calls)).run()
+    return ConcurrentCheck(MODEL, SCOPE, stand, seed=seed, budget=Budget(seconds=600, calls=calls)).run()
 
 
 def test_two_threads_find_nothing_in_a_module_that_does_one_call_after_the_other() -> None:

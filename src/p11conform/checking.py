@@ -20,7 +20,7 @@ from .options import Opening
 from .properties.reports.findings import Finding
 from .properties.reports.results import Run
 from .properties.run.campaign import Budget, Campaign, Crew, Ended, How, Results
-from .properties.run.duets import Duets, Stand
+from .properties.run.concurrency import ConcurrentCheck, ConcurrentTarget
 from .properties.run.merged import joined
 from .properties.run.tally import Tally
 
@@ -51,7 +51,7 @@ class Check:
     display: Display = field(default_factory=Display)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     tested: subject.Subject | None = None
-    campaign: Campaign | Duets | None = None
+    campaign: Campaign | ConcurrentCheck | None = None
     shown: tuple[Finding, ...] = ()
     census: tuple[str, ...] = ()
 
@@ -112,7 +112,7 @@ class Check:
                 self.display.found(finding)
             if self.threads > 1:
                 with self._censused(subjects), self.display.context(), tested.open() as stand:
-                    return self._sung(tested, stand)
+                    return self._concurrent(tested, stand)
             with self._censused(subjects), self.display.context(), workers(self.model, subjects) as crew:
                 return self._worked(tested, crew)
 
@@ -159,11 +159,11 @@ class Check:
         finally:
             gc.unfreeze()
 
-    def _sung(self, tested: subject.Subject, stand: Adapter) -> Results:
+    def _concurrent(self, tested: subject.Subject, stand: Adapter) -> Results:
         """What two threads are answered."""
-        if not isinstance(stand, Stand):
+        if not isinstance(stand, ConcurrentTarget):
             raise ModuleUnusable("only the adapter `raw` calls with two threads; leave out --adapter")
-        self.campaign = Duets(
+        self.campaign = ConcurrentCheck(
             self.model,
             tested.initial,
             stand,

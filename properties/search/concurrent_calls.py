@@ -36,7 +36,7 @@ _SHARED: Final = functions_where(
 
 
 @dataclass(frozen=True, slots=True)
-class Duet:
+class ConcurrentCalls:
     """Calls up to where the second thread begins, and the two that are made at a time then."""
 
     way: Way
@@ -48,7 +48,9 @@ def locking(way: Way, init: InitArgs) -> Way:
     return tuple(plain("C_Initialize", init=init) if call.function == "C_Initialize" else call for call in way)
 
 
-def duets(model: Model, initial: State, policy: Policy, init: InitArgs, random: Random) -> Iterator[Duet]:
+def concurrent_calls(
+    model: Model, initial: State, policy: Policy, init: InitArgs, random: Random
+) -> Iterator[ConcurrentCalls]:
     """Such calls without an end, each time at the next of the places where the model has something under way."""
     second = plain("C_OpenSession")
     found = []
@@ -65,7 +67,7 @@ def duets(model: Model, initial: State, policy: Policy, init: InitArgs, random: 
         for way, own, shared in found:
             one, other = random.choice(own), _in_second(random.choice(random.choice((own, shared, everywhere))))
             if defined((one, other)):
-                yield Duet(way, (one, other))
+                yield ConcurrentCalls(way, (one, other))
 
 
 def _calls(model: Model, s: State, names: Sequence[str], policy: Policy) -> Iterator[Call]:

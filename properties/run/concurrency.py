@@ -18,7 +18,7 @@ from ..engine.beside import after_both, followed, judge_beside
 from ..engine.verdict import Beliefs, Outcome, Steps, Verdict, follow, judge
 from ..policy import Policy, anything
 from ..reports.findings import Finding, Threads, of_threads, shown
-from ..search.duets import Duet, duets
+from ..search.concurrent_calls import ConcurrentCalls, concurrent_calls
 from .campaign import Asked, Budget, Ended, Found, How, Phase, Progress, Results, Unconfirmed, Watch
 from .tally import Tally
 
@@ -42,7 +42,7 @@ LOCKING: Final = (InitArgs.OS_LOCKING, InitArgs.CALLBACKS_OR_OS)
 
 
 @runtime_checkable
-class Stand(Protocol):
+class ConcurrentTarget(Protocol):
     """What makes the calls; of a module that dies or hangs the last observation says so, and it is to be renewed."""
 
     def call_all(self, calls: Sequence[Call]) -> Sequence[Observation]:
@@ -63,21 +63,21 @@ class Stand(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Came:
-    """What came of a duet: its steps, the verdicts on the last of them, and which two steps were made at a time."""
+    """What came of two concurrent calls: the steps, the verdict on a failure, and which two were made at a time."""
 
     steps: Steps
     failure: Verdict | None
     beside: tuple[int, int]
 
 
-class Duets:
+class ConcurrentCheck:
     """Has two threads call a module until the budget is spent."""
 
     def __init__(
         self,
         model: Model,
         initial: State,
-        stand: Stand,
+        target: ConcurrentTarget,
         *,
         policy: Policy = anything,
         seed: int = 0,
@@ -87,7 +87,7 @@ class Duets:
         asked: Asked = lambda: None,
     ) -> None:
         self.tally, self.findings = Tally(), list[Finding]()
-        self._model, self._initial, self._stand, self._policy = model, initial, stand, policy
+        self._model, self._initial, self._target, self._policy = model, initial, target, policy
         self._seed, self._budget, self._watch = seed, budget or Budget(), watch
         self._found_one, self._asked = found, asked
         self._unconfirmed: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -96,10 +96,10 @@ class Duets:
 
     def run(self) -> Results:
         """Everything; the seed decides which calls are made."""
-        for duet in self._all():
+        for calls in self._all():
             if self._over():
                 break
-            self._try(duet)
+            self._try(calls)
             self._made += 1
             self._watch(self._progress())
         return self.results()
@@ -123,12 +123,12 @@ class Duets:
         share, left = min(1.0, spent / seconds) if seconds else 1.0, max(0.0, seconds - spent)
         return Progress(NAME, tally.calls, len(tally.states), len(tally.fired), len(self.findings), share, left)
 
-    def _all(self) -> Iterator[Duet]:
+    def _all(self) -> Iterator[ConcurrentCalls]:
         for init in LOCKING * TRIES:
             begin = Call("C_Initialize", Args(init=init))
-            self._stand.reset(True)
-            if self._stand.supports(begin) and self._stand.call_all((begin,))[-1].code == CKR.OK:
-                yield from duets(self._model, self._initial, self._policy, init, Random(self._seed))
+            self._target.reset(True)
+            if self._target.supports(begin) and self._target.call_all((begin,))[-1].code == CKR.OK:
+                yield from concurrent_calls(self._model, self._initial, self._policy, init, Random(self._seed))
                 return
 
     def _over(self) -> bool:
@@ -139,10 +139,10 @@ class Duets:
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
 
-    def _try(self, duet: Duet) -> None:
-        if not all(map(self._stand.supports, (*duet.way, *duet.calls))):
+    def _try(self, pair: ConcurrentCalls) -> None:
+        if not all(map(self._target.supports, (*pair.way, *pair.calls))):
             return
-        came = self._play(duet)
+        came = self._made_at_once(pair)
         if came is None or came.failure is None:
             return
         at, failure = self.tally.calls, came.failure
@@ -150,9 +150,9 @@ class Duets:
         if key in self._looked_into:
             return
         self._looked_into.add(key)
-        if any(self._alone(duet, order, failure) for order in (duet.calls, duet.calls[::-1])):
+        if any(self._alone(pair, order, failure) for order in (pair.calls, pair.calls[::-1])):
             return
-        again = self._again(duet, failure)
+        again = self._again(pair, failure)
         if not again:
             self._unconfirmed[failure.call.function, failure.observation.text].append(at)
             return
@@ -168,22 +168,22 @@ class Duets:
         else:
             self.findings[known] = self.findings[known].with_symptom(found)
 
-    def _again(self, duet: Duet, failure: Verdict) -> int:
+    def _again(self, pair: ConcurrentCalls, failure: Verdict) -> int:
         """How often, of so many tries, a failure comes back; as soon as that is clear no more are made."""
         again = 0
         for _ in range(AGAIN):
-            self._stand.renew()
-            came = self._play(duet, renewed=True)
+            self._target.renew()
+            came = self._made_at_once(pair, renewed=True)
             again += came is not None and came.failure is not None and _alike(came.failure, failure)
             if again >= _ENOUGH:
                 break
         return again
 
-    def _alone(self, duet: Duet, order: Sequence[Call], failure: Verdict) -> bool:
+    def _alone(self, pair: ConcurrentCalls, order: Sequence[Call], failure: Verdict) -> bool:
         """Whether the same calls fail alike one after the other."""
-        self._stand.renew()
-        calls, beliefs = (*duet.way, *order, *LOOKS), frozenset({self._initial})
-        for call, seen in zip(calls, self._stand.call_all(calls), strict=False):
+        self._target.renew()
+        calls, beliefs = (*pair.way, *order, *LOOKS), frozenset({self._initial})
+        for call, seen in zip(calls, self._target.call_all(calls), strict=False):
             verdict, beliefs = judge(self._model, beliefs, call, seen)
             if _alike(verdict, failure):
                 return True
@@ -191,45 +191,45 @@ class Duets:
                 break
         return False
 
-    def _play(self, duet: Duet, *, renewed: bool = False) -> _Came | None:
+    def _made_at_once(self, pair: ConcurrentCalls, *, renewed: bool = False) -> _Came | None:
         """Make the calls; nothing where the way to them did not succeed, or cannot be followed."""
         if not renewed:
             # Nothing is left on the token but what a module keeps that should not.
-            self._stand.reset(self._made % PUT_BACK == 0)
+            self._target.reset(self._made % PUT_BACK == 0)
         self.tally.sequences += 1
         beliefs: Beliefs = frozenset({self._initial})
         steps: list[tuple[Call, Observation]] = []
-        for call, seen in zip(duet.way, self._stand.call_all(duet.way), strict=False):
+        for call, seen in zip(pair.way, self._target.call_all(pair.way), strict=False):
             verdict, after = follow(self._model, tuple(beliefs), call, seen)
             beliefs = frozenset(after)
             self._count(call, verdict)
             steps.append((call, seen))
             if not beliefs or seen.code != CKR.OK or seen.ending is not Ending.RETURNED:
                 return None
-        if not followed(self._model, beliefs, duet.calls):
+        if not followed(self._model, beliefs, pair.calls):
             return None
         at = (len(steps), len(steps) + 1)
-        return self._together(duet, beliefs, steps, at)
+        return self._together(pair, beliefs, steps, at)
 
     def _together(
-        self, duet: Duet, beliefs: Beliefs, steps: list[tuple[Call, Observation]], at: tuple[int, int]
+        self, pair: ConcurrentCalls, beliefs: Beliefs, steps: list[tuple[Call, Observation]], at: tuple[int, int]
     ) -> _Came:
-        seen = self._stand.call_both(duet.calls)
-        if len(seen) < len(duet.calls):
+        seen = self._target.call_both(pair.calls)
+        if len(seen) < len(pair.calls):
             # Which of the two it was is not known.
-            verdict, _ = follow(self._model, tuple(beliefs), duet.calls[1], seen[-1])
-            self._count(duet.calls[1], verdict)
-            return _Came((*steps, (duet.calls[0], seen[-1]), (duet.calls[1], seen[-1])), verdict, at)
-        verdicts = judge_beside(self._model, beliefs, duet.calls, seen)
-        for call, verdict in zip(duet.calls, verdicts, strict=True):
+            verdict, _ = follow(self._model, tuple(beliefs), pair.calls[1], seen[-1])
+            self._count(pair.calls[1], verdict)
+            return _Came((*steps, (pair.calls[0], seen[-1]), (pair.calls[1], seen[-1])), verdict, at)
+        verdicts = judge_beside(self._model, beliefs, pair.calls, seen)
+        for call, verdict in zip(pair.calls, verdicts, strict=True):
             self._count(call, verdict)
-        both = tuple(zip(duet.calls, seen, strict=True))
+        both = tuple(zip(pair.calls, seen, strict=True))
         for (call, answer), verdict in zip(both, verdicts, strict=True):
             if verdict.outcome is Outcome.FAIL:
                 others = tuple(step for step in both if step != (call, answer))
                 return _Came((*steps, *others, (call, answer)), verdict, at)
-        beliefs = after_both(self._model, beliefs, duet.calls, seen)
-        for call, answer in zip(LOOKS, self._stand.call_all(LOOKS) if beliefs else (), strict=False):
+        beliefs = after_both(self._model, beliefs, pair.calls, seen)
+        for call, answer in zip(LOOKS, self._target.call_all(LOOKS) if beliefs else (), strict=False):
             verdict, after = follow(self._model, tuple(beliefs), call, answer)
             beliefs = frozenset(after)
             self._count(call, verdict)
