@@ -87,7 +87,7 @@ def test_advice_has_a_section_of_its_own(results: Results) -> None:
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--fail-on", "findings"), 0), (("--fail-on", "advice"), 1)])
 def test_advice_fails_a_check_where_that_is_asked_for(words: tuple[str, ...], code: int, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
-    ran = CliRunner().invoke(main, ["check", "simulated", "--calls", "300", "--json", str(file), *words])
+    ran = CliRunner().invoke(main, ["check", "simulated", "--calls", "1500", "--json", str(file), *words])
     report = json.loads(file.read_text("utf-8"))
     assert report["advice"]
     assert not report["findings"]

@@ -371,7 +371,8 @@ def test_what_a_mechanism_that_never_works_is_refused_with_is_no_finding(
     driver = Driver(core, ONE_SLOT, module(core, ONE_SLOT), calls=numbered_calls(core, ONE_SLOT))
     campaign = Campaign(core, ONE_SLOT, Alone(driver), budget=Budget(sequences=0, seconds=600), found=told.append)
     ended = campaign.run()
-    assert [f.id for f in told] == [f.id for f in ended.findings]
+    parts = {f.id for f, _ in joined(told, ended.findings)}
+    assert [f.id for f in told if f.id not in parts] == [f.id for f in ended.findings]
     assert {f.verdict.call.args.mechanism for f in ended.findings} == {Mech.SHA256} if faults else not ended.findings
     assert (ended.tally.operational("C_DigestInit", "SHA256"), bool(ended.findings)) == (bool(faults), bool(faults))
 

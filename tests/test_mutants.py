@@ -161,6 +161,7 @@ SAID_BY_OTHERS = {
     "sealed-broken",
     "sealed-perhaps-wrong",
     "capsule-of-impossible-length",
+    "capsule-does-not-fit",
 }
 """Situations of which some rows stand beside others with their code, and only say why it is permitted."""
 

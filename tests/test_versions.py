@@ -78,6 +78,11 @@ def test_pins_of_tokens(initial: State, setup: tuple[Step, ...], call: Call, fre
             assert not free
 
 
+_LIMITED = (
+    *("EncryptInit", "DecryptInit", "SignInit", "SignRecoverInit", "VerifyInit", "VerifyRecoverInit", "DeriveKey"),
+)
+"""What is done with a key of which CKA_ALLOWED_MECHANISMS has a say, beside wrapping."""
+
 DIFFERING = {
     ("C_Initialize", CKR.FIPS_SELF_TEST_FAILED, "not initialized"),
     ("C_Initialize", CKR.LIBRARY_LOAD_FAILED, "not initialized"),
@@ -146,6 +151,18 @@ DIFFERING = {
             *("Verify", "VerifyUpdate", "VerifyFinal", "VerifyRecover", "DigestEncryptUpdate"),
             *("DecryptDigestUpdate", "SignEncryptUpdate", "DecryptVerifyUpdate"),
         )
+    ),
+    ("C_Login", CKR.USER_TYPE_INVALID, "context specific without users"),
+    *(
+        (f"C_{name}", code, "mechanism not allowed")
+        for names, codes in (
+            (("WrapKey",), (CKR.WRAPPING_KEY_TYPE_INCONSISTENT,)),
+            (("UnwrapKey",), (CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,)),
+            (_LIMITED, (CKR.KEY_TYPE_INCONSISTENT,)),
+            ((*_LIMITED, "WrapKey", "UnwrapKey"), (CKR.MECHANISM_INVALID, CKR.KEY_FUNCTION_NOT_PERMITTED)),
+        )
+        for name in names
+        for code in codes
     ),
     ("C_Sign", CKR.EXCEEDED_MAX_ITERATIONS, "signing by a public-key mechanism"),
     ("C_SignFinal", CKR.EXCEEDED_MAX_ITERATIONS, "signing by a public-key mechanism"),

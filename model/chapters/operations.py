@@ -608,7 +608,7 @@ def _key_usage_rows(k: Use) -> tuple[Rule, ...]:
 
 def not_allowed_rows(codes: Mapping[CKR, Strength]) -> tuple[Rule, ...]:
     """Rows about a key that is not for the mechanism, by the codes that may say so."""
-    return tuple(
+    rows = (
         Rule(
             "mechanism-not-allowed",
             code,
@@ -621,6 +621,7 @@ def not_allowed_rows(codes: Mapping[CKR, Strength]) -> tuple[Rule, ...]:
         )
         for code, strength in codes.items()
     )
+    return or_arguments_bad(*rows)
 
 
 _NOT_ALLOWED_ROWS = not_allowed_rows(

@@ -27,6 +27,7 @@ from .conditions import (
     pins_for_another_token,
     pointer_null,
     reserved_given,
+    session_invalid,
     session_state,
     session_valid,
     slot_known,
@@ -369,7 +370,7 @@ def empty_so_pin_perhaps_set(s: State, a: Args) -> bool:
     """What a token holds after it took NULL for its PIN is not followed: an empty PIN, or none."""
     if token_asks_for_pin(s, a) or (slot_known(s, a) and not s.slots[a.slot].pins_fit):
         return True
-    return a.pin == Pin.NULL and any(x.empty_pin_legal for x in s.slots)
+    return a.pin == Pin.NULL and slot_known(s, a) and s.slots[a.slot].empty_pin_legal
 
 
 _SO_PIN_NULL = (
@@ -468,7 +469,7 @@ def empty_pin_perhaps_set(s: State, a: Args) -> bool:
     """What a token holds after it took NULL for a new PIN is not followed: an empty PIN, or none."""
     if token_asks_for_pin(s, a) or pins_for_another_token(s, a):
         return True
-    return a.new_pin == Pin.NULL and any(x.empty_pin_legal for x in s.slots)
+    return a.new_pin == Pin.NULL and not session_invalid(s, a) and slot_of(s, a).empty_pin_legal
 
 
 _NEW_PIN_TOO_SHORT = Rule(

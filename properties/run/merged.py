@@ -59,7 +59,9 @@ def _is_of(x: Shown, pairs: set[tuple[str, str]]) -> bool:
     return of_codes and (x.symptom.function, x.symptom.seen) in pairs
 
 
-_OTHERWISE = frozenset({Kind.DIED, Kind.HUNG, Kind.ROBUSTNESS, Kind.ABSENT, Kind.CALLBACK_MISUSE, Kind.MISSING_ERROR})
+_OTHERWISE = frozenset(
+    {Kind.DIED, Kind.HUNG, Kind.ROBUSTNESS, Kind.ABSENT, Kind.CALLBACK_MISUSE, Kind.BUFFER_MISUSE, Kind.MISSING_ERROR}
+)
 """Kinds of failure that are not that another code was due."""
 
 
@@ -72,7 +74,7 @@ def one_for_each_constant(model: Model, findings: Sequence[Finding], tally: Tall
     kept = list(findings)
     for name, _ in tally.constants():
         own = [f for f in kept if f.functions == (name,)]
-        if len(own) < 2:
+        if sum(len(f.symptoms) for f in own) < 2:
             continue
         every = sorted((x for f in own for x in f.symptoms), key=lambda x: len(x.steps))
         least = every[0]

@@ -72,7 +72,7 @@ SIMULATED_STATE = State(
     objects=(Object(),) * OBJECTS,
     slots=(
         Slot(),
-        Slot(session_limit=2, rw_session_limit=1, abilities=()),
+        Slot(session_limit=2, rw_session_limit=1, abilities=(), empty_pin_legal=True),
         Slot(initialized=False, so_pin=Pin.NULL, user_pin=Pin.NULL, session_limit=LIMIT_UNKNOWN),
         Slot(present=False),
         Slot(recognized=False),
