@@ -277,7 +277,7 @@ def tokens() -> Iterator[Callable[[int], tuple[State, list[Open]]]]:
 
 def plain(report: dict[str, Any]) -> dict[str, Any]:
     """A report without what the clock says."""
-    del report["seconds"], report["run"]["date"], report["run"]["restores"]
+    del report["seconds"], report["run"]["date"], report["run"]["restores"], report["run"]["lost_to_deaths"]
     classes = report["coverage"]["classes"]
     del classes["last_new_at_second"]
     classes["curve"] = [[calls, seen] for calls, _, seen in classes["curve"]]
