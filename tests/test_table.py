@@ -108,7 +108,7 @@ OFF_LIST_ELSEWHERE = {
     "parameter (not wanted|perhaps unsupported|wrong)": ("ARGUMENTS_BAD", "A-26: the same"),
     "point invalid": ("PUBLIC_KEY_INVALID", "5.1.6: the public key is in the parameter"),
     "key usage denied": ("KEY_FUNCTION_NOT_PERMITTED KEY_TYPE_INCONSISTENT", "A-07"),
-    "mechanism not allowed": ("KEY_FUNCTION_NOT_PERMITTED", "A-119: no code is named for it"),
+    "mechanism not allowed": ("KEY_FUNCTION_NOT_PERMITTED ARGUMENTS_BAD", "A-119, A-60: no code is named for it"),
     "key hidden|object hidden": ("USER_NOT_LOGGED_IN", "A-12"),
     "user absent": ("USER_NOT_LOGGED_IN", "A-80: C_DestroyObject and C_SetAttributeValue write as the others do"),
     "pin to be changed|private object while pin to be changed": (
