@@ -204,3 +204,10 @@ def test_a_list_is_no_longer_than_what_the_token_lists() -> None:
     s = State(True, (slot_facts(slot, slot, owned=True),))
     told = dict(outputs(build(), s, Call("C_GetMechanismList"), CKR.OK))["length"]
     assert (told[0], 2 in told, 3 in told) == (3, False, True)
+
+
+def test_what_keys_a_mechanism_takes_where_it_is_not_followed_is_for_the_token_to_say() -> None:
+    model = build()
+    s = State(True, sessions=(Session(True, 0, True),), objects=(Object(True, True, Kind.EC_PUBLIC),))
+    call = Call("C_WrapKey", Args(mechanism=Mech.AES_CBC))
+    assert CKR.WRAPPING_KEY_TYPE_INCONSISTENT in permitted(model, s, call)

@@ -6,7 +6,7 @@ from functools import cache
 
 from ..attributes import CREATED, CURVED, GUARDED_KEYS, KEYS, SECRET_KEYS, SIZED
 from ..call import Args, Buffer, Data, Flaw, Parameter
-from ..mechanisms import CHECKING, MECHANISMS, NOUNS, PARAMETRIC, VARIED, Role, taking, usable, with_role
+from ..mechanisms import CHECKING, MECHANISMS, NOT_FOLLOWED, NOUNS, PARAMETRIC, VARIED, Role, taking, usable, with_role
 from ..rule import Condition, Effect, Function, Output, Rule, Strength, at_least, named
 from ..state import Kept, Kind, Login, Mech, Object, Origin, State, Trait, put_object
 from ..vocabulary import CKR, Version
@@ -167,9 +167,12 @@ def key_of_wrong_type(role: Role) -> Condition:
 
 @cache
 def key_given_with_foreign_mechanism(role: Role) -> Condition:
-    """A key and a mechanism of another use, which may be compared first."""
-    foreign = mechanism_foreign(role)
-    return named(f"key and mechanism not for {NOUNS[role]}", lambda s, a: key_valid(s, a) and foreign(s, a))
+    """A key and a mechanism of another use, or one of which it is not followed what keys it takes for this."""
+    foreign, others = mechanism_foreign(role), NOT_FOLLOWED[role]
+    return named(
+        f"key and mechanism not for {NOUNS[role]}",
+        lambda s, a: key_valid(s, a) and (foreign(s, a) or one_of(a.mechanism, others)),
+    )
 
 
 @cache
