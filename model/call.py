@@ -5,7 +5,7 @@ adapter makes it concrete and abstracts the result.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum, IntEnum, StrEnum
 from itertools import combinations, product
 from typing import Any, get_type_hints
@@ -292,6 +292,11 @@ class Call:
 
     function: str
     args: Args = Args()
+
+
+def altered(call: Call, **arguments: Any) -> Call:
+    """The call with other values of some arguments."""
+    return replace(call, args=replace(call.args, **arguments))
 
 
 class Ending(Enum):

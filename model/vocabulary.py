@@ -157,6 +157,9 @@ LEAVES_ANYTHING = frozenset({CKR.GENERAL_ERROR, CKR.DEVICE_REMOVED})
 CALLBACK_ONLY = frozenset({CKR.CANCEL, CKR.MUTEX_BAD, CKR.MUTEX_NOT_LOCKED})
 """Codes that only an application's callback returns, never a C_ function (5.1.4, 5.1.5)."""
 
+REFUSE_OBJECTS = frozenset({CKR.OBJECT_HANDLE_INVALID, CKR.KEY_HANDLE_INVALID})
+"""Codes that say that there is no such object (5.1.6)."""
+
 GUARDS = frozenset(
     {
         CKR.ATTRIBUTE_SENSITIVE,

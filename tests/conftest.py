@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from hypothesis import strategies as st
 
+from p11conform.adapters.isolated import Isolated
+from p11conform.adapters.isolated import Kind as Way
+from p11conform.adapters.modules.module import Module
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call
 from p11conform.model.chapters.operations import ACTIVITIES
@@ -76,6 +79,12 @@ class Whimless(Random):
 
     def choice(self, seq: "SupportsLenAndGetItem[T]") -> T:
         return seq[0]
+
+
+def adapter_of(module: Module, **more: Any) -> Isolated:
+    """A real module in a process of its own, called as it is."""
+    library, binding, environment = module.library, module.binding, module.environment
+    return Isolated(Way.RAW, library, binding, environment, module.restore, namespaces=module.namespaces, **more)
 
 
 @pytest.fixture(scope="session")

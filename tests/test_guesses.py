@@ -1,10 +1,9 @@
 """PINs that are given wrongly again and again: a token that locks one is seen to, and the SO brings it back."""
 
 import pytest
-from conftest import Whimless
+from conftest import Whimless, adapter_of
 
 from p11conform.adapters.honest import PRACTICES, Accustomed
-from p11conform.adapters.isolated import Isolated, Kind
 from p11conform.adapters.modules import registry
 from p11conform.adapters.simulated import Simulated
 from p11conform.model.call import Args, Call
@@ -67,14 +66,7 @@ def test_a_real_module_locks_a_pin(name: str, user: CKU) -> None:
         pytest.skip(obstacle)
     module = provider.provision()
     try:
-        with Isolated(
-            Kind.RAW,
-            module.library,
-            module.binding,
-            module.environment,
-            module.restore,
-            namespaces=module.namespaces,
-        ) as adapter:
+        with adapter_of(module) as adapter:
             adapter.reset(True)
             wrong, right = (Call("C_Login", Args(user=user, pin=pin)) for pin in (Pin.WRONG, Pin.USER))
             seen = adapter.call_all((module.binding.initialize, Call("C_OpenSession"), *(wrong,) * 4, right))

@@ -18,11 +18,12 @@ from typing import Final
 import psutil
 import pytest
 from click.testing import CliRunner
+from conftest import adapter_of
 from left import mounted, processes, running, still_running
 
 from p11conform.adapters import private
 from p11conform.adapters.base import ModuleUnusable
-from p11conform.adapters.isolated import Isolated, Kind
+from p11conform.adapters.isolated import Isolated
 from p11conform.adapters.modules import provider as provider_module
 from p11conform.adapters.modules import registry, softhsm2
 from p11conform.adapters.modules.daemon import Daemon
@@ -62,17 +63,6 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert mounted() == mounts
 
 
-def opened(module: Module) -> Isolated:
-    return Isolated(
-        Kind.RAW,
-        module.library,
-        module.binding,
-        module.environment,
-        module.restore,
-        namespaces=module.namespaces,
-    )
-
-
 def answers(adapter: Isolated, module: Module, *calls: Call) -> list[str]:
     """What calls return after a fresh start; those that the adapter cannot make are left out."""
     adapter.reset(False)
@@ -82,7 +72,7 @@ def answers(adapter: Isolated, module: Module, *calls: Call) -> list[str]:
 
 def use(module: Module) -> list[str]:
     """Information, a login of the user and a session object, if the token has a user; else a search."""
-    with closing(opened(module)) as adapter:
+    with closing(adapter_of(module)) as adapter:
         return answers(adapter, module, Call("C_GetInfo"), OPEN, LOGIN, MAKE if module.binding.pins else FIND)
 
 
@@ -111,7 +101,7 @@ def test_two_of_one_kind_stand_side_by_side(provider: Provider) -> None:
         modules = [provider.provision() for _ in range(2)]
         for module in modules:
             stack.callback(module.discard)
-        adapters = [stack.enter_context(closing(opened(module))) for module in modules]
+        adapters = [stack.enter_context(closing(adapter_of(module))) for module in modules]
         for adapter, module in zip(adapters, modules, strict=True):
             seen = answers(adapter, module, OPEN, LOGIN)
             assert seen == [str(CKR.OK)] * len(seen)
@@ -130,7 +120,7 @@ def test_a_token_is_put_back(provider: Provider) -> None:
             pytest.skip(f"{provider.name} has no PIN that could be changed")
         changed = Call("C_SetPIN", Args(pin=Pin.USER, new_pin=Pin.OTHER))
         wrong = Call("C_Login", Args(pin=Pin.WRONG))
-        with closing(opened(module)) as adapter:
+        with closing(adapter_of(module)) as adapter:
             for _ in range(2):
                 assert answers(adapter, module, OPEN, LOGIN, changed)[-1] == str(CKR.OK)
                 assert answers(adapter, module, OPEN, LOGIN)[-1] == str(CKR.PIN_INCORRECT)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
-from conftest import Steady, codes
+from conftest import Steady, adapter_of, codes
 
 from p11conform.adapters.befallen import Befallen
-from p11conform.adapters.isolated import Isolated, Kind
+from p11conform.adapters.isolated import Isolated
 from p11conform.adapters.modules import registry
 from p11conform.adapters.modules.module import Module
 from p11conform.adapters.modules.softcard import KeptCard, Mishap, _taken, mishap_of
@@ -175,16 +175,7 @@ def opened() -> Iterator[Mapping[str, tuple[Module, Isolated]]]:
                     pytest.skip(f"{name}: {obstacle}")
                 module = provider.provision()
                 stack.callback(module.discard)
-                adapter = Isolated(
-                    Kind.RAW,
-                    module.library,
-                    module.binding,
-                    module.environment,
-                    module.restore,
-                    namespaces=module.namespaces,
-                    events=module.events,
-                )
-                self[name] = module, stack.enter_context(adapter)
+                self[name] = module, stack.enter_context(adapter_of(module, events=module.events))
                 return self[name]
 
         yield Opened()

@@ -271,7 +271,7 @@ PIN_TO_BE_CHANGED = Rule(
 """For functions that need whoever is logged in."""
 
 
-def pin_perhaps_null(id: str, when: Condition, *codes: CKR) -> tuple[Rule, ...]:
+def pin_perhaps_null(id: str, when: Condition, *codes: CKR, unguarded: bool = True) -> tuple[Rule, ...]:
     """Rows for a PIN that is NULL without a length, by whichever code (A-31); which session it is for is no matter."""
     return tuple(
         Rule(
@@ -282,7 +282,7 @@ def pin_perhaps_null(id: str, when: Condition, *codes: CKR) -> tuple[Rule, ...]:
             "NULL without a length is a bad pointer, or a PIN of no characters.",
             Strength.UNSAID,
             "A-31",
-            unguarded=True,
+            unguarded=unguarded,
         )
         for code in codes
     )

@@ -894,10 +894,7 @@ _LOGIN_PIN = (
         for code in (CKR.ARGUMENTS_BAD, CKR.PIN_INCORRECT)
     ),
     *pin_perhaps_null("pin-null", pin_null, CKR.ARGUMENTS_BAD),
-    *(
-        replace(row, unguarded=False)
-        for row in pin_perhaps_null("so-pin-perhaps-empty", empty_so_pin_perhaps_given, CKR.PIN_INCORRECT)
-    ),
+    *pin_perhaps_null("so-pin-perhaps-empty", empty_so_pin_perhaps_given, CKR.PIN_INCORRECT, unguarded=False),
 )
 
 

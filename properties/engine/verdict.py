@@ -8,14 +8,27 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from ...model.call import Args, Call, Data, Ending, Flaw, Misuse, Observation, Want, arguments, code_text, effective
+from ...model.call import (
+    Args,
+    Call,
+    Data,
+    Ending,
+    Flaw,
+    Misuse,
+    Observation,
+    Want,
+    altered,
+    arguments,
+    code_text,
+    effective,
+)
 from ...model.chapters.operations import ACTIVITIES
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, Ruling, advised, following, in_scope, legal_anyway, outputs, permitted, ruling
 from ...model.precedence import Relation
 from ...model.rule import Effect, Rule
 from ...model.state import Mech, Messages, Phase, Search, State
-from ...model.vocabulary import CALLBACK_ONLY, CKR, GUARDS, LEAVES_ANYTHING
+from ...model.vocabulary import CALLBACK_ONLY, CKR, GUARDS, LEAVES_ANYTHING, REFUSE_OBJECTS
 from .packed import leaves
 
 Beliefs = frozenset[State]
@@ -121,7 +134,7 @@ def null_arguments(call: Call, uses: Collection[str]) -> tuple[str, ...]:
 def without_nulls(call: Call, uses: Collection[str]) -> Call:
     """The call with what it should be in the place of such NULL pointers."""
     plain = {name: getattr(_PLAIN, name) for name in null_arguments(call, uses)}
-    return replace(call, args=replace(call.args, **plain)) if plain else call
+    return altered(call, **plain) if plain else call
 
 
 _PLAIN = Args()
@@ -356,7 +369,7 @@ class Verdict:
         What is not plain in the last call matters then: where the module dies of such arguments, it is one fault in
         whatever function. So it is where the handle of an object that is there is refused.
         """
-        peculiar = tuple(f"{name}={_word(getattr(self.call.args, name))}" for name in _GIVEN if self._gives(name))
+        peculiar = tuple(f"{name}={getattr(self.call.args, name).name}" for name in _GIVEN if self._gives(name))
         if self.kind in (Kind.DIED, Kind.HUNG) and peculiar:
             return Cause(self.cause.kind, named=peculiar)
         if unexplained(self.cause) and self.observation.code in REFUSE_OBJECTS:
@@ -372,13 +385,6 @@ _GIVEN: Final = ("blob", "buffer", "data", "flaw", "init", "many", "parameter", 
 
 _HANDLE: Final = "handle refused"
 """The kind, in a cause, of a failure to know an object by its handle."""
-
-REFUSE_OBJECTS: Final = frozenset({CKR.OBJECT_HANDLE_INVALID, CKR.KEY_HANDLE_INVALID})
-"""Codes that say that there is no such object."""
-
-
-def _word(value: Enum) -> str:
-    return value.name
 
 
 def symptom(verdict: Verdict, uses: tuple[str, ...]) -> Symptom:

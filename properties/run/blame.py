@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ...model.call import Args, Buffer, Call, Observation
+from ...model.call import Args, Buffer, Call, Observation, altered
 from ...model.chapters.operations import NOT_ACTIVE, all_dropped
 from ...model.chapters.searches import SEARCH_NOT_ACTIVE
 from ...model.oracle import Model, in_scope, permitted
@@ -90,7 +90,7 @@ def _spelled_out(steps: Steps) -> Steps:
     (call, seen) = steps[-1]
     if call.args.buffer not in (Buffer.SHORT, Buffer.EXACT):
         return steps
-    query, whole = (replace(call, args=replace(call.args, buffer=x)) for x in (Buffer.NULL, Buffer.ENOUGH))
+    query, whole = (altered(call, buffer=x) for x in (Buffer.NULL, Buffer.ENOUGH))
     return (*steps[:-1], (query, Observation()), (whole, seen))
 
 

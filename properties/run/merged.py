@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ...model.oracle import Model
-from ..engine.verdict import REFUSE_OBJECTS, Cause, Kind, Verdict, explains, of_any_call
+from ...model.vocabulary import REFUSE_OBJECTS
+from ..engine.verdict import Cause, Kind, Verdict, explains, of_any_call
 from ..reports.findings import Finding, Shown, shown
 from .tally import Tally
 

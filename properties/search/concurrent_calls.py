@@ -1,12 +1,12 @@
 """What two threads are made to call at a time: each in a session of its own, where something was begun before."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from typing import Final
 
-from ...model.call import Call, InitArgs
+from ...model.call import Call, InitArgs, altered
 from ...model.interface import SIGNATURES
 from ...model.oracle import Model, in_scope
 from ...model.state import State
@@ -91,4 +91,4 @@ def _calls(model: Model, s: State, names: Sequence[str], policy: Policy) -> Iter
 def _in_second(call: Call) -> Call:
     if not SIGNATURES[call.function].takes_session:
         return call
-    return replace(call, args=replace(call.args, session=1))
+    return altered(call, session=1)

@@ -12,7 +12,7 @@ from itertools import chain, product
 from typing import Final
 
 from ...model.attributes import PAIRS
-from ...model.call import Buffer, Call, Data, Parameter
+from ...model.call import Buffer, Call, Data, Parameter, altered
 from ...model.mechanisms import PUBLIC_ROLES, Role, taking
 from ...model.oracle import Model
 from ...model.state import Kind, Mech, State
@@ -76,7 +76,7 @@ def _whole(role: Role, function: str) -> Iterator[Cell]:
     else:
         yield from (Cell(f"at once, {x.name} data", (plain(function, data=x),)) for x in (first, *others))
     earnest = plain(function) if role is Role.VERIFY_RECOVER else plain(function, data=first)
-    into = {buffer: replace(earnest, args=replace(earnest.args, buffer=buffer)) for buffer in Buffer}
+    into = {buffer: altered(earnest, buffer=buffer) for buffer in Buffer}
     for buffer in (Buffer.NULL, Buffer.SHORT):
         yield Cell(f"at once, {buffer.name} buffer first", (into[buffer], earnest))
     yield Cell("at once, EXACT buffer", (into[Buffer.EXACT],))

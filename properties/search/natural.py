@@ -12,7 +12,7 @@ from functools import cache
 from itertools import combinations, islice
 from math import inf
 
-from ...model.call import Call, Data, Flaw
+from ...model.call import Call, Data, Flaw, altered
 from ...model.decide import forbids_ok
 from ...model.oracle import Model, applicable, in_scope, may_succeed, permitted, ruling, successors
 from ...model.rule import Function, Rule, Strength
@@ -271,7 +271,7 @@ def _plainer(model: Model, initial: State, way: Way) -> Way:
         f = model.functions[call.function]
         for name in f.uses:
             for value in (f.domain(name, initial)[0], *((Pin.WRONG,) if name == "pin" else ())):
-                plain = replace(call, args=replace(way.calls[n].args, **{name: value}))
+                plain = altered(way.calls[n], **{name: value})
                 less = replace(way, calls=(*way.calls[:n], plain, *way.calls[n + 1 :]))
                 odd = _oddness(model, initial, way.calls[n])
                 if _oddness(model, initial, plain) < odd and shows(model, initial, less):

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from ...model.attributes import CREATED, KINDS, PLAIN_KINDS, one_of_each_class
-from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want
+from ...model.call import Args, Attribute, Buffer, Call, Data, InitArgs, Many, Want, altered
 from ...model.chapters import digests, dual, general, randomness, searches, sessions, slots
 from ...model.chapters.messages import MESSAGINGS, Messaging
 from ...model.chapters.operations import VERIFYING_SIGNATURE
@@ -227,9 +227,9 @@ def _objects() -> Iterator[Place]:
         yield Place((*USER, made, *AES), KEYED)
         yield Place((*USER, *AES, made), KEYED)
         yield Place((*USER, plain("C_CreateObject", kind=Kind.GENERIC_SECRET, trait=trait)), KEYED | OBJECTS)
-        pair = tuple(replace(call, args=replace(call.args, trait=trait)) for call in RSA)
+        pair = tuple(altered(call, trait=trait) for call in RSA)
         yield Place((*USER, *pair), KEYED)
-        yield Place((*USER, replace(EC[0], args=replace(EC[0].args, trait=trait))), frozenset({"C_DeriveKey"}))
+        yield Place((*USER, altered(EC[0], trait=trait)), frozenset({"C_DeriveKey"}))
     for kind in _CREATED:
         yield Place((*USER, plain("C_CreateObject", kind=kind)), OBJECTS | KEYED)
     for token in (False, True):
@@ -291,7 +291,7 @@ def _sealing() -> Iterator[Place]:
     yield Place((*USER, *pair), KEYED)
     yield Place((*USER, *pair, give), _CAPSULES | OBJECTS)
     yield Place((*USER, *pair, *AES), _CAPSULES)
-    denied = tuple(replace(call, args=replace(call.args, trait=Trait.NO_USAGE)) for call in pair)
+    denied = tuple(altered(call, trait=Trait.NO_USAGE) for call in pair)
     yield Place((*USER, *denied), _CAPSULES)
     noticed = (BEGIN[0], plain("C_OpenSession", notify=True), plain("C_Login"))
     yield Place((*noticed, *pair), _CAPSULES)
@@ -304,7 +304,7 @@ def _signatures_given() -> Iterator[Place]:
     begin = plain(VERIFYING_SIGNATURE.init, mechanism=Mech.SHA256_HMAC, key=0)
     yield Place(made, SIGNATURES_GIVEN)
     for signature in (Data.KEPT, Data.TAMPERED, Data.CUT, Data.EMPTY):
-        begun = (*made, replace(begin, args=replace(begin.args, signature=signature)))
+        begun = (*made, altered(begin, signature=signature))
         yield Place(begun, SIGNATURES_GIVEN)
     begun = (*made, begin)
     yield Place(begun, EVERYWHERE | OPERATIONS | STATES)
@@ -350,9 +350,9 @@ def _several() -> Iterator[Place]:
     noticed = (BEGIN[0], plain("C_OpenSession", notify=True), plain("C_Login"))
     yield Place((*noticed, *AES, encrypt), frozenset(_ROLES[Role.ENCRYPT]))
     yield Place((*noticed, *AES, decrypt), frozenset(_ROLES[Role.DECRYPT]))
-    yield Place((*noticed, *SECRET, replace(sign, args=replace(sign.args, key=0))), frozenset(_ROLES[Role.SIGN]))
+    yield Place((*noticed, *SECRET, altered(sign, key=0)), frozenset(_ROLES[Role.SIGN]))
     yield Place((*noticed, digest), DIGESTS)
-    verified = (replace(call, args=replace(call.args, key=0)) for call in (sign, plain("C_Sign"), verify))
+    verified = (altered(call, key=0) for call in (sign, plain("C_Sign"), verify))
     yield Place((*noticed, *SECRET, *verified), frozenset(_ROLES[Role.VERIFY]))
     recovered = (
         plain(f"C_{name}RecoverInit", mechanism=Mech.RSA_PKCS, key=key) for name, key in (("Sign", 1), ("Verify", 0))

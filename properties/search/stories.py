@@ -5,9 +5,8 @@ for good, and a call that fails has changed nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from ...model.call import Attribute, Buffer, Call, Data, Setting
+from ...model.call import Attribute, Buffer, Call, Data, Setting, altered
 from ...model.mechanisms import MECHANISMS, Role
 from ...model.oracle import Model, in_scope
 from ...model.state import Mech, State, Trait
@@ -33,13 +32,8 @@ def _stories(initial: State) -> Iterator[Way]:
     yield from _of_keys()
     for way, last in _with_output(initial):
         for buffer in (Buffer.EXACT, Buffer.SHORT):
-            yield (*way, _into(last, buffer))
-        yield (*way, _into(last, Buffer.NULL), last)
-
-
-def _into(call: Call, buffer: Buffer) -> Call:
-    """A call with another buffer."""
-    return replace(call, args=replace(call.args, buffer=buffer))
+            yield (*way, altered(last, buffer=buffer))
+        yield (*way, altered(last, buffer=Buffer.NULL), last)
 
 
 def _of_keys() -> Iterator[Way]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from . import subject
 from .adapters.base import Adapter, ModuleUnusable
@@ -23,6 +23,8 @@ from .properties.run.campaign import Budget, Campaign, Crew, Ended, How, Results
 from .properties.run.concurrency import ConcurrentCheck, ConcurrentTarget
 from .properties.run.merged import joined
 from .properties.run.tally import Tally
+
+C = TypeVar("C", Campaign, ConcurrentCheck)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ class Check:
             for finding in self.shown:
                 self.display.found(finding)
             if self.threads > 1:
-                with self._censused(subjects), self.display.context(), tested.open() as stand:
-                    return self._concurrent(tested, stand)
+                with self._censused(subjects), self.display.context(), tested.open() as target:
+                    return self._concurrent(tested, target)
             with self._censused(subjects), self.display.context(), workers(self.model, subjects) as crew:
                 return self._worked(tested, crew)
 
@@ -136,13 +138,12 @@ class Check:
             events = self.model.events
             self.model = suffering(build(version, self.model.readings, events=bool(events)), events)
 
-    def _worked(self, tested: subject.Subject, crew: Crew) -> Results:
-        # What is there now stays to the end, and need not be looked over for garbage again and again.
-        gc.freeze()
-        self.campaign = Campaign(
+    def _made(self, sort: Callable[..., C], tested: subject.Subject, target: Crew | ConcurrentTarget) -> C:
+        """A campaign of a sort on what is tested, by those who make the calls."""
+        return sort(
             self.model,
             tested.initial,
-            crew,
+            target,
             policy=tested.rights.policy,
             seed=self.seed,
             budget=self.budget,
@@ -150,30 +151,25 @@ class Check:
             found=self.display.found,
             asked=lambda: ASKED.name,
         )
+
+    def _worked(self, tested: subject.Subject, crew: Crew) -> Results:
+        # What is there now stays to the end, and need not be looked over for garbage again and again.
+        gc.freeze()
+        self.campaign = campaign = self._made(Campaign, tested, crew)
         for finding in self.shown:
             for x in finding.symptoms:
-                self.campaign.tally.saw(x.steps)
+                campaign.tally.saw(x.steps)
         ASKED.look()
         try:
             return self._whole(self.campaign.run())
         finally:
             gc.unfreeze()
 
-    def _concurrent(self, tested: subject.Subject, stand: Adapter) -> Results:
+    def _concurrent(self, tested: subject.Subject, target: Adapter) -> Results:
         """What two threads are answered."""
-        if not isinstance(stand, ConcurrentTarget):
+        if not isinstance(target, ConcurrentTarget):
             raise ModuleUnusable("only the adapter `raw` calls with two threads; leave out --adapter")
-        self.campaign = ConcurrentCheck(
-            self.model,
-            tested.initial,
-            stand,
-            policy=tested.rights.policy,
-            seed=self.seed,
-            budget=self.budget,
-            watch=self.display,
-            found=self.display.found,
-            asked=lambda: ASKED.name,
-        )
+        self.campaign = self._made(ConcurrentCheck, tested, target)
         ASKED.look()
         return self._whole(self.campaign.run())
 
